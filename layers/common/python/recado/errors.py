@@ -1,0 +1,151 @@
+"""Every error a caller may cause, each with a stable code and an HTTP status (`web.py` makes problem+json of it).
+
+RecadoError
+├── InvalidRequest        422 invalid_request             fields that are wrong, all at once
+├── NotAuthenticated      401 not_authenticated           no token, or one that does not hold
+├── NotAllowed            403 not_allowed                 this role may not do that
+│   └── NotAllowedToSend  403 not_allowed_to_send         L2
+├── NotFound              404 not_found                   also what belongs to another school
+├── WrongState            409 wrong_state                 too late, or too early, for this
+├── AlreadyExists         409 already_exists              an id that is taken
+├── RefundRefused         409 bags_are_not_refundable     L6
+├── ContractSuspended     409 contract_suspended          L5: credits are frozen, not lost
+├── NotEnoughCredits      402 not_enough_credits          says how many are missing, per zone
+├── AudienceTooLarge      413 audience_too_large
+├── NobodyToReach         422 nobody_to_reach             the audience has no sendable recipient
+├── NoticeNeedsConfirming 422 notice_by_sms_not_confirmed L1: points to the message centre
+├── SessionEnded          410 session_ended               C7
+├── StillSending          409 still_sending               C5: one message at a time
+├── NoHandsetReachable    422 no_handset_reachable        nobody of a new session could be given a code
+├── TooLarge              413 too_large                   the request's body
+├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON
+├── IdempotencyKeyMissing 400 idempotency_key_missing
+├── IdempotencyKeyReused  422 idempotency_key_reused      same key, other body
+└── StillRunning          409 still_running               same key, the first request has not answered yet
+
+BadSignature              401 bad_signature               a carrier's webhook that changes nothing
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One wrong field: where it is (a JSON pointer or a header's name), a stable code, and words for people."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class RecadoError(Exception):
+    """What a caller may get wrong. `members` are extra members of the problem document."""
+
+    code = "error"
+    status = 500
+    title = "Something went wrong"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        fields: Sequence[FieldProblem] = (),
+        members: Mapping[str, Any] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.fields = tuple(fields)
+        self.members = dict(members or {})
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidRequest(RecadoError):
+    code, status, title = "invalid_request", 422, "The request has fields that cannot be accepted"
+
+
+class NotAuthenticated(RecadoError):
+    code, status, title = "not_authenticated", 401, "A valid token is needed"
+
+
+class BadSignature(RecadoError):
+    code, status, title = "bad_signature", 401, "The webhook's signature does not hold"
+
+
+class NotAllowed(RecadoError):
+    code, status, title = "not_allowed", 403, "This role may not do that"
+
+
+class NotAllowedToSend(NotAllowed):
+    code, title = "not_allowed_to_send", "Only directors and administrative staff may create and send SMS"
+
+
+class NotFound(RecadoError):
+    code, status, title = "not_found", 404, "There is no such thing here"
+
+
+class WrongState(RecadoError):
+    code, status, title = "wrong_state", 409, "Its state does not allow that"
+
+
+class AlreadyExists(RecadoError):
+    code, status, title = "already_exists", 409, "It exists already"
+
+
+class RefundRefused(RecadoError):
+    code, status, title = "bags_are_not_refundable", 409, "A bag of credits is not refundable; its credits never expire"
+
+
+class ContractSuspended(RecadoError):
+    code, status, title = "contract_suspended", 409, "The school's contract is suspended; its credits are kept"
+
+
+class NotEnoughCredits(RecadoError):
+    code, status, title = "not_enough_credits", 402, "The school's credits do not reach"
+
+
+class AudienceTooLarge(RecadoError):
+    code, status, title = "audience_too_large", 413, "The audience is larger than one message may have"
+
+
+class NobodyToReach(RecadoError):
+    code, status, title = "nobody_to_reach", 422, "Nobody of the audience can be reached by SMS"
+
+
+class NoticeNeedsConfirming(RecadoError):
+    code, status = "notice_by_sms_not_confirmed", 422
+    title = "SMS is for alerts; an everyday notice is free in the message centre"
+
+
+class SessionEnded(RecadoError):
+    code, status, title = "session_ended", 410, "The session has ended and its messages are gone"
+
+
+class StillSending(RecadoError):
+    code, status, title = "still_sending", 409, "One message at a time: the one before is still going out"
+
+
+class NoHandsetReachable(RecadoError):
+    code, status, title = "no_handset_reachable", 422, "None of the numbers can be written to now"
+
+
+class TooLarge(RecadoError):
+    code, status, title = "too_large", 413, "The request is too large"
+
+
+class UnsupportedMediaType(RecadoError):
+    code, status, title = "unsupported_media_type", 415, "The body must be application/json"
+
+
+class IdempotencyKeyMissing(RecadoError):
+    code, status, title = "idempotency_key_missing", 400, "This request needs an Idempotency-Key header"
+
+
+class IdempotencyKeyReused(RecadoError):
+    code, status, title = "idempotency_key_reused", 422, "This Idempotency-Key was used for another request"
+
+
+class StillRunning(RecadoError):
+    code, status, title = "still_running", 409, "The first request with this Idempotency-Key has not finished yet"

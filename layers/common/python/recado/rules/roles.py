@@ -1,0 +1,31 @@
+"""Who may do what in a school (L2): SMS costs money, so directors and administrative staff alone send."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    DIRECTOR = "director"
+    ADMINISTRATOR = "administrator"
+    TEACHER = "teacher"
+    STAFF = "staff"
+    GUARDIAN = "guardian"
+    STUDENT = "student"
+    OPERATOR = "operator"  # the platform's own staff: has its own routes, and none of a school's rights
+
+
+IN_CHARGE = frozenset({Role.DIRECTOR, Role.ADMINISTRATOR})
+
+
+def may_send(role: str) -> bool:
+    """Create, schedule, send, cancel and stop messages (L2)."""
+    return role in IN_CHARGE
+
+
+def may_read_messages(role: str) -> bool:
+    """See the school's messages, their recipients and the replies: they hold everybody's numbers."""
+    return role in IN_CHARGE
+
+
+def may_edit_people(role: str) -> bool:
+    """Change other people's records and preferences (L8). Changing one's own (L10) is not asked here."""
+    return role in IN_CHARGE

@@ -1,0 +1,94 @@
+"""Which short code a session takes for a handset, and for how long a released one rests (C8, C9).
+
+Must never offer the code the handset used last, however long ago: so a pool of one code serves each handset
+once and then refuses it for good. Offering is not having: only the conditional write of the route decides.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class CodeState(StrEnum):
+    FREE = "free"
+    DRAINING = "draining"  # sessions that hold it go on; nobody claims it
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    code: str
+    country: str
+    carrier: str
+    state: CodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One handset's last use of one code. `free_at` is None while a session holds it."""
+
+    code: str
+    session_id: str | None
+    free_at: datetime | None
+    claimed_at: datetime
+
+
+def order_of_claim(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> list[str]:
+    """The codes a new session may try for the handset of these routes, best first: never used, then longest unused.
+
+    A session that repeats its opening looks for a route of its own first: what is held is left out here.
+    """
+    used = {route.code: route for route in routes}
+    last = _last_used(used.values())
+    never_used = []
+    rested: list[tuple[datetime, str]] = []
+    for code in _free(codes):
+        route = used.get(code)
+        if route is None:
+            never_used.append(code)
+        elif code != last and route.free_at is not None and route.free_at <= now:
+            rested.append((route.free_at, code))
+    return never_used + [code for _, code in sorted(rested)]
+
+
+def free_from(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> datetime | None:
+    """When the handset can next be given a code, as known now; `now` when it can already.
+
+    None when no moment is known: every other code is held by a session that may go on, or there is no other code.
+    """
+    codes, routes = tuple(codes), tuple(routes)
+    if order_of_claim(codes, routes, now):
+        return now
+    free, last = set(_free(codes)), _last_used(routes)
+    return min(
+        (route.free_at for route in routes if route.code in free and route.code != last and route.free_at is not None),
+        default=None,
+    )
+
+
+def quarantine_ends_at(released_at: datetime, quarantine: timedelta) -> datetime:
+    """When a released code may be claimed again for the same handset: its `free_at`."""
+    return released_at + quarantine
+
+
+def sessions_per_handset_and_day(codes: int, quarantine: timedelta) -> float:
+    """How many short sessions a day a pool can give one handset: the last code always rests (C8)."""
+    if quarantine <= timedelta(0):
+        raise ValueError("a quarantine has a length")
+    return max(codes - 1, 0) * (timedelta(hours=24) / quarantine)
+
+
+def _free(codes: Iterable[Code]) -> list[str]:
+    return sorted(code.code for code in codes if code.state is CodeState.FREE)
+
+
+def _last_used(routes: Iterable[Route]) -> str | None:
+    # By the end of its use, not its beginning: of two sessions at once, the one that ended last is the one
+    # whose user may write again. What is held is in use this moment.
+    latest = max(routes, key=_end_of_use, default=None)
+    return latest.code if latest else None
+
+
+def _end_of_use(route: Route) -> tuple[bool, datetime, datetime, str]:
+    return (route.free_at is None, route.free_at or route.claimed_at, route.claimed_at, route.code)

@@ -1,0 +1,219 @@
+"""Credits: one account per school and zone, one entry per movement, keyed by its cause.
+
+An entry and its account change in one transaction or not at all; nothing is read, changed and written back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
+
+from recado.errors import ContractSuspended
+from recado.rules.credit_bags import Zone
+from recado.tables.base import LedgerMeta, Row, Transaction, read_raw
+
+CONTRACT_ACTIVE = "active"
+
+
+class AlreadyEntered(Exception):  # not an error: the cause has had its effect
+    """The ledger has an entry of this cause: the movement was made before."""
+
+
+class CreditsShort(Exception):  # a refusal the story turns into NotEnoughCredits with figures
+    """An account has fewer credits available than the hold asks for."""
+
+
+class HoldNotThere(RuntimeError):
+    """An account holds less than is to be closed: a defect, never a caller's mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Credits of one zone. available + held + captured = all that was ever bought."""
+
+    zone: Zone
+    available: int
+    held: int
+    captured: int
+    contract: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One movement: what happened, its cause, and the change to each of the account's three figures."""
+
+    zone: Zone
+    cause: str
+    at: datetime
+    by: str
+    available: int
+    held: int
+    captured: int
+    facts: Mapping[str, Any]
+
+
+class _AccountRow(Row):
+    class Meta(LedgerMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    contract = UnicodeAttribute()
+    available = NumberAttribute()
+    held = NumberAttribute()
+    captured = NumberAttribute()
+
+
+class _EntryRow(Row):
+    class Meta(LedgerMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    cause = UnicodeAttribute()
+    at = UTCDateTimeAttribute()
+    by = UnicodeAttribute()
+    available = NumberAttribute()
+    held = NumberAttribute()
+    captured = NumberAttribute()
+    facts = JSONAttribute()
+
+
+def _account_key(school_id: str, zone: Zone) -> tuple[str, str]:
+    return f"S#{school_id}#A#{zone.value}", "account"
+
+
+def _time_key(entry_at: datetime, cause: str) -> str:
+    return f"T#{entry_at:%Y-%m-%dT%H:%M:%S.%fZ}#{cause}"
+
+
+def find_account(school_id: str, zone: Zone) -> Account | None:
+    try:
+        row = _AccountRow.get(*_account_key(school_id, zone), consistent_read=True)
+    except _AccountRow.DoesNotExist:
+        return None
+    return Account(zone, int(row.available), int(row.held), int(row.captured), row.contract)
+
+
+def list_accounts(school_id: str) -> list[Account]:
+    found = (find_account(school_id, zone) for zone in Zone)
+    return [account for account in found if account is not None]
+
+
+def find_entry(school_id: str, zone: Zone, cause: str) -> Entry | None:
+    try:
+        row = _EntryRow.get(f"S#{school_id}#A#{zone.value}", f"E#{cause}", consistent_read=True)
+    except _EntryRow.DoesNotExist:
+        return None
+    return _entry(zone, row)
+
+
+def list_entries(
+    school_id: str, zone: Zone, *, limit: int, before: str | None = None
+) -> tuple[list[Entry], str | None]:
+    """A page of an account's movements, newest first, and the cursor of the next page (None: no more)."""
+    pk, newest = f"S#{school_id}#A#{zone.value}", before or "T#~"
+    # `between` includes its ends: one row more is read, and the one the cursor names is left out.
+    found = _EntryRow.query(
+        pk, _EntryRow.sk.between("T#", newest), scan_index_forward=False, limit=limit + 2, page_size=limit + 2
+    )
+    rows = [row for row in found if row.sk != before]
+    return [_entry(zone, row) for row in rows[:limit]], rows[limit - 1].sk if len(rows) > limit else None
+
+
+def create_account(write: Transaction, school_id: str, zone: Zone) -> None:
+    """Opens an account with nothing in it; an account that is there stays as it is (see `AlreadyEntered`)."""
+    row = _AccountRow(*_account_key(school_id, zone), contract=CONTRACT_ACTIVE, available=0, held=0, captured=0)
+    write.put(row, _AccountRow.pk.does_not_exist(), lambda _: AlreadyEntered(zone.value))
+
+
+def set_contract(write: Transaction, school_id: str, zone: Zone, contract: str) -> None:
+    """Freezes or frees an account's credits (L5)."""
+    row = _AccountRow(*_account_key(school_id, zone))
+    write.update(
+        row, [_AccountRow.contract.set(contract)], _AccountRow.pk.exists(), lambda _: HoldNotThere("no account")
+    )
+
+
+def purchase(write: Transaction, school_id: str, entry: Entry) -> None:
+    """Adds a bag's credits. Refused as `AlreadyEntered` when this purchase was made before."""
+    _enter(write, school_id, entry)
+    write.update(
+        _AccountRow(*_account_key(school_id, entry.zone)),
+        [_AccountRow.available.add(entry.available)],
+        _AccountRow.pk.exists(),
+        lambda _: HoldNotThere("no account"),
+    )
+
+
+def hold(write: Transaction, school_id: str, entry: Entry) -> None:
+    """Moves credits from available to held. Refused: AlreadyEntered, ContractSuspended, CreditsShort."""
+    _enter(write, school_id, entry)
+    write.update(
+        _AccountRow(*_account_key(school_id, entry.zone)),
+        [_AccountRow.available.add(entry.available), _AccountRow.held.add(entry.held)],
+        (_AccountRow.contract == CONTRACT_ACTIVE) & (_AccountRow.available >= entry.held),
+        _why_no_hold,
+    )
+
+
+def close_hold(write: Transaction, school_id: str, entry: Entry) -> None:
+    """Closes a hold once: captured + released = held. Refused as `AlreadyEntered` when it was closed before."""
+    _enter(write, school_id, entry)
+    write.update(
+        _AccountRow(*_account_key(school_id, entry.zone)),
+        [
+            _AccountRow.held.add(entry.held),
+            _AccountRow.captured.add(entry.captured),
+            _AccountRow.available.add(entry.available),
+        ],
+        _AccountRow.held >= -entry.held,
+        lambda _: HoldNotThere(entry.cause),
+    )
+
+
+def replace_hold(write: Transaction, school_id: str, closing: Entry, opening: Entry) -> None:
+    """Closes one hold with nothing captured and takes another, as one change of the account (no two on one row)."""
+    _enter(write, school_id, opening)
+    _enter(write, school_id, closing)
+    change = closing.available + opening.available
+    write.update(
+        _AccountRow(*_account_key(school_id, opening.zone)),
+        [_AccountRow.available.add(change), _AccountRow.held.add(closing.held + opening.held)],
+        (_AccountRow.available >= -change) & (_AccountRow.held >= -closing.held),
+        lambda _: CreditsShort(opening.zone.value),
+    )
+
+
+def _enter(write: Transaction, school_id: str, entry: Entry) -> None:
+    facts: dict[str, Any] = {
+        "cause": entry.cause,
+        "at": entry.at,
+        "by": entry.by,
+        "available": entry.available,
+        "held": entry.held,
+        "captured": entry.captured,
+        "facts": dict(entry.facts),
+    }
+    pk = f"S#{school_id}#A#{entry.zone.value}"
+    # The row by cause is the one that makes it happen once; the row by time is for reading the statement.
+    write.put(
+        _EntryRow(pk, f"E#{entry.cause}", **facts), _EntryRow.pk.does_not_exist(), lambda _: AlreadyEntered(entry.cause)
+    )
+    write.put(
+        _EntryRow(pk, _time_key(entry.at, entry.cause), **facts),
+        _EntryRow.pk.does_not_exist(),
+        lambda _: AlreadyEntered(entry.cause),
+    )
+
+
+def _why_no_hold(row: dict[str, Any] | None) -> Exception:
+    if row is not None and read_raw(_AccountRow.contract, row) != CONTRACT_ACTIVE:
+        return ContractSuspended()
+    return CreditsShort()
+
+
+def _entry(zone: Zone, row: _EntryRow) -> Entry:
+    return Entry(zone, row.cause, row.at, row.by, int(row.available), int(row.held), int(row.captured), row.facts)

@@ -1,0 +1,312 @@
+"""Pages of at most 100 recipients: `manifest` (immutable), `state` (one letter each), `receipts` (sets of indices).
+
+A message's pages lie in Messages, one partition each; a session's lie with the session, and are deleted with it.
+Every write of a state row names the version it changes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pynamodb.attributes import (
+    BooleanAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    NumberSetAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from recado.rules.credit_bags import Zone
+from recado.rules.delivery_states import Letter, Receipt
+from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, update_if
+
+PAGE_SIZE = 100
+
+
+class PageKind(StrEnum):
+    MESSAGE = "m"
+    SESSION = "x"
+
+
+@dataclass(frozen=True, slots=True)
+class PageRef:
+    """Which page: `item` is the message's or session's id, `plan` the attempt at planning (a session's: which text)."""
+
+    kind: PageKind
+    school_id: str
+    item: str
+    plan: str
+    page: int
+
+    def reference(self, index: int) -> str:
+        """What the carrier gets as our reference of one recipient, and echoes in receipts."""
+        return f"{self.kind.value}.{self.school_id}.{self.item}.{self.plan}.{self.page}.{index}"
+
+
+def read_reference(text: str) -> tuple[PageRef, int] | None:
+    """The page and index of a reference; None when it is not one of ours."""
+    parts = text.split(".")
+    if len(parts) != 6 or parts[0] not in ("m", "x") or not all(parts[1:4]):
+        return None
+    page, index = parts[4:]
+    if not (page.isascii() and page.isdecimal() and index.isascii() and index.isdecimal()):
+        return None
+    if int(index) >= PAGE_SIZE:
+        return None
+    return PageRef(PageKind(parts[0]), parts[1], parts[2], parts[3], int(page)), int(index)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecipient:
+    """One text to one number: whose it is, what it costs, and the code it comes from when the handset has its own."""
+
+    number: str
+    person_ids: tuple[str, ...]
+    zone: Zone
+    segments: int
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """`letters[i]` is recipient i's. `wave_until` and `owner` are of the wave that is open, if any letter is C."""
+
+    version: int
+    letters: str
+    is_open: bool
+    job: int
+    owner: str | None = None
+    spoken_at: datetime | None = None
+    wave_until: datetime | None = None
+    not_before: datetime | None = None
+    carrier: str | None = None
+    refusals: Mapping[str, str] | None = None
+    hand_overs: tuple[tuple[str, str], ...] = ()
+
+    def with_letters(self, changes: Mapping[int, Letter]) -> "PageState":
+        letters = list(self.letters)
+        for index, letter in changes.items():
+            letters[index] = letter.value
+        return replace(self, letters="".join(letters))
+
+    def indices(self, letter: Letter) -> list[int]:
+        return [index for index, found in enumerate(self.letters) if found == letter.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`text` is set on a session's page only; a message's text is on the message."""
+
+    ref: PageRef
+    recipients: tuple[PageRecipient, ...]
+    state: PageState
+    receipts: Mapping[Receipt, frozenset[int]]
+    text: str | None = None
+
+
+class _PageRow(Row):
+    class Meta(MessagesMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    expires_at = NumberAttribute(null=True)
+    # manifest
+    recipients = JSONAttribute(null=True)
+    text = UnicodeAttribute(null=True)
+    # state
+    version = NumberAttribute(null=True)
+    letters = UnicodeAttribute(null=True)
+    is_open = BooleanAttribute(null=True)
+    job = NumberAttribute(null=True)
+    owner = UnicodeAttribute(null=True)
+    spoken_at = UTCDateTimeAttribute(null=True)
+    wave_until = UTCDateTimeAttribute(null=True)
+    not_before = UTCDateTimeAttribute(null=True)
+    carrier = UnicodeAttribute(null=True)
+    refusals = JSONAttribute(null=True)
+    hand_overs = JSONAttribute(null=True)
+    # receipts: number sets of index × 16 + part, one for each state
+    delivered = NumberSetAttribute(null=True)
+    unreachable = NumberSetAttribute(null=True)
+    wrong_number = NumberSetAttribute(null=True)
+    blocked = NumberSetAttribute(null=True)
+
+
+class _SessionPageRow(_PageRow):
+    class Meta(SessionsMeta):
+        pass
+
+
+_RECEIPT_SETS = {
+    Receipt.DELIVERED: _PageRow.delivered,
+    Receipt.UNREACHABLE: _PageRow.unreachable,
+    Receipt.WRONG_NUMBER: _PageRow.wrong_number,
+    Receipt.BLOCKED: _PageRow.blocked,
+}
+_ZONE_LETTERS = {Zone.DOMESTIC: "d", Zone.INTERNATIONAL: "i"}
+_ZONES = {letter: zone for zone, letter in _ZONE_LETTERS.items()}
+
+
+def _model(ref: PageRef) -> type[_PageRow]:
+    return _SessionPageRow if ref.kind is PageKind.SESSION else _PageRow
+
+
+def _key(ref: PageRef, row: str) -> tuple[str, str]:
+    if ref.kind is PageKind.SESSION:
+        return f"X#{ref.item}", f"p#{ref.plan}#{ref.page}#{row}"
+    return f"S#{ref.school_id}#M#{ref.item}#{ref.plan}#{ref.page}", row
+
+
+def create_pages(
+    pages: Iterable[tuple[PageRef, Sequence[PageRecipient]]], *, expires_at: int, text: str | None = None
+) -> int:
+    """Writes the three rows of each new page; returns how many pages.
+
+    Unconditional on purpose: a plan's number is new for each attempt, so only this attempt, or its own retry with
+    the same content, writes here.
+    """
+    count = 0
+    by_model: dict[type[_PageRow], list[_PageRow]] = {}
+    for ref, recipients in pages:
+        model = _model(ref)
+        by_model.setdefault(model, []).extend(
+            (
+                model(*_key(ref, "manifest"), expires_at=expires_at, text=text, recipients=_packed(recipients)),
+                model(
+                    *_key(ref, "state"),
+                    expires_at=expires_at,
+                    version=0,
+                    letters=Letter.PLANNED.value * len(recipients),
+                    is_open=True,
+                    job=1,
+                ),
+                model(*_key(ref, "receipts"), expires_at=expires_at),
+            )
+        )
+        count += 1
+    for model, rows in by_model.items():
+        with model.batch_write() as batch:
+            for row in rows:
+                batch.save(row)
+    return count
+
+
+def find_page(ref: PageRef) -> Page | None:
+    """A page's three rows, consistently; None when it was never written or is gone."""
+    rows = {row.sk.rsplit("#", 1)[-1]: row for row in _read(ref, ("manifest", "state", "receipts"))}
+    if "manifest" not in rows or "state" not in rows:
+        return None
+    manifest = rows["manifest"]
+    return Page(
+        ref, _unpacked(manifest.recipients), _state(rows["state"]), _receipts(rows.get("receipts")), manifest.text
+    )
+
+
+def list_states(refs: Sequence[PageRef]) -> list[tuple[PageRef, PageState, Mapping[Receipt, frozenset[int]]]]:
+    """State and receipts of many pages of one item, in the order asked; pages that are gone are left out."""
+    if not refs:
+        return []
+    keys = [_key(ref, row) for ref in refs for row in ("state", "receipts")]
+    rows = {(row.pk, row.sk): row for row in _model(refs[0]).batch_get(keys, consistent_read=True)}
+    return [
+        (ref, _state(rows[_key(ref, "state")]), _receipts(rows.get(_key(ref, "receipts"))))
+        for ref in refs
+        if _key(ref, "state") in rows
+    ]
+
+
+def save_state(ref: PageRef, state: PageState, *, was: PageState) -> bool:
+    """Writes `state` as version + 1 of an open page; False when the version is no longer `was.version`.
+
+    A lost answer looks like a refusal: whoever is refused reads again and looks for its own `owner` (`is_ours`).
+    """
+    return update_if(_model(ref)(*_key(ref, "state")), _changes(state, was), _still(was))
+
+
+def close_page(write: Transaction, ref: PageRef, state: PageState, *, was: PageState, refused: Exception) -> None:
+    """Writes the last outcomes and closes the page, as part of a transaction."""
+    closed = replace(state, is_open=False)
+    write.update(_model(ref)(*_key(ref, "state")), _changes(closed, was), _still(was), lambda _: refused)
+
+
+def raise_job(ref: PageRef, *, seen: int) -> bool:
+    """Makes `seen + 1` the page's job, so that an older one is dropped; False when another did so, or it is closed."""
+    condition = (_PageRow.job == seen) & (_PageRow.is_open == True)  # noqa: E712  # PynamoDB's comparison
+    return update_if(_model(ref)(*_key(ref, "state")), [_PageRow.job.set(seen + 1)], condition)
+
+
+def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]]) -> bool:
+    """Adds receipts to their sets: any order, any number of times. False when there is no such page."""
+    actions: list[Action] = [_RECEIPT_SETS[state].add(set(found)) for state, found in members.items()]
+    if not actions:
+        return True
+    return update_if(_model(ref)(*_key(ref, "receipts")), actions, _PageRow.pk.exists())
+
+
+def _read(ref: PageRef, rows: Sequence[str]) -> Iterable[_PageRow]:
+    return _model(ref).batch_get([_key(ref, row) for row in rows], consistent_read=True)
+
+
+def _still(was: PageState) -> Condition:
+    still: Condition = (_PageRow.version == was.version) & (_PageRow.is_open == True)  # noqa: E712  # PynamoDB's comparison
+    return still
+
+
+def _changes(state: PageState, was: PageState) -> list[Action]:
+    """Only what changed: `job` is left alone unless it moved, for the attention run may raise it meanwhile."""
+    actions: list[Action] = [_PageRow.version.set(was.version + 1), _PageRow.letters.set(state.letters)]
+    if state.is_open != was.is_open:
+        actions.append(_PageRow.is_open.set(state.is_open))
+    if state.job != was.job:
+        actions.append(_PageRow.job.set(state.job))
+    for name in ("owner", "spoken_at", "wave_until", "not_before", "carrier", "refusals"):
+        value = getattr(state, name)
+        if value != getattr(was, name):
+            attribute = getattr(_PageRow, name)
+            actions.append(attribute.remove() if value is None else attribute.set(value))
+    if state.hand_overs != was.hand_overs:
+        actions.append(_PageRow.hand_overs.set([list(one) for one in state.hand_overs]))
+    return actions
+
+
+def _state(row: _PageRow) -> PageState:
+    return PageState(
+        version=int(row.version),
+        letters=row.letters,
+        is_open=bool(row.is_open),
+        job=int(row.job),
+        owner=row.owner,
+        spoken_at=row.spoken_at,
+        wave_until=row.wave_until,
+        not_before=row.not_before,
+        carrier=row.carrier,
+        refusals=row.refusals,
+        hand_overs=tuple((at, indices) for at, indices in row.hand_overs or ()),
+    )
+
+
+def _receipts(row: _PageRow | None) -> dict[Receipt, frozenset[int]]:
+    if row is None:
+        return {}
+    sets = {state: getattr(row, attribute.attr_name) for state, attribute in _RECEIPT_SETS.items()}
+    return {state: frozenset(int(member) for member in found) for state, found in sets.items() if found}
+
+
+def _packed(recipients: Sequence[PageRecipient]) -> list[list[Any]]:
+    return [
+        [one.number, list(one.person_ids), _ZONE_LETTERS[one.zone], one.segments, *([one.code] if one.code else [])]
+        for one in recipients
+    ]
+
+
+def _unpacked(packed: Sequence[Sequence[Any]]) -> tuple[PageRecipient, ...]:
+    return tuple(
+        PageRecipient(one[0], tuple(one[1]), _ZONES[one[2]], int(one[3]), one[4] if len(one) > 4 else None)
+        for one in packed
+    )

@@ -1,0 +1,117 @@
+"""Fixtures for all tests: the environment and the tables come from template.yaml, AWS from moto."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.deploy import load_template
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = load_template(ROOT / "template.yaml")
+PARAMETERS = {name: str(parameter.get("Default", "")) for name, parameter in TEMPLATE["Parameters"].items()}
+PARAMETERS |= {"Carrier": "signed_webhook", "CarrierUrl": "http://127.0.0.1:9/send", "QuarantineSeconds": "3600"}
+SUBSTITUTES = {"${AWS::StackName}": "recado", "${AWS::AccountId}": "123456789012", "${AWS::Region}": "us-east-1"}
+TABLE_PROPERTIES = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+
+
+def value_of(node: Any) -> str:
+    """What a variable of the template comes to here: a parameter's value, a resource's logical id, a text."""
+    if isinstance(node, dict) and "Ref" in node:
+        return PARAMETERS.get(str(node["Ref"]), str(node["Ref"]))
+    if isinstance(node, dict) and "Fn::Sub" in node:
+        text = str(node["Fn::Sub"])
+        for name, value in SUBSTITUTES.items():
+            text = text.replace(name, value)
+        return text
+    return str(node)
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """The template's resources of one type, by logical id."""
+    return {name: one["Properties"] for name, one in TEMPLATE["Resources"].items() if one["Type"] == kind}
+
+
+def queue_url(name: str) -> str:
+    return f"https://sqs.us-east-1.amazonaws.com/123456789012/{name}"
+
+
+def environment() -> dict[str, str]:
+    """Every variable that the template gives to each function."""
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    found = {name: value_of(node) for name, node in variables.items()}
+    for name in resources("AWS::SQS::Queue"):
+        found = {key: queue_url(name) if value == name else value for key, value in found.items()}
+    return {name: value for name, value in found.items() if not name.startswith("AWS_")}
+
+
+# Read at import by recado.settings and PynamoDB: set before any test module is imported.
+os.environ.update(environment())
+os.environ.update(
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_REGION="us-east-1",
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    POWERTOOLS_TRACE_DISABLED="true",
+    POWERTOOLS_DEV="false",
+)
+os.environ.pop("AWS_ENDPOINT_URL", None)
+os.environ.pop("AWS_PROFILE", None)
+
+MASTER_SECRET = "bWFzdGVyLXNlY3JldC1mb3ItdGVzdHMtMzItYnl0ZXMhIQ=="
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    """The template's tables, queues and bucket on moto, and the master secret; nothing else of AWS."""
+    with mock_aws():
+        forget_clients()
+        create_resources()
+        yield
+    forget_clients()
+
+
+def create_resources() -> None:
+    dynamodb = boto3.client("dynamodb")
+    for name, properties in resources("AWS::DynamoDB::Table").items():
+        dynamodb.create_table(TableName=name, **{key: properties[key] for key in TABLE_PROPERTIES if key in properties})
+    sqs = boto3.client("sqs")
+    for name in resources("AWS::SQS::Queue"):
+        sqs.create_queue(QueueName=name)
+    boto3.client("s3").create_bucket(Bucket=os.environ["IMPORT_BUCKET"])
+    boto3.client("ssm").put_parameter(
+        Name=f"{os.environ['MASTER_SECRET_PATH']}/1", Value=MASTER_SECRET, Type="SecureString"
+    )
+
+
+def forget_clients() -> None:
+    """Clients made inside one moto world must not reach the next one."""
+    from recado import access, aws
+    from recado.tables import base
+
+    aws.client.cache_clear()
+    access.forget()
+    base.shared_connection.cache_clear()
+    for model in all_rows(base.Row):
+        model._connection = None
+
+
+def all_rows(kind: type[Any]) -> list[type[Any]]:
+    return [found for child in kind.__subclasses__() for found in (child, *all_rows(child))]
+
+
+def jobs_on(queue: str) -> list[str]:
+    """Takes every waiting job off a queue; bodies in order of arrival."""
+    sqs = boto3.client("sqs")
+    bodies: list[str] = []
+    while True:
+        batch = sqs.receive_message(QueueUrl=queue_url(queue), MaxNumberOfMessages=10).get("Messages", [])
+        if not batch:
+            return bodies
+        for message in batch:
+            bodies.append(message["Body"])
+            sqs.delete_message(QueueUrl=queue_url(queue), ReceiptHandle=message["ReceiptHandle"])

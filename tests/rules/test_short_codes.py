@@ -1,0 +1,437 @@
+"""Which code a session takes, by example; then sessions, handsets and late replies in any order (C8, C9)."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
+from recado.rules.idle_timeout import LONGEST_SESSION, is_over
+from recado.rules.short_codes import (
+    Code,
+    CodeState,
+    Route,
+    free_from,
+    order_of_claim,
+    quarantine_ends_at,
+    sessions_per_handset_and_day,
+)
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+INSTANT = timedelta(microseconds=1)
+
+
+def pool(*codes: str, state: CodeState = CodeState.FREE) -> list[Code]:
+    return [Code(code, "DO", "signed_webhook", state) for code in codes]
+
+
+def released(code: str, free_at: datetime) -> Route:
+    return Route(code, "an-ended-session", free_at, free_at - 70 * MINUTE)
+
+
+def held(code: str, since: datetime = NOON - 2 * MINUTE) -> Route:
+    return Route(code, "a-session", None, since)
+
+
+def test_a_new_handset_may_have_any_code_in_a_stable_order() -> None:
+    assert order_of_claim(pool("103", "101", "102"), [], NOON) == ["101", "102", "103"]
+
+
+def test_codes_never_used_come_first_then_the_longest_unused() -> None:
+    routes = [
+        released("101", NOON - 10 * MINUTE),
+        released("102", NOON - 30 * MINUTE),
+        released("104", NOON - 20 * MINUTE),
+        released("105", NOON - MINUTE),
+    ]
+
+    assert order_of_claim(pool("101", "102", "103", "104", "105"), routes, NOON) == ["103", "102", "104", "101"]
+
+
+def test_a_code_rests_until_the_moment_it_is_free() -> None:
+    routes = [released("101", NOON), released("102", NOON + MINUTE)]
+
+    assert order_of_claim(pool("101", "102"), routes, NOON - INSTANT) == []
+    assert order_of_claim(pool("101", "102"), routes, NOON) == ["101"]
+
+
+def test_a_held_code_is_not_offered() -> None:
+    assert order_of_claim(pool("101", "102"), [held("101")], NOON) == ["102"]
+
+
+@pytest.mark.parametrize("state", [CodeState.DRAINING, CodeState.REMOVED])
+def test_a_code_that_leaves_the_pool_is_not_offered(state: CodeState) -> None:
+    assert order_of_claim(pool("101") + pool("102", state=state), [], NOON) == ["101"]
+
+
+def test_the_code_a_handset_used_last_is_never_offered_again() -> None:  # C8
+    a_year_ago = NOON - timedelta(days=365)
+
+    assert order_of_claim(pool("101"), [released("101", a_year_ago)], NOON) == []
+    assert free_from(pool("101"), [released("101", a_year_ago)], NOON) is None
+
+
+def test_of_two_sessions_at_once_the_one_that_ended_last_used_its_code_last() -> None:
+    long_one = Route("101", "s", NOON - MINUTE, claimed_at=NOON - 300 * MINUTE)
+    short_one = Route("102", "s", NOON - 2 * MINUTE, claimed_at=NOON - 70 * MINUTE)
+
+    assert order_of_claim(pool("101", "102"), [long_one, short_one], NOON) == ["102"]
+
+
+def test_a_code_in_use_is_the_last_used_so_the_others_may_be_had() -> None:
+    assert order_of_claim(pool("101", "102"), [held("101"), released("102", NOON - MINUTE)], NOON) == ["102"]
+
+
+def test_of_two_codes_released_together_the_one_claimed_later_was_used_last() -> None:
+    earlier = Route("102", "s", NOON - MINUTE, claimed_at=NOON - 80 * MINUTE)
+    later = Route("101", "s", NOON - MINUTE, claimed_at=NOON - 70 * MINUTE)
+
+    assert order_of_claim(pool("101", "102"), [later, earlier], NOON) == ["102"]
+
+
+def test_when_to_try_again_is_the_first_code_to_be_free() -> None:
+    routes = [released("101", NOON + 9 * MINUTE), released("102", NOON + 5 * MINUTE), held("103")]
+    codes = pool("101", "102", "103")
+
+    assert free_from(codes, routes, NOON) == NOON + 5 * MINUTE
+    assert order_of_claim(codes, routes, NOON + 5 * MINUTE) == ["102"]
+
+
+def test_there_is_no_need_to_wait_while_a_code_is_free() -> None:
+    assert free_from(pool("101", "102"), [released("101", NOON + MINUTE)], NOON) == NOON
+
+
+def test_nobody_can_say_when_if_other_sessions_hold_every_other_code() -> None:
+    assert free_from(pool("101", "102"), [held("101"), held("102")], NOON) is None
+    assert free_from([], [], NOON) is None
+
+
+def test_a_code_leaving_the_pool_is_not_waited_for() -> None:
+    codes = pool("101", state=CodeState.DRAINING) + pool("102")
+
+    assert free_from(codes, [released("101", NOON + MINUTE), held("102")], NOON) is None
+
+
+def test_a_quarantine_starts_at_the_release() -> None:
+    assert quarantine_ends_at(NOON, 60 * MINUTE) == datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("codes", "quarantine", "sessions"),
+    [(5, 60 * MINUTE, 96), (2, timedelta(hours=24), 1), (1, MINUTE, 0), (0, MINUTE, 0)],
+)
+def test_a_pool_gives_a_handset_so_many_sessions_a_day(codes: int, quarantine: timedelta, sessions: float) -> None:
+    assert sessions_per_handset_and_day(codes, quarantine) == sessions
+
+
+def test_a_quarantine_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError):
+        sessions_per_handset_and_day(3, timedelta(0))
+
+
+# ---- sessions, handsets and replies in any order -------------------------------------------------------------------
+
+TEXT_VALIDITY = 5 * MINUTE  # how late a text may still reach its handset
+PATIENCE = MINUTE  # how long after the end an answer is promised to reach nobody
+REPLY_DELAY = 3 * MINUTE  # the carrier's worst
+QUARANTINE = TEXT_VALIDITY + PATIENCE + REPLY_DELAY + timedelta(seconds=2)
+LONGEST_REQUEST = timedelta(seconds=29)  # a worker that took longer is dead
+
+HANDSETS = ("ana", "ana", "ana", "beto")  # mostly the same one, so that sessions meet
+STEPS = (INSTANT, timedelta(seconds=20), MINUTE, 4 * MINUTE, 5 * MINUTE - INSTANT, 5 * MINUTE, QUARANTINE)
+
+MOSTLY = st.sampled_from((True, True, True, False))
+
+# What other workers do between one worker's reading and its writing.
+MEANWHILE = st.sampled_from(
+    ("nothing", "nothing", "another reply", "the end", "the end and the release", "it is under way")
+)
+
+type Thread = tuple[str, str]  # handset, code
+
+
+@dataclass
+class SessionRow:
+    opened_at: datetime
+    last_activity: datetime
+    state: str = "open"
+    seq: int = 0
+    transcript: dict[int, int] = field(default_factory=dict)  # t#<seq>
+
+
+@dataclass
+class RouteRow:
+    session: int
+    claimed_at: datetime
+    free_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Opening:
+    session: int
+    handset: str
+    order: tuple[str, ...]
+    started_at: datetime
+    at_once: bool
+
+
+@dataclass(frozen=True)
+class Text:
+    thread: Thread
+    session: int
+    sent_at: datetime
+
+
+@dataclass(frozen=True)
+class Reply:
+    id: int
+    thread: Thread
+    meant_for: int
+    typed_at: datetime
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A reply whose route and session have been read, and not yet written."""
+
+    reply: Reply
+    session: int
+    seq: int
+    read_at: datetime
+
+
+@dataclass
+class Use:
+    """The witness's own note of one use of a thread; the rules never see it."""
+
+    thread: Thread
+    session: int
+    began_at: datetime
+    ended_at: datetime | None = None
+
+    def end_of_use(self) -> tuple[bool, datetime, datetime]:
+        return (self.ended_at is None, self.ended_at or self.began_at, self.began_at)
+
+
+class SessionsOnSharedCodes(RuleBasedStateMachine):
+    """The rows and predicates of sessions in two dicts; a witness writes down what people did and saw."""
+
+    openings = Bundle("openings")
+    replies = Bundle("replies")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+        self.codes = {code.code: code for code in pool("101", "102")}
+        self.sessions: dict[int, SessionRow] = {}
+        self.routes: dict[Thread, RouteRow] = {}
+        self.rated: set[int] = set()
+        self.on_the_way: list[Text] = []
+        # The witness.
+        self.uses: list[Use] = []
+        self.threads: dict[Thread, int] = {}  # whose text is the newest one in the phone
+        self.opened_at: dict[int, datetime] = {}
+        self.active_at: dict[int, datetime] = {}
+        self.ended_at: dict[int, datetime] = {}  # by the clock, whether or not anybody has seen it
+        self.seen_ended: set[int] = set()
+        self.kept: dict[int, list[int]] = {}
+        self.counted = 0
+
+    def next_id(self) -> int:
+        self.counted += 1
+        return self.counted
+
+    # Rows, exactly as the tables are written.
+
+    def put_route(self, thread: Thread, session: int) -> bool:
+        row = self.routes.get(thread)
+        mine = row is not None and row.session == session and row.free_at is None
+        if not (row is None or (row.free_at is not None and row.free_at <= self.now) or mine):
+            return False
+        self.routes[thread] = RouteRow(session, self.now)
+        return True
+
+    def touch(self, session: int, seen: int, now: datetime) -> bool:
+        row = self.sessions.get(session)
+        if row is None or row.state != "open" or row.seq != seen or row.opened_at <= now - LONGEST_SESSION:
+            return False
+        row.seq, row.last_activity = seen + 1, max(row.last_activity, now)
+        return True
+
+    def close(self, session: int) -> None:
+        row = self.sessions.get(session)
+        if row is not None and row.state == "open" and is_over(row.opened_at, row.last_activity, self.now):
+            row.state = "closed"
+            self.seen_ended.add(session)
+
+    def release(self, session: int) -> None:
+        for thread, row in self.routes.items():
+            if row.session == session and row.free_at is None:
+                row.free_at = quarantine_ends_at(self.now, QUARANTINE)
+                self.use_of(thread, session).ended_at = self.now
+
+    # The witness.
+
+    def use_of(self, thread: Thread, session: int) -> Use:
+        return next(use for use in self.uses if (use.thread, use.session, use.ended_at) == (thread, session, None))
+
+    def assert_another_code(self, handset: str, code: str) -> None:
+        """C8: not the code used last, and none of a session that ended within the quarantine."""
+        before = [use for use in self.uses if use.thread[0] == handset]
+        latest = max((use.end_of_use() for use in before), default=None)
+        last_used = {use.thread[1] for use in before if use.end_of_use() == latest}
+        resting = {use.thread[1] for use in before if use.ended_at is None or use.ended_at > self.now - QUARANTINE}
+        assert last_used != {code}  # two only if they began and ended together
+        assert code not in resting
+
+    def note_ends(self) -> None:
+        for session, opened_at in self.opened_at.items():
+            end = min(self.active_at[session] + timedelta(seconds=300), opened_at + timedelta(hours=8))
+            if self.now >= end:
+                self.ended_at.setdefault(session, end)
+
+    # What may happen.
+
+    @initialize(codes=st.integers(1, 3))
+    def fill_the_pool(self, codes: int) -> None:
+        self.codes = {code.code: code for code in pool(*("101", "102", "103")[:codes])}
+
+    @rule(step=st.sampled_from(STEPS))
+    def time_passes(self, step: timedelta) -> None:
+        self.now += step
+        self.note_ends()
+
+    @rule(target=openings, handset=st.sampled_from(HANDSETS), at_once=MOSTLY)
+    def somebody_opens_a_session(self, handset: str, at_once: bool) -> object:
+        session = self.next_id()
+        self.sessions[session] = SessionRow(self.now, self.now)
+        self.opened_at[session] = self.active_at[session] = self.now
+        routes = [
+            Route(code, str(row.session), row.free_at, row.claimed_at)
+            for (owner, code), row in self.routes.items()
+            if owner == handset
+        ]
+        opening = Opening(
+            session, handset, tuple(order_of_claim(self.codes.values(), routes, self.now)), self.now, at_once
+        )
+        if not at_once:
+            return opening
+        self.claim(opening)
+        return multiple()
+
+    @rule(opening=consumes(openings))
+    def a_slow_opening_goes_on(self, opening: Opening) -> None:
+        if self.now - opening.started_at <= LONGEST_REQUEST:
+            self.claim(opening)
+
+    def claim(self, opening: Opening) -> None:
+        for code in opening.order:
+            thread = (opening.handset, code)
+            if self.put_route(thread, opening.session):
+                self.assert_another_code(opening.handset, code)
+                self.uses.append(Use(thread, opening.session, self.now))
+                self.send(Text(thread, opening.session, self.now), opening.at_once)
+                return
+
+    def send(self, text: Text, at_once: bool) -> None:
+        if at_once:
+            self.threads[text.thread] = text.session
+        else:
+            self.on_the_way.append(text)
+
+    @rule(use=st.runner().flatmap(lambda machine: st.sampled_from(machine.uses)), at_once=MOSTLY)
+    @precondition(lambda self: bool(self.uses))
+    def a_web_user_says_something(self, use: Use, at_once: bool) -> None:
+        row = self.sessions.get(use.session)
+        if row is None or is_over(row.opened_at, row.last_activity, self.now):
+            self.close(use.session)
+        elif self.touch(use.session, row.seq, self.now):
+            self.active_at[use.session] = self.now
+            self.send(Text(use.thread, use.session, self.now), at_once)
+
+    @rule()
+    @precondition(lambda self: bool(self.on_the_way))
+    def a_late_text_reaches_its_handset(self) -> None:
+        text = self.on_the_way.pop()
+        if self.now - text.sent_at <= TEXT_VALIDITY:
+            self.threads[text.thread] = text.session
+
+    @rule(
+        target=replies,
+        thread=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.threads))),
+        meanwhile=MEANWHILE,
+    )
+    @precondition(lambda self: bool(self.threads))
+    def somebody_answers_on_their_handset(self, thread: Thread, meanwhile: str) -> Reply:
+        reply = Reply(self.next_id(), thread, self.threads[thread], self.now)
+        self.deliver(reply, meanwhile)
+        return reply
+
+    @rule(reply=replies, meanwhile=MEANWHILE)  # not consumed: a carrier delivers as often as it likes
+    def a_carrier_delivers_a_late_or_repeated_reply(self, reply: Reply, meanwhile: str) -> None:
+        if self.now - reply.typed_at <= REPLY_DELAY:
+            self.deliver(reply, meanwhile)
+
+    def deliver(self, reply: Reply, meanwhile: str) -> None:
+        if meanwhile == "it is under way":
+            return
+        route = self.routes.get(reply.thread)
+        row = self.sessions.get(route.session) if route and route.free_at is None else None
+        if route is None or row is None:
+            return
+        if is_over(row.opened_at, row.last_activity, self.now):
+            self.close(route.session)
+            return
+        delivery = Delivery(reply, route.session, row.seq, self.now)
+        if meanwhile == "another reply":
+            other = Reply(self.next_id(), reply.thread, self.threads[reply.thread], self.now)
+            self.write(Delivery(other, route.session, row.seq, self.now))
+        if meanwhile in ("the end", "the end and the release"):
+            self.time_passes(LONGEST_REQUEST)
+            self.the_sweeper_runs(meanwhile == "the end and the release")
+        self.write(delivery)
+
+    def write(self, delivery: Delivery) -> None:
+        reply, session = delivery.reply, delivery.session
+        if reply.id in self.rated or not self.touch(session, delivery.seq, delivery.read_at):
+            return
+        self.rated.add(reply.id)
+        self.sessions[session].transcript[delivery.seq + 1] = reply.id
+        self.assert_it_reached_the_right_one(delivery)
+        self.active_at[session] = max(self.active_at[session], delivery.read_at)
+        self.ended_at.pop(session, None)  # read in time, written a moment after the end that nobody has seen
+        self.kept.setdefault(session, []).append(reply.id)
+        assert list(self.sessions[session].transcript.values()) == self.kept[session]
+
+    def assert_it_reached_the_right_one(self, delivery: Delivery) -> None:
+        """C9: the session that holds the pair at this moment and has not ended; for a prompt answer, the one meant."""
+        reply, session = delivery.reply, delivery.session
+        assert session not in self.seen_ended
+        assert delivery.read_at < self.ended_at.get(session, delivery.read_at + INSTANT)
+        assert [use.session for use in self.uses if use.thread == reply.thread and use.ended_at is None] == [session]
+        ended_at = self.ended_at.get(reply.meant_for)
+        if ended_at is None or reply.typed_at <= ended_at + PATIENCE:
+            assert session == reply.meant_for
+        assert not any(reply.id in kept for kept in self.kept.values())
+
+    @rule(and_releases=MOSTLY)
+    def the_sweeper_runs(self, and_releases: bool) -> None:
+        for session in self.sessions:
+            self.close(session)
+        if not and_releases:
+            return
+        for session in [session for session, row in self.sessions.items() if row.state == "closed"]:
+            self.release(session)
+            del self.sessions[session]
+
+    @rule(code=st.sampled_from(("101", "102", "103")), state=st.sampled_from((CodeState.FREE, *CodeState)))
+    def the_operator_changes_the_pool(self, code: str, state: CodeState) -> None:
+        self.codes[code] = Code(code, "DO", "signed_webhook", state)
+
+
+class TestSessionsOnSharedCodes(SessionsOnSharedCodes.TestCase):  # type: ignore[misc, valid-type]
+    settings = settings(
+        max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
