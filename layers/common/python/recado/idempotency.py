@@ -8,6 +8,7 @@ from typing import Any
 
 from recado.errors import IdempotencyKeyReused, RecadoError, StillRunning
 from recado.tables import idempotency as table
+from recado.tables.idempotency import KeyUse
 
 LEASE = timedelta(seconds=30)
 LIFE = timedelta(hours=24)
@@ -37,17 +38,15 @@ def once(scope: str, key: str, body: Any, now: datetime, work: Work, *, keep_ans
             raise IdempotencyKeyReused
         if use.answer is not None:
             return use.answer
-        # Our own put may have been retried by the SDK after its answer was lost: then the lease is exactly ours.
-        if use.lease_until == lease_until:
-            is_first = True
-        elif now < use.lease_until:
-            raise StillRunning(retry_after_seconds=max(1, round((use.lease_until - now).total_seconds())))
-        elif not table.take_over(scope, key, seen=use.lease_until, lease_until=lease_until):
-            raise StillRunning(retry_after_seconds=1)
+        is_first = _take_over(scope, key, use, lease_until, now)
 
     # 2. Do the work; a refusal gives the key back, a death leaves it to whoever comes after the lease.
     try:
         answer = work(is_first)
+    except IdempotencyKeyReused:
+        # The key is from more than a day ago. Asked once more it must be first again, or it would pass as a repeat.
+        table.forget_use(scope, key, lease_until=lease_until)
+        raise
     except RecadoError:
         table.give_back(scope, key, lease_until=lease_until, now=now)
         raise
@@ -58,6 +57,18 @@ def once(scope: str, key: str, body: Any, now: datetime, work: Work, *, keep_ans
     else:
         table.give_back(scope, key, lease_until=lease_until, now=now)
     return answer
+
+
+def _take_over(scope: str, key: str, use: KeyUse, lease_until: datetime, now: datetime) -> bool:
+    """Takes a use that nobody is at any more; True when it was ours already. Raises StillRunning."""
+    # Our own put may have been retried by the SDK after its answer was lost: then the lease is exactly ours.
+    if use.lease_until == lease_until:
+        return True
+    if now < use.lease_until:
+        raise StillRunning(retry_after_seconds=max(1, round((use.lease_until - now).total_seconds())))
+    if not table.take_over(scope, key, seen=use.lease_until, lease_until=lease_until):
+        raise StillRunning(retry_after_seconds=1)
+    return False
 
 
 def _hash(body: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
-from recado.tables.base import PeopleMeta, Row, put_if, update_if
+from recado.tables.base import PeopleMeta, Row, delete_if, put_if, update_if
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,9 @@ def give_back(scope: str, key: str, *, lease_until: datetime, now: datetime) -> 
     row = _KeyUseRow(_pk(scope, key), "i")
     condition = (_KeyUseRow.lease_until == lease_until) & _KeyUseRow.answer.does_not_exist()
     return update_if(row, [_KeyUseRow.lease_until.set(now)], condition)
+
+
+def forget_use(scope: str, key: str, *, lease_until: datetime) -> bool:
+    """Takes back a use that was not one; False when the lease is no longer ours or it was answered."""
+    condition = (_KeyUseRow.lease_until == lease_until) & _KeyUseRow.answer.does_not_exist()
+    return delete_if(_KeyUseRow(_pk(scope, key), "i"), condition)

@@ -1,0 +1,12 @@
+"""Each minute: the next step of whatever is owed."""
+
+from datetime import timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from recado import attention, clock
+
+
+def handler(_: dict[str, Any], context: LambdaContext) -> None:
+    attention.run(clock.now, lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()))

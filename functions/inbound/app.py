@@ -1,0 +1,84 @@
+"""Webhooks of carriers, and what AWS brings itself (an SNS topic's two-way replies). It verifies, then hands on."""
+
+import base64
+import gzip
+import json
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
+
+from recado import clock, inbound, log, web
+from recado.carriers import sns
+from recado.carriers.speech import BadWebhook
+
+app = web.resolver()
+
+CarrierName = Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[a-z0-9_]+$")]
+SNS = "sns"
+
+
+class RepliesTaken(BaseModel):
+    """How many replies were taken; where they went is nobody's business but their addressee's."""
+
+    taken: int
+
+
+class ReceiptsTaken(BaseModel):
+    """How many receipts were put on their queue."""
+
+    taken: int
+
+
+@app.post("/carriers/<carrier>/replies", summary="A carrier brings what handsets answered", tags=["carriers"])
+def take_replies(carrier: CarrierName) -> RepliesTaken:
+    return RepliesTaken(taken=len(inbound.take_replies(carrier, _headers(), _body(), clock.now)))
+
+
+@app.post("/carriers/<carrier>/receipts", summary="A carrier reports what became of texts", tags=["carriers"])
+def take_receipts(carrier: CarrierName) -> ReceiptsTaken:
+    return ReceiptsTaken(taken=inbound.take_receipts(carrier, _headers(), _body(), clock.now))
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
+    if "awslogs" in event:
+        _take_delivery_log(event)
+        return None
+    if "Records" in event:
+        _take_topic(event)
+        return None
+    return web.answer(app, event, context)
+
+
+def _headers() -> dict[str, str]:
+    return dict(app.current_event.raw_event.get("headers") or {})
+
+
+def _body() -> bytes:
+    raw = app.current_event.raw_event.get("body") or ""
+    return base64.b64decode(raw) if app.current_event.raw_event.get("isBase64Encoded") else raw.encode()
+
+
+def _take_topic(event: dict[str, Any]) -> None:
+    """Two-way replies; AWS invoked us by the topic's permission, so there is no signature to check."""
+    for record in event["Records"]:
+        try:
+            replies = sns.read_replies(json.dumps(record["Sns"]).encode())
+        except BadWebhook as error:
+            log.trouble("reply_not_understood", error, carrier=SNS)
+            continue
+        for reply in replies:
+            inbound.take_reply(SNS, reply, clock.now)
+
+
+def _take_delivery_log(event: dict[str, Any]) -> None:
+    """SNS's delivery log through a subscription filter: base64 of gzip of JSON."""
+    document = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
+    receipts = []
+    for line in document.get("logEvents", []):
+        try:
+            receipts.extend(sns.read_receipts(line["message"].encode()))
+        except BadWebhook as error:
+            log.trouble("receipt_not_understood", error, carrier=SNS)
+    inbound.queue_receipts(SNS, receipts)

@@ -1,0 +1,90 @@
+"""The next step of whatever was accepted and did not move on. Each step is the code the normal path runs.
+
+It must never be the only one who does something: repeating a step changes nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from recado import dispatch, log, messages
+from recado.clock import Clock
+from recado.queues import put_jobs
+from recado.rules.message_states import MessageState, is_emergency
+from recado.tables import messages as table
+from recado.tables import pages
+from recado.tables.messages import ATTENTION_SHARDS, Message
+from recado.tables.pages import PageKind, PageRef, PageState
+
+DUE_MAX = 1000  # messages of one shard a run looks at; the next minute takes the rest
+STALLED_AFTER = timedelta(minutes=1)
+
+
+def run(clock: Clock, time_left: Callable[[], timedelta], *, stop_before: timedelta = timedelta(seconds=10)) -> int:
+    """One minute's run over all shards; returns how many messages were attended to."""
+    attended = 0
+    for shard in range(ATTENTION_SHARDS):
+        for school_id, message_id in table.list_due(shard, clock(), limit=DUE_MAX):
+            if time_left() < stop_before:
+                log.outcome("attention_out_of_time", attended=attended)
+                return attended
+            attended += _attend_safely(school_id, message_id, clock())
+    log.outcome("attention_run", attended=attended)
+    return attended
+
+
+def attend(school_id: str, message_id: str, now: datetime) -> bool:
+    """The next step of one message; False when there was none or somebody else took it."""
+    message = table.find_message(school_id, message_id)
+    if message is None or message.attend_at is None or message.attend_at > now:
+        return False
+    if not table.move_attention(message, now + messages.LOOK_AGAIN):
+        return False
+    match message.state:
+        case MessageState.SCHEDULED:
+            messages.release_due(messages.get(school_id, message_id), now)
+        case MessageState.SENDING | MessageState.STOPPING:
+            _push_on(message, now)
+        case _:
+            raise RuntimeError(f"a message that is {message.state.value} owes nothing")
+    return True
+
+
+def _attend_safely(school_id: str, message_id: str, now: datetime) -> int:
+    # One message that cannot be attended to must not keep the others waiting.
+    try:
+        return int(attend(school_id, message_id, now))
+    except Exception as error:  # noqa: BLE001  # logged by class, looked at again in a minute
+        log.trouble("attention_failed", error, school=school_id, message=message_id)
+        return 0
+
+
+def _push_on(message: Message, now: datetime) -> None:
+    # 1. Not all jobs enqueued: whoever was at it died.
+    if message.pages_enqueued < message.pages:
+        messages.enqueue(message, now)
+
+    # 2. Pages that stand still get a fresh job; a page nobody could finish in time is given up.
+    refs = [
+        PageRef(PageKind.MESSAGE, message.school_id, message.id, message.plan or "", page)
+        for page in range(message.pages_enqueued)
+    ]
+    is_overdue = message.give_up_at is not None and now >= message.give_up_at + dispatch.OVERDUE_AFTER
+    stalled_after = timedelta() if is_emergency(message.category) else STALLED_AFTER
+    for ref, state, _ in pages.list_states(refs):
+        if not state.is_open:
+            continue
+        if is_overdue and dispatch.close_overdue(message, ref, now):
+            continue
+        if _is_stalled(message, state, now, stalled_after) and pages.raise_job(ref, seen=state.job):
+            job = messages.job_of(ref, state.job + 1)
+            put_jobs(messages.queue_of(message.category), [job], group=message.school_id)
+            log.outcome("page_taken_up", school=message.school_id, message=message.id, page=ref.page, job=state.job + 1)
+
+    # 3. All closed, and nobody lived to settle it.
+    messages.settle(message.school_id, message.id, now)
+
+
+def _is_stalled(message: Message, state: PageState, now: datetime, after: timedelta) -> bool:
+    """Whether nothing has moved a page for `after`: neither a wave, nor the pause it was told to make."""
+    moments = [moment for moment in (state.wave_until, state.not_before, message.accepted_at) if moment is not None]
+    return now >= max(moments) + after

@@ -1,0 +1,230 @@
+"""Our own open carrier format: a wave of texts per POST, an answer per text; replies and receipts by signed webhook.
+
+Signatures are Standard Webhooks, both ways (spec/standard-webhooks.md). docs/carrier_format.md is the whole contract.
+It must never ask twice by itself: an ambiguous answer is Unknown, and dispatch decides.
+"""
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import urllib3
+from standardwebhooks import Webhook
+
+from recado.carriers.speech import (
+    CONNECT_SECONDS_MAX,
+    READ_SECONDS_MAX,
+    Accepted,
+    Account,
+    Answer,
+    BadWebhook,
+    Headers,
+    IncomingReceipt,
+    IncomingReply,
+    Outgoing,
+    Refused,
+    RefusedBecause,
+    Unknown,
+)
+from recado.ids import new_id
+from recado.rules.delivery_states import PARTS_MAX, Receipt
+from recado.rules.phone_numbers import is_e164
+
+ECHOES_REFERENCE = True
+TOLERANCE = timedelta(minutes=5)  # Standard Webhooks: "timestamp … within some allowable tolerance", 5 minutes
+ANSWER_BYTES_MAX = 1024 * 1024
+ITEMS_MAX = 1000
+TEXT_LENGTH_MAX = 2000
+
+# `reason` of a refused text → what it means here.
+REASONS = {
+    "wrong_number": RefusedBecause.WRONG_NUMBER,  # no such subscriber: final, and charged (L12)
+    "blocked": RefusedBecause.BLOCKED,  # the carrier or the subscriber bars it: final, not charged
+    "try_later": RefusedBecause.FOR_NOW,  # too busy: not taken, ask again later
+}
+# `status` of a receipt → ours. All are final at the carrier.
+RECEIPTS = {
+    "delivered": Receipt.DELIVERED,  # on the handset
+    "unreachable": Receipt.UNREACHABLE,  # off or out of coverage until the validity ended
+    "wrong_number": Receipt.WRONG_NUMBER,  # found out after accepting
+    "blocked": Receipt.BLOCKED,
+}
+
+
+def send(texts: Sequence[Outgoing], account: Account, may_start: Callable[[], bool]) -> list[Answer]:
+    """Posts a wave; answers one for one, in order. Not started in time, not connected: refused for now."""
+    if not may_start():
+        return [Refused(RefusedBecause.FOR_NOW, "not_started")] * len(texts)
+    body = json.dumps({"type": "messages.send", "messages": [_message(text) for text in texts]}, ensure_ascii=False)
+    # A new id each time: a receiver may drop an id it has seen, and texts refused for now come again in other waves.
+    headers = _signed(f"wave_{new_id()}", body, account.secrets_to_carrier)
+    try:
+        answer = _pool().request("POST", account.url, body=body.encode(), headers=headers, redirect=False)
+    except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
+        return [Refused(RefusedBecause.FOR_NOW, "not_connected")] * len(texts)
+    except urllib3.exceptions.HTTPError as error:  # read timeout, connection closed half-way: it may have been taken
+        return [Unknown(type(error).__name__)] * len(texts)
+    return _answers(texts, answer.status, answer.data)
+
+
+def verify(headers: Headers, body: bytes, account: Account, now: datetime) -> bool:
+    """Whether a webhook is this carrier's and fresh (Standard Webhooks: `id.timestamp.body`, 5 minutes)."""
+    found = {name.lower(): value for name, value in headers.items()}
+    webhook_id, stamp = found.get("webhook-id", ""), found.get("webhook-timestamp", "")
+    if not webhook_id or not (stamp.isascii() and stamp.isdecimal()) or len(stamp) > 12:
+        return False
+    sent_at = datetime.fromtimestamp(int(stamp), UTC)
+    if abs(now - sent_at) > TOLERANCE:
+        return False
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return False
+    expected = [
+        _signature_bytes(Webhook(secret).sign(webhook_id, sent_at, text)) for secret in account.secrets_from_carrier
+    ]
+    given = [_signature_bytes(one) for one in found.get("webhook-signature", "").split(" ")]
+    return any(hmac.compare_digest(mine, theirs) for mine in expected if mine for theirs in given if theirs)
+
+
+def read_replies(body: bytes) -> list[IncomingReply]:
+    """The replies of a verified webhook. Raises BadWebhook."""
+    return [_reply(item, f"/replies/{index}") for index, item in enumerate(_items(body, "replies"))]
+
+
+def read_receipts(body: bytes) -> list[IncomingReceipt]:
+    """The receipts of a verified webhook. Raises BadWebhook."""
+    return [_receipt(item, f"/receipts/{index}") for index, item in enumerate(_items(body, "receipts"))]
+
+
+@cache
+def _pool() -> urllib3.PoolManager:
+    # Kept alive between waves. No retries: asking again is a decision, and not this file's.
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS_MAX, read=READ_SECONDS_MAX)
+    return urllib3.PoolManager(maxsize=4, retries=False, timeout=timeout)
+
+
+def _message(text: Outgoing) -> dict[str, Any]:
+    return {
+        "reference": text.reference,
+        "to": text.to,
+        "from": text.sender,
+        "text": text.text,
+        "validity_seconds": text.validity_seconds,
+    }
+
+
+def _signed(webhook_id: str, body: str, secrets: Sequence[str]) -> dict[str, str]:
+    sent_at = datetime.now(UTC)
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(int(sent_at.timestamp())),
+        "webhook-signature": " ".join(Webhook(secret).sign(webhook_id, sent_at, body) for secret in secrets),
+    }
+
+
+def _answers(texts: Sequence[Outgoing], status: int, data: bytes) -> list[Answer]:
+    if status == 429:  # Too Many Requests
+        return [Refused(RefusedBecause.FOR_NOW, "429")] * len(texts)
+    if status == 408 or status >= 500:  # it may have taken the wave before it failed
+        return [Unknown(str(status))] * len(texts)
+    if status >= 300:  # it refuses us, not a recipient
+        return [Refused(RefusedBecause.ROUTE, str(status))] * len(texts)
+    given = _answers_by_reference(data)
+    return [_answer(given.get(text.reference)) for text in texts]
+
+
+def _answers_by_reference(data: bytes) -> dict[str, dict[str, Any]]:
+    """What was answered, by reference; the first where one stands twice. Nothing of a garbled answer is believed."""
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        items = json.loads(data[:ANSWER_BYTES_MAX])["messages"]
+        for item in items:
+            found.setdefault(item["reference"], item)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return found
+
+
+def _answer(item: Mapping[str, Any] | None) -> Answer:
+    if item is None:
+        return Unknown("not_in_answer")
+    if item.get("status") == "accepted":
+        return Accepted(str(item.get("id", "")))
+    because = REASONS.get(str(item.get("reason")))
+    if item.get("status") != "refused" or because is None:
+        return Unknown("not_understood")
+    return Refused(because, str(item.get("code", ""))[:40])
+
+
+def _signature_bytes(signature: str) -> bytes | None:
+    version, _, encoded = signature.partition(",")
+    if version != "v1":
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True) or None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _items(body: bytes, kind: str) -> list[Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadWebhook("/") from error
+    items = document.get(kind) if isinstance(document, dict) and document.get("type") == kind else None
+    if not isinstance(items, list) or len(items) > ITEMS_MAX:
+        raise BadWebhook(f"/{kind}")
+    return items
+
+
+def _reply(item: Any, place: str) -> IncomingReply:
+    if not isinstance(item, dict):
+        raise BadWebhook(place)
+    handset, code = _text(item, "from", place, 20), _text(item, "to", place, 20)
+    if not is_e164(handset):
+        raise BadWebhook(f"{place}/from")
+    answered = item.get("in_reply_to")
+    return IncomingReply(
+        id=_text(item, "id", place, 128),
+        handset=handset,
+        code=code,
+        text=_text(item, "text", place, TEXT_LENGTH_MAX),
+        sent_at=_moment(item.get("received_at"), f"{place}/received_at"),
+        in_reply_to=answered if isinstance(answered, str) else None,
+    )
+
+
+def _receipt(item: Any, place: str) -> IncomingReceipt:
+    if not isinstance(item, dict):
+        raise BadWebhook(place)
+    state = RECEIPTS.get(str(item.get("status")))
+    if state is None:
+        raise BadWebhook(f"{place}/status")
+    part = item.get("part", 0)
+    if not isinstance(part, int) or isinstance(part, bool) or not 0 <= part <= PARTS_MAX:
+        raise BadWebhook(f"{place}/part")
+    return IncomingReceipt(state=state, part=part, reference=_text(item, "reference", place, 256))
+
+
+def _text(item: Mapping[str, Any], name: str, place: str, length_max: int) -> str:
+    value = item.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= length_max:
+        raise BadWebhook(f"{place}/{name}")
+    return value
+
+
+def _moment(value: Any, place: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise BadWebhook(place) from error
+    if moment.tzinfo is None:
+        raise BadWebhook(place)
+    return moment.astimezone(UTC)

@@ -1,0 +1,148 @@
+"""Amazon SNS `Publish` to a phone number. One text per call, spoken concurrently over kept-alive connections.
+
+`sns:Publish` takes no idempotency token and the SDK's own retries send twice: here it never retries.
+SNS does not echo our reference: each accepted text gets a lookup row (`ECHOES_REFERENCE`).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+)
+
+from recado.carriers.speech import (
+    CONNECT_SECONDS_MAX,
+    READ_SECONDS_MAX,
+    Accepted,
+    Account,
+    Answer,
+    BadWebhook,
+    Headers,
+    IncomingReceipt,
+    IncomingReply,
+    Outgoing,
+    Refused,
+    RefusedBecause,
+    Unknown,
+)
+from recado.rules.delivery_states import WHOLE_MESSAGE, Receipt
+from recado.rules.phone_numbers import is_e164
+
+ECHOES_REFERENCE = False
+CONNECTIONS = 20
+
+# Error codes of Publish (SNS API reference, "Publish", errors) → what they mean here. Anything else is ambiguous.
+ERRORS = {
+    "InvalidParameter": RefusedBecause.WRONG_NUMBER,  # the number is not one
+    "InvalidParameterValue": RefusedBecause.WRONG_NUMBER,
+    "OptedOut": RefusedBecause.BLOCKED,  # the number is on the account's opt-out list
+    "Throttling": RefusedBecause.FOR_NOW,
+    "ThrottledException": RefusedBecause.FOR_NOW,
+    "Throttled": RefusedBecause.FOR_NOW,
+    "AuthorizationError": RefusedBecause.ROUTE,  # our account, not the recipient
+    "AccessDenied": RefusedBecause.ROUTE,
+    "AccessDeniedException": RefusedBecause.ROUTE,
+    "InvalidClientTokenId": RefusedBecause.ROUTE,
+    "SignatureDoesNotMatch": RefusedBecause.ROUTE,
+    "ExpiredToken": RefusedBecause.ROUTE,
+}
+# Raised before a byte of the request has left: certainly not taken.
+NOT_STARTED = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError)
+
+
+def send(texts: Sequence[Outgoing], account: Account, may_start: Callable[[], bool]) -> list[Answer]:
+    """Publishes each text once; answers one for one, in order. Threads are joined before it returns."""
+
+    def speak(text: Outgoing) -> Answer:
+        return _publish(text) if may_start() else Refused(RefusedBecause.FOR_NOW, "not_started")
+
+    with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(texts))) as threads:
+        return list(threads.map(speak, texts))
+
+
+def verify(headers: Headers, body: bytes, account: Account, now: datetime) -> bool:
+    """Never over HTTP: SNS and CloudWatch Logs invoke the function themselves, by the permissions in the template."""
+    return False
+
+
+def read_replies(body: bytes) -> list[IncomingReply]:
+    """The reply in one two-way message of an SNS topic (AWS End User Messaging, two-way payload). Raises BadWebhook.
+
+    `body` is the SNS record, `{"Message": "<json>", "Timestamp": …}`: order is by that timestamp, not by arrival.
+    """
+    try:
+        record = json.loads(body)
+        payload = json.loads(record["Message"])
+        reply = IncomingReply(
+            id=str(payload["inboundMessageId"]),
+            handset=str(payload["originationNumber"]),
+            code=str(payload["destinationNumber"]),
+            text=str(payload["messageBody"]),
+            sent_at=datetime.fromisoformat(record["Timestamp"]).astimezone(UTC),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadWebhook("/Message") from error
+    if not is_e164(reply.handset) or not reply.id:
+        raise BadWebhook("/Message/originationNumber")
+    return [reply]
+
+
+def read_receipts(body: bytes) -> list[IncomingReceipt]:
+    """The receipt in one line of SNS's delivery log in CloudWatch. Raises BadWebhook."""
+    try:
+        line = json.loads(body)
+        carrier_id = str(line["notification"]["messageId"])
+        status, said = line["status"], str(line["delivery"].get("providerResponse", ""))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadWebhook("/") from error
+    return [IncomingReceipt(_receipt_state(status, said), WHOLE_MESSAGE, carrier_id=carrier_id)]
+
+
+@cache
+def _client() -> Any:
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=CONNECT_SECONDS_MAX,
+        read_timeout=READ_SECONDS_MAX,
+        max_pool_connections=CONNECTIONS,
+    )
+    return boto3.client("sns", config=config)
+
+
+def _publish(text: Outgoing) -> Answer:
+    attributes = {"AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}}
+    if text.sender:
+        attributes["AWS.MM.SMS.OriginationNumber"] = {"DataType": "String", "StringValue": text.sender}
+    try:
+        answer = _client().publish(PhoneNumber=text.to, Message=text.text, MessageAttributes=attributes)
+    except NOT_STARTED as error:
+        return Refused(RefusedBecause.FOR_NOW, type(error).__name__)
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        return Refused(ERRORS[code], code) if code in ERRORS else Unknown(code)
+    except BotoCoreError as error:  # read timeout, connection closed: it may have been taken
+        return Unknown(type(error).__name__)
+    return Accepted(str(answer["MessageId"]))
+
+
+def _receipt_state(status: str, said: str) -> Receipt:
+    """SNS says SUCCESS or FAILURE and a sentence of the provider's; the sentences are those its documentation lists."""
+    if status == "SUCCESS":
+        return Receipt.DELIVERED
+    words = said.lower()
+    if "opted out" in words or "blocked" in words or "spam" in words:
+        return Receipt.BLOCKED
+    if "invalid phone" in words or "unknown phone" in words:
+        return Receipt.WRONG_NUMBER
+    return Receipt.UNREACHABLE

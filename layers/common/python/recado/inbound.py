@@ -1,0 +1,197 @@
+"""What carriers tell us: a reply goes to the one place it belongs or nowhere, a receipt to its queue.
+
+Verified before anything is read; what fails its signature changes nothing. Never "the last that sent".
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from recado import log, sessions
+from recado.access import master_secrets
+from recado.carriers import REGISTRY
+from recado.carriers.speech import Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
+from recado.clock import Clock
+from recado.errors import BadSignature, FieldProblem, InvalidRequest, NotFound
+from recado.queues import put_jobs
+from recado.rules import opt_out_words, signatures
+from recado.rules.audience import REPLIED_STOP
+from recado.rules.delivery_states import Receipt, receipt_member
+from recado.rules.opt_out_words import Word
+from recado.rules.phone_numbers import read_number
+from recado.settings import SETTINGS
+from recado.tables import lookups, opt_outs, pages, replies, short_codes
+from recado.tables.base import Transaction
+from recado.tables.opt_outs import Note, NotedAlready
+from recado.tables.pages import PageKind, PageRef
+from recado.tables.replies import Reply
+from recado.tables.short_codes import Purpose, ShortCode
+
+REPLY_LIFE = timedelta(days=400)
+
+
+class Outcome(StrEnum):
+    """Where a reply went. `late` and `unrouted` reached nobody; they are counted, never shown."""
+
+    TO_SESSION = "to_session"
+    TO_SCHOOL = "to_school"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    UNROUTED = "unrouted"
+
+
+class _SeenBefore(Exception):  # a signal between two steps here
+    """This carrier's reply id has been kept already."""
+
+
+def account_of(carrier: str) -> Account:
+    """A carrier's account, from settings and the master secret; both live versions hold, the newest first."""
+    masters = [master for _, master in sorted(master_secrets().items(), reverse=True)]
+    return Account(
+        url=SETTINGS.carrier_url if carrier == SETTINGS.carrier else "",
+        secrets_to_carrier=tuple(signatures.webhook_secret(master, carrier, "to_carrier") for master in masters),
+        secrets_from_carrier=tuple(signatures.webhook_secret(master, carrier, "from_carrier") for master in masters),
+    )
+
+
+def take_replies(carrier: str, headers: Headers, body: bytes, clock: Clock) -> list[Outcome]:
+    """A carrier's webhook of replies. Raises NotFound, BadSignature, InvalidRequest; then nothing has changed."""
+    _verify(carrier, headers, body, clock())
+    try:
+        found: list[IncomingReply] = REGISTRY[carrier].read_replies(body)
+    except BadWebhook as error:
+        raise InvalidRequest(fields=[FieldProblem(error.place, "malformed", "Not as the format says")]) from error
+    return [take_reply(carrier, reply, clock) for reply in found]
+
+
+def take_receipts(carrier: str, headers: Headers, body: bytes, clock: Clock) -> int:
+    """A carrier's webhook of receipts: put on their queue, to be gathered by page. Returns how many."""
+    _verify(carrier, headers, body, clock())
+    try:
+        found: list[IncomingReceipt] = REGISTRY[carrier].read_receipts(body)
+    except BadWebhook as error:
+        raise InvalidRequest(fields=[FieldProblem(error.place, "malformed", "Not as the format says")]) from error
+    return queue_receipts(carrier, found)
+
+
+def queue_receipts(carrier: str, found: Sequence[IncomingReceipt]) -> int:
+    """Puts receipts on their queue; what a carrier reports of nothing of ours is counted and dropped there."""
+    jobs = [
+        {
+            "carrier": carrier,
+            "reference": receipt.reference,
+            "carrier_id": receipt.carrier_id,
+            "state": receipt.state.value,
+            "part": receipt.part,
+        }
+        for receipt in found
+    ]
+    return put_jobs(SETTINGS.receipts_queue_url, jobs, group=carrier)
+
+
+def take_reply(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
+    """Brings one reply to the session or school it provably belongs to, once."""
+    code = _find_code(reply)
+    if code is None:
+        outcome = Outcome.UNROUTED
+    elif code.purpose is Purpose.SESSIONS:
+        outcome = _to_session(carrier, reply, clock)
+    elif code.school is not None:
+        outcome = _to_school(code.school, carrier, reply, clock())
+    else:
+        outcome = _by_reference(carrier, reply, clock())
+    log.outcome("reply_taken", carrier=carrier, outcome=outcome.value)
+    return outcome
+
+
+def add_receipts(jobs: Iterable[dict[str, Any]]) -> list[int]:
+    """Adds a batch of queued receipts to their pages' sets, gathered by page; returns the positions to try again.
+
+    Again: a carrier's id that has no lookup row yet. Dropped: what names no page of ours.
+    """
+    members: dict[PageRef, dict[Receipt, set[int]]] = defaultdict(lambda: defaultdict(set))
+    again: list[int] = []
+    dropped = 0
+    for position, job in enumerate(jobs):
+        reference = job["reference"] or lookups.find_reference(job["carrier"], job["carrier_id"])
+        if reference is None:
+            again.append(position)
+            continue
+        found = pages.read_reference(reference)
+        if found is None:
+            dropped += 1
+            continue
+        ref, index = found
+        members[ref][Receipt(job["state"])].add(receipt_member(index, int(job["part"])))
+    for ref, states in members.items():
+        if not pages.add_receipts(ref, states):
+            dropped += sum(len(found) for found in states.values())
+    log.outcome("receipts_added", pages=len(members), dropped=dropped, again=len(again))
+    return again
+
+
+def _verify(carrier: str, headers: Headers, body: bytes, now: datetime) -> None:
+    if carrier not in REGISTRY:
+        raise NotFound("There is no such carrier")
+    if not REGISTRY[carrier].verify(headers, body, account_of(carrier), now):
+        raise BadSignature
+
+
+def _find_code(reply: IncomingReply) -> ShortCode | None:
+    """The code that was answered: the same digits may be two codes in two countries, so the handset's comes first."""
+    handset = read_number(reply.handset, SETTINGS.session_country)
+    own = [handset.region] if handset and handset.region in SETTINGS.country_codes else []
+    for country in dict.fromkeys((*own, *SETTINGS.country_codes)):
+        found = short_codes.find_code(country, reply.code)
+        if found is not None:
+            return found
+    return None
+
+
+def _to_session(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
+    taken = sessions.take_reply(
+        handset=reply.handset,
+        code=reply.code,
+        text=reply.text,
+        carrier=carrier,
+        reply_id=reply.id,
+        sent_at=reply.sent_at,
+        clock=clock,
+    )
+    return Outcome(taken.value)
+
+
+def _by_reference(carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
+    """On a code that schools share: the school of the message the carrier says is answered, or nobody."""
+    answered = pages.read_reference(reply.in_reply_to or "")
+    page = pages.find_page(answered[0]) if answered else None
+    if answered is None or page is None or page.ref.kind is not PageKind.MESSAGE:
+        return Outcome.UNROUTED
+    if answered[1] >= len(page.recipients) or page.recipients[answered[1]].number != reply.handset:
+        return Outcome.UNROUTED
+    return _to_school(answered[0].school_id, carrier, reply, now)
+
+
+def _to_school(school_id: str, carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
+    """Keeps the reply; STOP suppresses and ALTA takes back what STOP did, in the same transaction (L8, L10)."""
+    word = opt_out_words.read_word(reply.text)
+    kept = Reply(
+        school_id=school_id,
+        id=f"{carrier}#{reply.id}",
+        number=reply.handset,
+        code=reply.code,
+        text=reply.text,
+        received_at=reply.sent_at,
+        word=word.value if word else None,
+    )
+    try:
+        with Transaction() as write:
+            replies.create_reply(write, kept, expires_at=int((now + REPLY_LIFE).timestamp()), seen_before=_SeenBefore())
+            if word in (Word.STOP, Word.START):
+                note = Note(REPLIED_STOP, word is Word.STOP, "handset", now, "reply")
+                opt_outs.change_cause(write, school_id, reply.handset, note)
+    except (_SeenBefore, NotedAlready):
+        return Outcome.DUPLICATE
+    return Outcome.TO_SCHOOL
