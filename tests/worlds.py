@@ -52,7 +52,7 @@ class FakeCarrier:
     """Takes every text and remembers it, unless `answer` says otherwise. `heard` is what handsets would show."""
 
     answer: Callable[[Outgoing], Answer | None] = lambda _: None
-    before: Callable[[], None] = lambda: None
+    before: Callable[[], object] = lambda: None
     heard: list[Outgoing] = field(default_factory=list)
     ids: Any = field(default_factory=lambda: count(1))
 

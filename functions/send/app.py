@@ -1,6 +1,6 @@
 """Messages and replies over HTTP: parse, one story call, shape the answer. It decides nothing."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response, content_types
@@ -121,7 +121,7 @@ def create_message(body: MessageRequest) -> Response[MessageView]:
         channels=tuple(body.channels),
         notice_confirmed=body.confirm_notice_by_sms,
         send=body.send is not None,
-        send_at=body.send.at if isinstance(body.send, SendAt) else None,
+        send_at=_moment(body.send),
     )
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
@@ -150,8 +150,7 @@ def get_message(message_id: MessageId) -> MessageView:
 
 @app.post("/messages/<message_id>/send", summary="Send or schedule a draft", tags=["messages"])
 def send_message(message_id: MessageId, body: SendRequest) -> MessageView:
-    send_at = body.send.at if isinstance(body.send, SendAt) else None
-    return _view(messages.send(web.caller(app), message_id, send_at, clock.now()))
+    return _view(messages.send(web.caller(app), message_id, _moment(body.send), clock.now()))
 
 
 @app.post("/messages/<message_id>/cancel", summary="Cancel a scheduled message; its credits return", tags=["messages"])
@@ -186,6 +185,10 @@ def list_replies(
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return web.answer(app, event, context)
+
+
+def _moment(send: Literal["now"] | SendAt | None) -> datetime | None:
+    return send.at.astimezone(UTC) if isinstance(send, SendAt) else None
 
 
 def _view(message: Message) -> MessageView:

@@ -1,6 +1,7 @@
 import io
 
 import pytest
+
 from recado.errors import InvalidRequest
 from recado.rules.csv_rows import FIELD_CHARACTERS_MAX, LINE_BYTES_MAX, CsvRow, UnreadableRow, list_rows, open_table
 

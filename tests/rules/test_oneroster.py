@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from datetime import date
 
 import pytest
+
 from recado.errors import InvalidRequest
 from recado.rules.oneroster import Roster, RosterGroup, read_roster
 

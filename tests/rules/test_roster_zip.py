@@ -2,6 +2,7 @@ import io
 import zipfile
 
 import pytest
+
 from recado.errors import InvalidRequest
 from recado.rules import roster_zip
 from recado.rules.roster_zip import open_roster

@@ -47,7 +47,7 @@ def delayed_jobs(queue: str = "BulkQueue") -> list[tuple[int, int]]:
     """(job number, delay in seconds) of every job on a queue, those that wait included."""
     waiting = get_backend("sqs")["123456789012"]["us-east-1"].queues[queue]._messages
     return [
-        (int(json.loads(one.body)["job"]), round((one.delayed_until - one.sent_timestamp) / 1000))
+        (int(json.loads(one.body)["job"]), round((one.delayed_until - float(one.sent_timestamp or 0)) / 1000))
         for one in waiting
         if one.delayed
     ]
@@ -75,7 +75,7 @@ def test_a_second_worker_within_the_lease_goes_away_and_comes_back() -> None:
     clock, carrier, other = TestClock(), FakeCarrier(), FakeCarrier()
     create(alert(), clock)
     [job] = jobs_on("BulkQueue")
-    carrier.before = lambda: work_all(other, clock, bodies=[job]) and None
+    carrier.before = lambda: work_all(other, clock, bodies=[job])
 
     work_all(carrier, clock, bodies=[job])
 

@@ -316,7 +316,7 @@ def test_stopping_in_flight_releases_what_was_not_spoken() -> None:
     clock, carrier = TestClock(), FakeCarrier()
     message = create(alert(), clock)
     # The carrier's first wave is being spoken when the director stops.
-    carrier.before = lambda: None if carrier.heard else messages.stop(DIRECTOR, message.id, clock()) and None
+    carrier.before = lambda: None if carrier.heard else messages.stop(DIRECTOR, message.id, clock())
 
     work_all(carrier, clock)
 

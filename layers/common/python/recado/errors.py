@@ -15,7 +15,9 @@ RecadoError
 ├── NobodyToReach         422 nobody_to_reach             the audience has no sendable recipient
 ├── NoticeNeedsConfirming 422 notice_by_sms_not_confirmed L1: points to the message centre
 ├── SessionEnded          410 session_ended               C7
+├── SessionBusy           503 session_busy                others keep writing to it; ask again in a moment
 ├── StillSending          409 still_sending               C5: one message at a time
+├── SessionBusy           409 session_busy                others kept writing to it: try again at once
 ├── NoHandsetReachable    422 no_handset_reachable        nobody of a new session could be given a code
 ├── TooLarge              413 too_large                   the request's body
 ├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON
@@ -123,8 +125,16 @@ class SessionEnded(RecadoError):
     code, status, title = "session_ended", 410, "The session has ended and its messages are gone"
 
 
+class SessionBusy(RecadoError):
+    code, status, title = "session_busy", 503, "The session is busy; ask again in a moment"
+
+
 class StillSending(RecadoError):
     code, status, title = "still_sending", 409, "One message at a time: the one before is still going out"
+
+
+class SessionBusy(RecadoError):
+    code, status, title = "session_busy", 409, "Too much happened to the session at once"
 
 
 class NoHandsetReachable(RecadoError):

@@ -59,7 +59,7 @@ def resolver() -> APIGatewayRestResolver:
     def refuse_shape(error: RequestValidationError) -> Response[str]:
         return problem(InvalidRequest(fields=[_field_problem(one) for one in error.errors()]))
 
-    @app.exception_handler(RequestUnsupportedContentType)
+    @app.exception_handler(RequestUnsupportedContentType)  # type: ignore[untyped-decorator]
     def refuse_media_type(_: RequestUnsupportedContentType) -> Response[str]:
         return problem(UnsupportedMediaType())
 
@@ -67,12 +67,12 @@ def resolver() -> APIGatewayRestResolver:
     def refuse_route(_: Exception) -> Response[str]:
         return problem(NotFound("There is no such route"))
 
-    @app.exception_handler(ServiceError)
+    @app.exception_handler(ServiceError)  # type: ignore[untyped-decorator]
     def refuse_service(error: ServiceError) -> Response[str]:
         return _problem(error.status_code, "bad_request", HTTPStatus(error.status_code).phrase)
 
     # Everything else is a defect of ours. Caught here, or Powertools would log its words, which may be somebody's.
-    @app.exception_handler(Exception)
+    @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def admit(error: Exception) -> Response[str]:
         return _defect(error, app.current_event.raw_event)
 

@@ -1,0 +1,68 @@
+"""Who is calling: answers API Gateway with a policy for this one request. Denies by default; never logs a token."""
+
+from typing import Any, NoReturn
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from recado import access, clock, log
+from recado.errors import NotAuthenticated
+
+type Event = dict[str, Any]
+type Answer = dict[str, Any]
+
+
+class Unauthorized(Exception):  # API Gateway reads its words, not its name
+    """What a REST API answers as 401. Its message must be this word alone: any other is answered as our defect, 500."""
+
+
+def handler(event: Event, _: LambdaContext) -> Answer:
+    route = str(event.get("resource") or "")
+    try:
+        token = access.read_bearer(event.get("headers"))
+        if access.is_session_route(route):
+            return _session_answer(event, token)
+        return _portal_answer(event, route, token)
+    except NotAuthenticated:
+        _refuse(event)
+
+
+def _session_answer(event: Event, token: str) -> Answer:
+    session_id = str((event.get("pathParameters") or {}).get("session_id") or "")
+    if not access.is_session_token(session_id, token):
+        raise NotAuthenticated
+    _note("token_accepted", event, session=session_id)
+    return _policy(event, is_allowed=True, principal=session_id, context={"session": session_id})
+
+
+def _portal_answer(event: Event, route: str, token: str) -> Answer:
+    caller = access.read_portal_token(token, clock.now())
+    is_allowed = access.may_open(caller, route)
+    _note("token_accepted" if is_allowed else "token_denied", event, school=caller.school_id, key=caller.key_id)
+    context = {
+        "school": caller.school_id,
+        "role": caller.role.value,
+        "subject": caller.subject,
+        "person": caller.person_id or "",
+        "key": caller.key_id,
+    }
+    return _policy(event, is_allowed=is_allowed, principal=caller.subject, context=context)
+
+
+def _policy(event: Event, *, is_allowed: bool, principal: str, context: dict[str, str]) -> Answer:
+    statement = {
+        "Action": "execute-api:Invoke",
+        "Effect": "Allow" if is_allowed else "Deny",  # Deny is answered as 403
+        "Resource": event["methodArn"],  # this request only: nothing is cached
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    return {"principalId": principal, "policyDocument": document, "context": context}
+
+
+def _refuse(event: Event) -> NoReturn:
+    _note("token_refused", event)
+    raise Unauthorized("Unauthorized") from None
+
+
+def _note(name: str, event: Event, **facts: str) -> None:
+    request_id = (event.get("requestContext") or {}).get("requestId")
+    log.outcome(name, route=event.get("resource"), method=event.get("httpMethod"), request=request_id, **facts)

@@ -1,0 +1,272 @@
+"""/operator: the platform's staff make schools and keys, sell bags, suspend contracts, keep the pool of short codes."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import AwareDatetime, BaseModel, Field
+
+from recado import clock, idempotency, schools, web
+from recado.access import Caller
+from recado.rules.credit_bags import Zone
+from recado.rules.school_records import KEY_ID, SCHOOL_ID
+from recado.rules.short_codes import CodeState
+from recado.settings import SETTINGS
+from recado.tables.ledger import Entry
+from recado.tables.schools import Contract, School
+from recado.tables.short_codes import Purpose, ShortCode
+
+app = web.resolver()
+
+SchoolId = Annotated[str, Path(pattern=f"^{SCHOOL_ID.pattern}$")]
+KeyId = Annotated[str, Path(pattern=f"^{KEY_ID.pattern}$")]
+Country = Annotated[str, Path(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+CountryFilter = Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="only this country's")]
+Code = Annotated[str, Path(pattern=r"^\+?[0-9]{3,15}$")]
+TAGS = ["operator"]
+NOT_FOUND: dict[int, OpenAPIResponse] = {404: {"description": "`not_found`"}}
+TAKEN: dict[int, OpenAPIResponse] = {409: {"description": "`already_exists`"}}
+
+
+class SchoolRequest(web.RequestModel):
+    id: str = Field(description="2 to 40 of a-z, 0-9 and '-'; `iss` of its portal's tokens")
+    name: str
+    country: str = Field(description="ISO 3166-1 alpha-2: whose numbers are domestic")
+    time_zone: str = Field(description="IANA, e.g. America/Santiago")
+    code: str = Field(default="", description="the school's own code or number; empty: one that schools share")
+    shards: int = Field(default=1, description="over how many partitions its people are spread")
+
+
+class SchoolView(BaseModel):
+    id: str
+    name: str
+    country: str
+    time_zone: str
+    code: str
+    contract: Contract
+    shards: int
+    created_at: datetime
+
+
+class ContractRequest(web.RequestModel):
+    contract: Contract
+
+
+class KeyRequest(web.RequestModel):
+    key_id: str | None = Field(default=None, pattern=f"^{KEY_ID.pattern}$", description="left out: one is made up")
+    not_after: AwareDatetime | None = Field(default=None, description="when the key ends by itself")
+
+
+class NewKeyView(BaseModel):
+    school_id: str = Field(description="`iss` of the tokens")
+    key_id: str = Field(description="`kid` of the tokens")
+    algorithm: str
+    secret: str = Field(description="shown now and never again")
+
+
+class KeyKept(BaseModel):
+    key_id: str
+    master_version: int
+
+
+class BagRequest(web.RequestModel):
+    bag: str | None = Field(default=None, description="a bag of the catalogue, by its id")
+    zone: Zone | None = None
+    credits: int | None = Field(default=None, description="with `zone`: as many as support agreed on")
+
+
+class PurchaseView(BaseModel):
+    cause: str = Field(description="the entry of the school's statement")
+    zone: Zone
+    credits: int
+    bag: str | None
+    at: datetime
+    by: str
+
+
+class ShortCodeRequest(web.RequestModel):
+    country: str = Field(description="ISO 3166-1 alpha-2")
+    code: str = Field(description="3 to 8 digits, or a number in E.164")
+    carrier: str | None = Field(default=None, description="who brings its texts; left out: the stack's carrier")
+    purpose: Purpose = Field(description="a code serves sessions or schools, never both")
+    school: str | None = Field(default=None, description="whose own it is; left out: shared")
+
+
+class ShortCodeView(BaseModel):
+    country: str
+    code: str
+    carrier: str
+    purpose: Purpose
+    school: str | None
+    state: CodeState
+    drained_at: datetime | None
+
+
+class ShortCodeList(BaseModel):
+    codes: list[ShortCodeView]
+
+
+@app.post("/operator/schools", summary="Create a school", tags=TAGS, status_code=201, responses=TAKEN)
+def create_school(body: SchoolRequest) -> SchoolView:
+    now = clock.now()
+    asked = School(**body.model_dump(), contract=Contract.ACTIVE, created_at=now)
+
+    def work(caller: Caller, is_first: bool) -> SchoolView:  # idempotency.Work's shape
+        return _school_view(schools.create_school(caller, asked, is_first=is_first))
+
+    return SchoolView.model_validate(_once(now, work))
+
+
+@app.get("/operator/schools/<school_id>", summary="A school", tags=TAGS, responses=NOT_FOUND)
+def get_school(school_id: SchoolId) -> SchoolView:
+    return _school_view(schools.get_school(web.caller(app), school_id))
+
+
+@app.put(
+    "/operator/schools/<school_id>/contract",
+    summary="Suspend a school or make it active: its credits freeze and thaw (L5)",
+    tags=TAGS,
+    responses=NOT_FOUND,
+)
+def set_contract(school_id: SchoolId, body: ContractRequest) -> SchoolView:
+    return _school_view(schools.set_contract(web.caller(app), school_id, body.contract))
+
+
+@app.post(
+    "/operator/schools/<school_id>/keys",
+    summary="Create a key for a school's portal; its secret is shown once",
+    tags=TAGS,
+    status_code=201,
+    responses=NOT_FOUND | TAKEN,
+)
+def create_key(school_id: SchoolId, body: KeyRequest) -> NewKeyView:
+    request_key = web.idempotency_key(app)
+
+    def work(caller: Caller, _: bool) -> KeyKept:  # idempotency.Work's shape
+        made = schools.create_key(
+            caller, school_id, key_id=body.key_id, request_key=request_key, not_after=body.not_after
+        )
+        return KeyKept(key_id=made.key_id, master_version=made.master_version)
+
+    # What is kept for a repeat names the key; the secret is derived anew and stored nowhere.
+    kept = KeyKept.model_validate(_once(clock.now(), work))
+    secret = schools.read_secret(web.caller(app), school_id, kept.key_id, kept.master_version)
+    return NewKeyView(school_id=school_id, key_id=kept.key_id, algorithm="HS256", secret=secret)
+
+
+@app.delete(
+    "/operator/schools/<school_id>/keys/<key_id>",
+    summary="Revoke a key: within half a minute no token of it holds",
+    tags=TAGS,
+    status_code=204,
+    responses=NOT_FOUND,
+)
+def revoke_key(school_id: SchoolId, key_id: KeyId) -> Response[None]:
+    schools.revoke_key(web.caller(app), school_id, key_id, clock.now())
+    return Response(status_code=204)
+
+
+@app.post(
+    "/operator/schools/<school_id>/bags",
+    summary="Sell a school a bag of credits: they never expire and are not refundable (L5, L6)",
+    tags=TAGS,
+    status_code=201,
+    responses=NOT_FOUND,
+)
+def sell_bag(school_id: SchoolId, body: BagRequest) -> PurchaseView:
+    now, request_key = clock.now(), web.idempotency_key(app)
+    order = schools.read_order(body.bag, body.zone, body.credits)
+
+    def work(caller: Caller, is_first: bool) -> PurchaseView:  # idempotency.Work's shape
+        return _purchase_view(
+            schools.sell_bag(caller, school_id, order, request_key=request_key, now=now, is_first=is_first)
+        )
+
+    return PurchaseView.model_validate(_once(now, work))
+
+
+@app.post(
+    "/operator/short-codes",
+    summary="Add a short code to the pool",
+    tags=TAGS,
+    status_code=201,
+    responses=NOT_FOUND | TAKEN,
+)
+def add_code(body: ShortCodeRequest) -> ShortCodeView:
+    code = ShortCode(body.country, body.code, body.carrier or SETTINGS.carrier, body.purpose, body.school)
+
+    def work(caller: Caller, _: bool) -> ShortCodeView:  # idempotency.Work's shape
+        return _code_view(schools.add_code(caller, code))
+
+    return ShortCodeView.model_validate(_once(clock.now(), work))
+
+
+@app.get("/operator/short-codes", summary="The pool of short codes", tags=TAGS)
+def list_codes(country: CountryFilter = None) -> ShortCodeList:
+    return ShortCodeList(codes=[_code_view(one) for one in schools.list_codes(web.caller(app), country)])
+
+
+@app.post(
+    "/operator/short-codes/<country>/<code>/drain",
+    summary="Stop new uses of a code; the sessions that hold it go on",
+    tags=TAGS,
+    responses=NOT_FOUND,
+)
+def drain_code(country: Country, code: Code) -> ShortCodeView:
+    return _code_view(schools.drain_code(web.caller(app), country, code, clock.now()))
+
+
+def _once(now: datetime, work: Callable[[Caller, bool], BaseModel]) -> dict[str, Any]:
+    caller, key = web.caller(app), web.idempotency_key(app)
+    schools.check_caller(caller)  # before anything is written, the key's own row included
+    return idempotency.once(
+        caller.school_id,
+        key,
+        web.idempotent_request(app),
+        now,
+        lambda is_first: work(caller, is_first).model_dump(mode="json"),
+    )
+
+
+def _school_view(school: School) -> SchoolView:
+    return SchoolView(
+        id=school.id,
+        name=school.name,
+        country=school.country,
+        time_zone=school.time_zone,
+        code=school.code,
+        contract=school.contract,
+        shards=school.shards,
+        created_at=school.created_at,
+    )
+
+
+def _purchase_view(entry: Entry) -> PurchaseView:
+    return PurchaseView(
+        cause=entry.cause,
+        zone=entry.zone,
+        credits=entry.available,
+        bag=entry.facts.get("bag"),
+        at=entry.at,
+        by=entry.by,
+    )
+
+
+def _code_view(code: ShortCode) -> ShortCodeView:
+    return ShortCodeView(
+        country=code.country,
+        code=code.code,
+        carrier=code.carrier,
+        purpose=code.purpose,
+        school=code.school,
+        state=code.state,
+        drained_at=code.drained_at,
+    )
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return web.answer(app, event, context)

@@ -1,0 +1,30 @@
+"""What somebody without an account may write to handsets: text, and not too much of it.
+
+Must never change what the text says: only line ends become one kind, for browsers send them as two characters.
+"""
+
+import unicodedata
+
+from recado.errors import FieldProblem, InvalidRequest
+from recado.rules.segments import count_segments
+
+SEGMENTS_MAX = 10
+LINE_END = "\n"
+NOT_TEXT = ("Cc", "Cs")  # Unicode: control characters, halves of surrogate pairs
+
+
+def read_text(raw: str) -> str:
+    """The text as it will be sent. Raises InvalidRequest: nothing to send, control characters, over 10 segments."""
+    text = raw.replace("\r\n", LINE_END).replace("\r", LINE_END)
+    if not text.strip():
+        raise _refused("empty", "There is nothing to send")
+    if any(unicodedata.category(letter) in NOT_TEXT and letter != LINE_END for letter in text):
+        raise _refused("control_characters", "Only text and line ends")
+    count = count_segments(text)
+    if count > SEGMENTS_MAX:
+        raise _refused("too_long", f"{count} segments; a message has at most {SEGMENTS_MAX}")
+    return text
+
+
+def _refused(code: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(fields=[FieldProblem("/text", code, detail)])

@@ -1,0 +1,297 @@
+"""What the platform's staff do: schools, their keys, contracts and bags. Nothing here is open to a school itself.
+
+It must never return credits (L6), nor store a key's secret: a secret is derived each time it is shown.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from recado import access
+from recado.access import Caller
+from recado.carriers import REGISTRY
+from recado.errors import AlreadyExists, FieldProblem, IdempotencyKeyReused, InvalidRequest, NotAllowed, NotFound
+from recado.rules import school_records, signatures
+from recado.rules.credit_bags import Zone, find_bag
+from recado.rules.roles import Role
+from recado.settings import SETTINGS
+from recado.tables import ledger, portal_keys, short_codes
+from recado.tables import schools as table
+from recado.tables.base import Transaction
+from recado.tables.ledger import AlreadyEntered, Entry
+from recado.tables.portal_keys import KeyKind, PortalKey
+from recado.tables.schools import Contract, School
+from recado.tables.short_codes import Purpose, ShortCode
+
+CREDITS_MAX = 100_000_000  # of one bag: a slip of the finger, not a limit of the ledger
+ALIGNMENTS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A bag of the catalogue, or as many credits as support agreed on with the school (L7, L13)."""
+
+    zone: Zone
+    credits: int
+    bag_id: str | None
+
+
+def check_caller(caller: Caller) -> None:
+    """Raises NotAllowed for everybody but the platform's staff; every act below asks it too."""
+    if caller.role is not Role.OPERATOR:
+        raise NotAllowed
+
+
+# --- schools and their contracts ----------------------------------------------------------------------------
+
+
+def create_school(caller: Caller, school: School, *, is_first: bool) -> School:
+    """A new school with its domestic account. Raises InvalidRequest, AlreadyExists.
+
+    `is_first`: nobody asked for this before; else a school that is there, and says the same, is the one asked for.
+    """
+    check_caller(caller)
+    _check_record(school)
+
+    # 1. Is it there already? Then it is the one asked for, or the id is taken.
+    found = table.find_school(school.id)
+    if found is not None:
+        return _the_one_asked_for(found, school, is_first=is_first)
+
+    # 2. Its own code, so that what families answer finds the school. Before the school: a code that is taken is
+    #    refused, and a code that was added for a school that then does not come stays reserved for its id.
+    if school.code:
+        _reserve_code(school)
+
+    # 3. The school and the account its bags go to.
+    try:
+        with Transaction() as write:
+            table.create_school(write, school, taken=AlreadyExists("A school of this id is there already"))
+            ledger.create_account(write, school.id, Zone.DOMESTIC)
+    except AlreadyExists:
+        return _the_one_asked_for(_school(school.id), school, is_first=is_first)
+    return school
+
+
+def get_school(caller: Caller, school_id: str) -> School:
+    """Raises NotFound."""
+    check_caller(caller)
+    return _school(school_id)
+
+
+def set_contract(caller: Caller, school_id: str, contract: Contract) -> School:
+    """Suspends a school or makes it active again: its credits freeze and thaw, none is lost (L5)."""
+    check_caller(caller)
+    with Transaction() as write:
+        table.set_contract(write, school_id, contract, missing=NotFound("There is no such school"))
+        for account in ledger.list_accounts(school_id):
+            ledger.set_contract(write, school_id, account.zone, contract.value)
+    _align_accounts(school_id)
+    return _school(school_id)
+
+
+# --- keys ---------------------------------------------------------------------------------------------------
+
+
+def create_key(
+    caller: Caller, school_id: str, *, key_id: str | None, request_key: str, not_after: datetime | None
+) -> PortalKey:
+    """A new key for a school's portal. Raises NotFound, AlreadyExists for an id that is taken.
+
+    Without `key_id` the id follows from the request's key: asked again, it is the same key.
+    """
+    check_caller(caller)
+    _school(school_id)
+    version, _ = access.newest_master()
+    key = PortalKey(
+        school_id, key_id or f"k{_fingerprint(request_key)}", KeyKind.PORTAL, version, not_after, revoked_at=None
+    )
+    if portal_keys.create_key(key):
+        return key
+    found = portal_keys.find_key(school_id, key.key_id)
+    # A name somebody chose may be somebody else's key: its secret is not shown a second time.
+    if key_id is not None or found is None or found.revoked_at is not None:
+        raise AlreadyExists("A key of this id is there already")
+    return found
+
+
+def read_secret(caller: Caller, school_id: str, key_id: str, master_version: int) -> str:
+    """The secret of a key, derived: to be shown once, to whoever made the key."""
+    check_caller(caller)
+    master = access.master_secrets(master_version).get(master_version)
+    if master is None:
+        raise NotFound("The master secret this key hung from is gone")
+    return signatures.portal_key_secret(master, school_id, key_id)
+
+
+def revoke_key(caller: Caller, school_id: str, key_id: str, now: datetime) -> None:
+    """Ends a key: no token of it holds from half a minute later at the latest. Raises NotFound."""
+    check_caller(caller)
+    if not portal_keys.revoke_key(school_id, key_id, now):
+        raise NotFound("There is no such key")
+
+
+# --- bags ---------------------------------------------------------------------------------------------------
+
+
+def read_order(bag_id: str | None, zone: Zone | None, credits: int | None) -> Order:  # noqa: A002
+    """What is bought: a bag by its id, or credits of a zone. Raises InvalidRequest for neither or both."""
+    if bag_id is not None:
+        bag = find_bag(bag_id)
+        if zone is not None or credits is not None:
+            raise _wrong("/bag", "ambiguous", "A bag by its id, or a zone and credits; not both")
+        if bag is None:
+            raise _wrong("/bag", "unknown", "No such bag in the catalogue")
+        return Order(bag.zone, bag.credits, bag.id)
+    if zone is None or credits is None:
+        raise _wrong("/bag", "missing", "A bag by its id, or a zone and credits")
+    if not 0 < credits <= CREDITS_MAX:
+        raise _wrong("/credits", "range", f"1 to {CREDITS_MAX}")
+    return Order(zone, credits, None)
+
+
+def sell_bag(caller: Caller, school_id: str, order: Order, *, request_key: str, now: datetime, is_first: bool) -> Entry:
+    """Adds a bag's credits, once however often it is asked: its entry is keyed by the request (L5, L6).
+
+    Raises NotFound; IdempotencyKeyReused for a request's key that bought something more than a day ago.
+    """
+    check_caller(caller)
+    _school(school_id)
+    entry = Entry(
+        zone=order.zone,
+        cause=f"purchase#{_fingerprint(request_key)}",
+        at=now,
+        by=caller.subject,
+        available=order.credits,
+        held=0,
+        captured=0,
+        facts={"bag": order.bag_id} if order.bag_id else {},
+    )
+
+    # 1. The first bag of a zone opens its account (L13).
+    if ledger.find_account(school_id, order.zone) is None:
+        _open_account(school_id, order.zone)
+
+    # 2. The credits. Made already: it is our own write whose answer was lost, a repeat, or a key of long ago.
+    try:
+        with Transaction() as write:
+            ledger.purchase(write, school_id, entry)
+    except AlreadyEntered:
+        found = ledger.find_entry(school_id, order.zone, entry.cause)
+        is_ours = found is not None and replace(found, by=entry.by) == replace(entry, at=found.at)
+        if found is None or not is_ours or (is_first and found.at != now):
+            raise IdempotencyKeyReused from None
+        return found
+    return entry
+
+
+# --- short codes --------------------------------------------------------------------------------------------
+
+
+def add_code(caller: Caller, added: ShortCode) -> ShortCode:
+    """Adds a code to its country's pool: for sessions, for one school, or for the schools that have none of their own.
+
+    Asked again it is the same code. Raises InvalidRequest, NotFound, AlreadyExists for a code that serves otherwise.
+    """
+    check_caller(caller)
+    if added.country not in SETTINGS.country_codes:
+        raise _wrong("/country", "no_codes", "There are no short codes in this country")
+    if not school_records.is_sender(added.code):
+        raise _wrong("/code", "malformed", "3 to 8 digits, or a number in E.164")
+    if added.carrier not in REGISTRY:
+        raise _wrong("/carrier", "unknown", "There is no such carrier")
+    if added.school is not None:
+        if added.purpose is Purpose.SESSIONS:
+            raise _wrong("/school", "not_for_sessions", "A code of sessions is nobody's own")
+        _school(added.school)
+    if not short_codes.create_code(added) and short_codes.find_code(added.country, added.code) != added:
+        raise AlreadyExists("The code is in the pool already")
+    return added
+
+
+def list_codes(caller: Caller, country: str | None) -> list[ShortCode]:
+    """The pool of one country, or of all that have one."""
+    check_caller(caller)
+    countries = SETTINGS.country_codes if country is None else (country,)
+    return [code for one in countries for code in short_codes.list_codes(one)]
+
+
+def drain_code(caller: Caller, country: str, code: str, now: datetime) -> ShortCode:
+    """Stops new uses of a code; the sessions that hold it go on. Raises NotFound."""
+    check_caller(caller)
+    found = short_codes.find_code(country, code) if short_codes.drain_code(country, code, now) else None
+    if found is None:
+        raise NotFound("There is no such code")
+    return found
+
+
+# --- the steps ----------------------------------------------------------------------------------------------
+
+
+def _school(school_id: str) -> School:
+    found = table.find_school(school_id)
+    if found is None:
+        raise NotFound("There is no such school")
+    return found
+
+
+def _check_record(school: School) -> None:
+    problems = school_records.find_problems(
+        school.id, school.name, school.country, school.time_zone, school.code, school.shards
+    )
+    if school.code and school.country not in SETTINGS.country_codes:
+        problems.append(FieldProblem("/code", "no_codes", "There are no short codes in this country"))
+    if problems:
+        raise InvalidRequest(fields=problems)
+
+
+def _the_one_asked_for(found: School, asked: School, *, is_first: bool) -> School:
+    # The same moment: our own write, tried again by the SDK after its answer was lost.
+    is_repeat = not is_first or found.created_at == asked.created_at
+    if not is_repeat or replace(found, created_at=asked.created_at, contract=asked.contract) != asked:
+        raise AlreadyExists("A school of this id is there already")
+    return found
+
+
+def _reserve_code(school: School) -> None:
+    code = ShortCode(school.country, school.code, SETTINGS.carrier, Purpose.SCHOOLS, school.id)
+    if short_codes.create_code(code):
+        return
+    found = short_codes.find_code(school.country, school.code)
+    if found is None or (found.purpose, found.school) != (Purpose.SCHOOLS, school.id):
+        raise AlreadyExists(fields=[FieldProblem("/code", "taken", "The code is in the pool already")])
+
+
+def _open_account(school_id: str, zone: Zone) -> None:
+    try:
+        with Transaction() as write:
+            ledger.create_account(write, school_id, zone)
+    except AlreadyEntered:
+        return  # somebody else's first bag, this moment
+    _align_accounts(school_id)
+
+
+def _align_accounts(school_id: str) -> None:
+    """Gives every account the school's contract.
+
+    An account opened while the contract changes may miss the change: each of the two looks again after its own write,
+    so whoever is last sees the other.
+    """
+    for _ in range(ALIGNMENTS_MAX):
+        contract = _school(school_id).contract
+        behind = [one for one in ledger.list_accounts(school_id) if one.contract != contract.value]
+        if not behind:
+            return
+        with Transaction() as write:
+            for account in behind:
+                ledger.set_contract(write, school_id, account.zone, contract.value)
+    raise RuntimeError("the contract does not come to rest")
+
+
+def _wrong(field: str, code: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(fields=[FieldProblem(field, code, detail)])
+
+
+def _fingerprint(request_key: str) -> str:
+    # A key is the caller's own text: its hash is short, and holds no separator.
+    return hashlib.sha256(request_key.encode()).hexdigest()[:32]

@@ -1,0 +1,449 @@
+"""Sessions: somebody on the web, without an account, talks with handsets for as long as they talk (C1–C9).
+
+The session's own row decides, at every read and write. What was once seen ended stays ended; a text or a number
+lies nowhere but under the session's own key, and goes with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from recado import log, session_handsets
+from recado.access import first_master
+from recado.clock import Clock
+from recado.errors import IdempotencyKeyReused, SessionBusy, SessionEnded, StillSending
+from recado.messages import job_of
+from recado.queues import put_jobs
+from recado.rules import idle_timeout, opt_out_words, segments, signatures, tariffs
+from recado.rules.audience import REPLIED_STOP
+from recado.rules.credit_bags import Zone
+from recado.rules.opt_out_words import Word
+from recado.rules.session_texts import read_text
+from recado.session_handsets import SCHOOL
+from recado.settings import SETTINGS
+from recado.tables import fleets, opt_outs, pages, ratings, routes
+from recado.tables import sessions as table
+from recado.tables.base import Transaction
+from recado.tables.opt_outs import Note, NotedAlready
+from recado.tables.pages import PAGE_SIZE, PageKind, PageRecipient, PageRef
+from recado.tables.ratings import RatedReply
+from recado.tables.sessions import Direction, Handset, Handsets, RefusedNumber, Session, SessionState, Text
+
+TEXTS_MAX = 100  # lines of the transcript one read answers
+TOUCHES_MAX = 5  # tries at a row that others write to as well
+STILL_SENDING_SECONDS = 2
+TAKE_UP_AFTER = timedelta(seconds=60)  # a text that has not gone out by then is looked after
+ROWS_LIFE = timedelta(days=2)  # then DynamoDB tidies what is left of a session
+
+
+class ReplyOutcome(StrEnum):
+    """Where a handset's message went. Only the first reached anybody."""
+
+    TO_SESSION = "to_session"
+    DUPLICATE = "duplicate"
+    LATE = "late"  # C9
+    UNROUTED = "unrouted"  # C3: a handset that cannot answer
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Whom a session writes to, whom not, and when it ends if nothing happens."""
+
+    session_id: str
+    handsets: tuple[Handset, ...]
+    refused: tuple[RefusedNumber, ...]
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The transcript after a cursor, and when the session ends if nothing more happens."""
+
+    texts: tuple[Text, ...]
+    next_after: int
+    is_sending: bool
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    handset: str
+    code: str
+    text: str
+    carrier: str
+    id: str
+    sent_at: datetime
+
+
+class _Moved(Exception):  # noqa: N818  # a signal between two steps here
+    """The session's row is not as it was read: somebody else was active, or it has ended."""
+
+
+class _SeenBefore(Exception):  # noqa: N818  # a signal between two steps here
+    """This id has a row already."""
+
+
+# --- The web user
+
+
+def open_session(text: str, numbers: Sequence[str], key: str, clock: Clock, *, key_is_first: bool) -> str:
+    """Opens the session of this Idempotency-Key and sends its first text; returns the session's id.
+
+    After a death the same key carries on where it was. Raises InvalidRequest, NoHandsetReachable,
+    IdempotencyKeyReused (a new use of a key that opened a session days ago), SessionEnded (it has ended meanwhile).
+    """
+    # 1. What is asked, before anything is written.
+    text = read_text(text)
+    session_id = signatures.session_id(first_master(), key)
+    found = table.find_session(session_id)
+    if found is not None and key_is_first:
+        raise IdempotencyKeyReused
+
+    # 2. The session's row first, with its numbers: a code is held by something that can be found and closed.
+    if found is None:
+        handsets = _create(session_id, numbers, clock())
+    else:
+        get_open_session(session_id, clock())
+        handsets = _carry_on(session_id, clock)
+
+    # 3. For each handset a code of its own.
+    if not handsets.is_claimed:
+        handsets = _claim_codes(session_id, handsets, clock)
+
+    # 4. The text.
+    _send_text(session_id, text, handsets.handsets, session_id, clock)
+    return session_id
+
+
+def say(
+    session_id: str, text: str, numbers: Sequence[str] | None, key: str, clock: Clock, *, key_is_first: bool
+) -> str:
+    """Sends a text to the session's handsets, or to those named; returns the id of the session that it went out in.
+
+    In a session that has ended: another session to the numbers named, on other codes (C7, C8); SessionEnded without.
+    Raises StillSending (C5: one message at a time), InvalidRequest for numbers that are not of this session.
+    """
+    text = read_text(text)
+    # The id of the session this key would open tells this text from any other.
+    said_by = signatures.session_id(first_master(), key)
+    try:
+        get_open_session(session_id, clock())
+        _send_text(session_id, text, session_handsets.choose(session_id, numbers), said_by, clock)
+    except SessionEnded:
+        ended = table.find_session(session_id)
+        is_said = ended is not None and ended.said_by == said_by
+        if numbers is None or is_said:
+            raise
+    else:
+        return session_id
+    return open_session(text, numbers, key, clock, key_is_first=key_is_first)
+
+
+def get_opening(session_id: str, now: datetime) -> Opening:
+    """Whom an open session writes to, and whom not. Raises SessionEnded."""
+    found = table.find_handsets(session_id)
+    session = get_open_session(session_id, now)
+    if found is None:
+        raise SessionEnded
+    return Opening(session_id, found.handsets, found.refused, _ends_at(session))
+
+
+def read(session_id: str, after: int, clock: Clock) -> Reading:
+    """The transcript after a cursor. Reading is no activity. Raises SessionEnded (C7)."""
+    # The words first, then whether they may still be shown: nothing is answered at or after the end.
+    texts = table.list_texts(session_id, after=after, limit=TEXTS_MAX)
+    session = get_open_session(session_id, clock())
+    next_after = texts[-1].seq if texts else after
+    return Reading(tuple(texts), next_after, session.sending is not None, _ends_at(session))
+
+
+def extend(session_id: str, clock: Clock) -> datetime:
+    """Starts the five minutes again without a message; returns when the session now ends. Raises SessionEnded."""
+    for _ in range(TOUCHES_MAX):
+        now = clock()
+        session = get_open_session(session_id, now)
+        if table.touch(session, now, opened_after=now - idle_timeout.LONGEST_SESSION):
+            return idle_timeout.ends_at(session.opened_at, max(session.last_activity_at, now))
+    raise SessionBusy(retry_after_seconds=1)
+
+
+def end(session_id: str, clock: Clock) -> None:
+    """Ends a session at its user's wish; one that has ended stays so."""
+    if table.close(session_id, clock()):
+        log.outcome("session_closed", session=session_id, by="user")
+    clear(session_id, clock())
+
+
+# --- The handset
+
+
+def take_reply(
+    handset: str, code: str, text: str, carrier: str, reply_id: str, sent_at: datetime, clock: Clock
+) -> ReplyOutcome:
+    """Brings a handset's message to the session that holds (handset, code) now, once, or to nobody (C9).
+
+    Raises SessionBusy when others kept writing to the session: the carrier delivers it again.
+    """
+    reply = _Reply(handset, code, text, carrier, reply_id, sent_at)
+    outcome = _deliver(reply, clock)
+    # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.
+    if outcome in (ReplyOutcome.LATE, ReplyOutcome.UNROUTED):
+        _obey_word(reply)
+    return outcome
+
+
+def _deliver(reply: _Reply, clock: Clock) -> ReplyOutcome:
+    for _ in range(TOUCHES_MAX):
+        # 1. Who holds the pair, and is that session still there, by a fresh clock?
+        now = clock()
+        route = routes.find_route(reply.handset, reply.code)
+        if route is None or route.session_id is None or route.free_at is not None:
+            return ReplyOutcome.LATE
+        try:
+            session = get_open_session(route.session_id, now)
+        except SessionEnded:
+            return ReplyOutcome.LATE
+        if fleets.list_members(session.country, [reply.handset]):
+            return ReplyOutcome.UNROUTED
+
+        # 2. Rated, counted as activity and stored, or none of it.
+        try:
+            _store_reply(session, reply, now)
+        except (_SeenBefore, NotedAlready):
+            return ReplyOutcome.DUPLICATE
+        except _Moved:
+            continue
+        return ReplyOutcome.TO_SESSION
+    raise SessionBusy(retry_after_seconds=1)
+
+
+def _store_reply(session: Session, reply: _Reply, now: datetime) -> None:
+    rated = RatedReply(
+        carrier=reply.carrier,
+        reply_id=reply.id,
+        country=session.country,
+        number=reply.handset,
+        code=reply.code,
+        rated_at=now,
+        rating=tariffs.rate(session.country, now.date()),
+    )
+    line = Text(session.seq + 1, Direction.IN, reply.text, reply.sent_at, reply.handset, reply.code)
+    note = _note_of(reply)
+    with Transaction() as write:
+        # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
+        ratings.create_rating(write, rated, seen_before=_SeenBefore())
+        table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
+        table.create_text(write, session.id, line, expires_at=_expires_at(session.opened_at), refused=_Moved())
+        if note is not None:
+            opt_outs.change_cause(write, SCHOOL, reply.handset, note)
+
+
+def _obey_word(reply: _Reply) -> None:
+    note = _note_of(reply)
+    if note is None:
+        return
+    try:
+        with Transaction() as write:
+            opt_outs.change_cause(write, SCHOOL, reply.handset, note)
+    except NotedAlready:
+        return
+    log.outcome("late_opt_out_word_obeyed", added=note.added)
+
+
+def _note_of(reply: _Reply) -> Note | None:
+    word = opt_out_words.read_word(reply.text)
+    if word not in (Word.STOP, Word.START):
+        return None
+    # At the carrier's time: the same message delivered again is the same note.
+    return Note(REPLIED_STOP, word is Word.STOP, "handset", reply.sent_at, "reply")
+
+
+# --- The end
+
+
+def get_open_session(session_id: str, now: datetime) -> Session:
+    """The session, if it is still there. Whoever sees its end writes it before saying so: SessionEnded."""
+    session = table.find_session(session_id)
+    if session is None or close_if_over(session, now):
+        raise SessionEnded
+    return session
+
+
+def close_if_over(session: Session, now: datetime) -> bool:
+    """Closes a session that is idle, or has lasted as long as one may. True: it has ended, whoever closed it.
+
+    Refused, yet open: somebody was active between our reading and our writing, and that wins.
+    """
+    if not session.is_open:
+        return True
+    if not idle_timeout.is_over(session.opened_at, session.last_activity_at, now):
+        return False
+    idle_since, opened_before = now - idle_timeout.IDLE_LIMIT, now - idle_timeout.LONGEST_SESSION
+    if table.close_over(session.id, now, idle_since=idle_since, opened_before=opened_before):
+        log.outcome("session_closed", session=session.id, by="time")
+        return True
+    found = table.find_session(session.id)
+    return found is None or not found.is_open
+
+
+def clear(session_id: str, now: datetime) -> None:
+    """After the end: its codes go into quarantine and its words vanish (C7, C8). Each step may be repeated."""
+    session = table.find_session(session_id)
+    if session is None or session.is_open or session.check_at is None:
+        return
+    # 1. The routes, while the numbers are still known.
+    released = session_handsets.release(session, now)
+
+    # 2. Everything under the session's key, and its own row last.
+    deleted = table.delete_rows(session.id)
+    if session.says == 0:
+        table.delete_unsaid(session.id)
+    else:
+        table.bury_session(session.id)
+    log.outcome("session_cleared", session=session.id, released=released, deleted=deleted)
+
+
+# --- A text on its way
+
+
+def text_went_out(session_id: str, say_number: int) -> bool:
+    """Asked when a page of a text has closed: when all have, the next text may be said. True: nothing is going out."""
+    session = table.find_session(session_id)
+    if session is None or session.sending != say_number:
+        return True
+    states = pages.list_states(page_refs(session))
+    if len(states) < session.pages or any(state.is_open for _, state, _ in states):
+        return False
+    table.end_saying(session_id, say_number)
+    log.outcome("session_text_went_out", session=session_id, say=say_number)
+    return True
+
+
+def page_refs(session: Session) -> list[PageRef]:
+    """The pages of the text that is going out."""
+    return [PageRef(PageKind.SESSION, SCHOOL, session.id, str(session.sending), page) for page in range(session.pages)]
+
+
+def put_page_jobs(session: Session, jobs: Iterable[tuple[PageRef, int]]) -> None:
+    """Puts a job for each page, with its job number."""
+    put_jobs(SETTINGS.sessions_queue_url, [job_of(ref, number) for ref, number in jobs], group=session.id)
+
+
+def _send_text(session_id: str, text: str, handsets: Sequence[Handset], said_by: str, clock: Clock) -> None:
+    # 1. It is the session's next text, or was already before somebody died.
+    session = _start_saying(session_id, text, handsets, said_by, clock)
+    if session.sending is None:
+        return
+
+    # 2. Its pages. Until the session's row says that all are there nobody speaks them, so they may be written again.
+    if session.paged is None:
+        size = segments.count_segments(text)
+        recipients = [PageRecipient(one.number, (), Zone.DOMESTIC, size, one.code) for one in handsets]
+        batches = [recipients[start : start + PAGE_SIZE] for start in range(0, len(recipients), PAGE_SIZE)]
+        refs = page_refs(session)
+        pages.create_pages(zip(refs, batches, strict=True), expires_at=_expires_at(session.opened_at), text=text)
+        if not table.note_paged(session_id, session.sending):
+            _require_waiting(session)
+
+    # 3. Their jobs. If they are lost the sweeper puts others.
+    put_page_jobs(session, [(ref, 1) for ref in page_refs(session)])
+
+
+def _start_saying(session_id: str, text: str, handsets: Sequence[Handset], said_by: str, clock: Clock) -> Session:
+    """The session with this text as the one going out; `sending` is None when it has gone out before."""
+    page_count = -(-len(handsets) // PAGE_SIZE)
+    for _ in range(TOUCHES_MAX):
+        now = clock()
+        session = get_open_session(session_id, now)
+        if session.said_by == said_by:
+            return session
+        if session.sending is not None:
+            raise StillSending(retry_after_seconds=STILL_SENDING_SECONDS)
+        number, expires_at = session.says + 1, _expires_at(session.opened_at)
+        try:
+            with Transaction() as write:
+                table.say(
+                    write,
+                    session,
+                    now,
+                    opened_after=now - idle_timeout.LONGEST_SESSION,
+                    said_by=said_by,
+                    pages=page_count,
+                    check_at=min(now + TAKE_UP_AFTER, idle_timeout.ends_at(session.opened_at, now)),
+                    refused=_Moved(),
+                )
+                line = Text(session.seq + 1, Direction.OUT, text, now)
+                table.create_text(write, session_id, line, expires_at=expires_at, refused=_Moved())
+        except _Moved:
+            continue
+        log.outcome("session_said", session=session_id, say=number, handsets=len(handsets), pages=page_count)
+        return replace(session, says=number, sending=number, pages=page_count, paged=None, said_by=said_by)
+    raise SessionBusy(retry_after_seconds=1)
+
+
+def _require_waiting(session: Session) -> None:
+    """The session did not take note of the pages: it was noted before and the answer was lost, or they are for nobody."""
+    found = table.find_session(session.id)
+    if found is None or not found.is_open:
+        table.delete_rows(session.id)  # they came after those who clear it had been here
+        raise SessionEnded
+    if found.sending != session.sending or found.paged != session.sending:
+        raise StillSending(retry_after_seconds=STILL_SENDING_SECONDS)
+
+
+# --- Opening
+
+
+def _create(session_id: str, numbers: Sequence[str], now: datetime) -> Handsets:
+    wanted = session_handsets.read_numbers(numbers)
+    if not wanted.handsets:
+        raise session_handsets.nobody(wanted.refused, now)
+    session = Session(
+        id=session_id,
+        country=SETTINGS.session_country,
+        state=SessionState.OPEN,
+        opened_at=now,
+        last_activity_at=now,
+        check_at=now + TAKE_UP_AFTER,
+    )
+    try:
+        with Transaction() as write:
+            table.create_session(write, session, wanted, expires_at=_expires_at(now), taken=_SeenBefore())
+    except _SeenBefore as error:
+        # Our own write, tried again by the SDK after its answer was lost? Then the moment is exactly ours.
+        found = table.find_session(session_id)
+        if found is None or found.opened_at != now:
+            raise SessionBusy(retry_after_seconds=1) from error
+    log.outcome("session_opened", session=session_id, handsets=len(wanted.handsets), refused=len(wanted.refused))
+    return wanted
+
+
+def _carry_on(session_id: str, clock: Clock) -> Handsets:
+    """What somebody who died left: the handsets, with their codes or still without."""
+    found = table.find_handsets(session_id)
+    if found is None:
+        raise SessionEnded
+    if not found.is_claimed:
+        extend(session_id, clock)  # claiming takes seconds, and the session must not end meanwhile
+    return found
+
+
+def _claim_codes(session_id: str, wanted: Handsets, clock: Clock) -> Handsets:
+    claimed = session_handsets.claim_codes(session_id, wanted, clock)
+    if not claimed.handsets:
+        # A code for nobody: nothing of the session remains.
+        table.close(session_id, clock())
+        clear(session_id, clock())
+        raise session_handsets.nobody(claimed.refused, clock())
+    if not table.save_handsets(session_id, claimed):
+        raise SessionEnded
+    return claimed
+
+
+def _ends_at(session: Session) -> datetime:
+    return idle_timeout.ends_at(session.opened_at, session.last_activity_at)
+
+
+def _expires_at(opened_at: datetime) -> int:
+    return int((opened_at + ROWS_LIFE).timestamp())

@@ -1,0 +1,62 @@
+"""Which session holds (handset, code), or until when a released pair rests. At most one session holds a pair.
+
+A route is claimed and released under conditions only. It never says that its session is open: the session's row does.
+"""
+
+from datetime import datetime, timedelta
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
+
+from recado.rules.short_codes import Route
+from recado.tables.base import RoutesMeta, Row, put_if, update_if
+
+# After its last use a route is remembered this long, then DynamoDB tidies it. Far longer than any session and its
+# quarantine; it also frees the pair of a worker that died between two steps nobody takes up again.
+LIFE = timedelta(days=30)
+
+
+class _RouteRow(Row):
+    class Meta(RoutesMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    session_id = UnicodeAttribute()
+    claimed_at = UTCDateTimeAttribute()
+    free_at = UTCDateTimeAttribute(null=True)
+    expires_at = NumberAttribute()
+
+
+def find_route(number: str, code: str) -> Route | None:
+    """One pair, consistently; None when it was never used."""
+    try:
+        return _route(_RouteRow.get(_pk(number), code, consistent_read=True))
+    except _RouteRow.DoesNotExist:
+        return None
+
+
+def list_routes(number: str) -> list[Route]:
+    """Every code the handset was ever written to from, consistently: at most the pool."""
+    return [_route(row) for row in _RouteRow.query(_pk(number), consistent_read=True)]
+
+
+def claim_route(number: str, code: str, session_id: str, now: datetime) -> bool:
+    """Takes a pair that is free, or is this session's already; False when it is another's or rests."""
+    row = _RouteRow(_pk(number), code, session_id=session_id, claimed_at=now, expires_at=int((now + LIFE).timestamp()))
+    is_mine = (_RouteRow.session_id == session_id) & _RouteRow.free_at.does_not_exist()
+    return put_if(row, _RouteRow.pk.does_not_exist() | (_RouteRow.free_at <= now) | is_mine)
+
+
+def release_route(number: str, code: str, session_id: str, *, free_at: datetime) -> bool:
+    """Lets go of a pair that this session holds, to rest until `free_at`; False when it does not hold it."""
+    changes = [_RouteRow.free_at.set(free_at), _RouteRow.expires_at.set(int((free_at + LIFE).timestamp()))]
+    is_mine = (_RouteRow.session_id == session_id) & _RouteRow.free_at.does_not_exist()
+    return update_if(_RouteRow(_pk(number), code), changes, is_mine)
+
+
+def _pk(number: str) -> str:
+    return f"H#{number}"
+
+
+def _route(row: _RouteRow) -> Route:
+    return Route(row.sk, row.session_id, row.free_at, row.claimed_at)

@@ -1,0 +1,444 @@
+"""A session's own row, its handsets and its transcript, all under one key so that they are deleted together (C7).
+
+The session's row decides: what writes to a session does so under a condition on that row, and on what was seen of it.
+Its pages lie under the same key (`tables/pages.py`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zlib import crc32
+
+from pynamodb.attributes import (
+    BooleanAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+
+from recado.tables.base import BaseMeta, Row, SessionsMeta, Transaction, delete_if, update_if
+
+DUE_SHARDS = 16
+QUERY_PAGE = 200
+
+
+class SessionState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Direction(StrEnum):
+    """Seen from the web."""
+
+    OUT = "out"
+    IN = "in"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`seq` counts activity, `says` texts. `sending` is the number of the text going out, on `pages` pages, of which
+    `paged` says that all are written; `said_by` is what the latest text was said for. Without `check_at` it is buried.
+    """
+
+    id: str
+    country: str
+    state: SessionState
+    opened_at: datetime
+    last_activity_at: datetime
+    check_at: datetime | None
+    seq: int = 0
+    says: int = 0
+    sending: int | None = None
+    pages: int = 0
+    paged: int | None = None
+    said_by: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is SessionState.OPEN
+
+
+class NotReached(StrEnum):
+    """Why a session does not write to a number."""
+
+    NOT_A_NUMBER = "not_a_number"
+    NOT_A_SUBSCRIBER = "not_a_subscriber"
+    OPTED_OUT = "opted_out"
+    NO_SHORT_CODE_FREE = "no_short_code_free"
+
+
+@dataclass(frozen=True, slots=True)
+class Handset:
+    """`number` is E.164, `typed` what the user wrote; `code` is the one the session holds, None until it has one."""
+
+    number: str
+    typed: str
+    can_answer: bool
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedNumber:
+    """A number as it was typed, why the session does not write to it, and when to try again if that is known."""
+
+    typed: str
+    reason: NotReached
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handsets:
+    """Whom a session writes to. `is_claimed`: every handset here has its code."""
+
+    handsets: tuple[Handset, ...]
+    refused: tuple[RefusedNumber, ...]
+    is_claimed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of the transcript. `at` is our time for what goes out, the carrier's for what came in."""
+
+    seq: int
+    direction: Direction
+    text: str
+    at: datetime
+    number: str | None = None
+    code: str | None = None
+
+
+class _DueIndex(GlobalSecondaryIndex[Any]):
+    class Meta(BaseMeta):
+        index_name = "Due"
+        projection = KeysOnlyProjection()
+
+    due_shard = NumberAttribute(hash_key=True)
+    check_at = UTCDateTimeAttribute(range_key=True)
+
+
+class _SessionRow(Row):
+    class Meta(SessionsMeta):
+        pass
+
+    due = _DueIndex()
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    country = UnicodeAttribute()
+    state = UnicodeAttribute()
+    opened_at = UTCDateTimeAttribute()
+    last_activity_at = UTCDateTimeAttribute()
+    check_at = UTCDateTimeAttribute(null=True)
+    due_shard = NumberAttribute(null=True)
+    seq = NumberAttribute()
+    says = NumberAttribute()
+    sending = NumberAttribute(null=True)
+    pages = NumberAttribute(default=0)
+    paged = NumberAttribute(null=True)
+    said_by = UnicodeAttribute(null=True)
+    expires_at = NumberAttribute()
+
+
+class _HandsetsRow(Row):
+    class Meta(SessionsMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    handsets = JSONAttribute()
+    refused = JSONAttribute()
+    is_claimed = BooleanAttribute()
+    expires_at = NumberAttribute()
+
+
+class _TextRow(Row):
+    class Meta(SessionsMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    direction = UnicodeAttribute()
+    text = UnicodeAttribute()
+    at = UTCDateTimeAttribute()
+    number = UnicodeAttribute(null=True)
+    code = UnicodeAttribute(null=True)
+    expires_at = NumberAttribute()
+
+
+class _AnyRow(Row):
+    """Whatever lies under a session's key: pages too."""
+
+    class Meta(SessionsMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+
+
+_SESSION = "session"
+_HANDSETS = "handsets"
+
+
+def due_shard(session_id: str) -> int:
+    """Which of the 16 shards of the index a session is in."""
+    return crc32(session_id.encode()) % DUE_SHARDS
+
+
+def find_session(session_id: str) -> Session | None:
+    """A session's row, consistently."""
+    try:
+        row = _SessionRow.get(_pk(session_id), _SESSION, consistent_read=True)
+    except _SessionRow.DoesNotExist:
+        return None
+    return Session(
+        id=session_id,
+        country=row.country,
+        state=SessionState(row.state),
+        opened_at=row.opened_at,
+        last_activity_at=row.last_activity_at,
+        check_at=row.check_at,
+        seq=int(row.seq),
+        says=int(row.says),
+        sending=_whole(row.sending),
+        pages=int(row.pages),
+        paged=_whole(row.paged),
+        said_by=row.said_by,
+    )
+
+
+def find_handsets(session_id: str) -> Handsets | None:
+    """A session's handsets, consistently."""
+    try:
+        row = _HandsetsRow.get(_pk(session_id), _HANDSETS, consistent_read=True)
+    except _HandsetsRow.DoesNotExist:
+        return None
+    return Handsets(
+        tuple(Handset(number, typed, bool(can_answer), code) for number, typed, can_answer, code in row.handsets),
+        tuple(
+            RefusedNumber(typed, NotReached(reason), datetime.fromisoformat(retry_at) if retry_at else None)
+            for typed, reason, retry_at in row.refused
+        ),
+        bool(row.is_claimed),
+    )
+
+
+def list_texts(session_id: str, *, after: int, limit: int) -> list[Text]:
+    """The transcript from `after` on, in the order it was written, consistently."""
+    found = _TextRow.query(
+        _pk(session_id), _TextRow.sk.between(_text_key(after + 1), "t#~"), consistent_read=True, limit=limit
+    )
+    return [
+        Text(int(row.sk.removeprefix("t#")), Direction(row.direction), row.text, row.at, row.number, row.code)
+        for row in found
+    ]
+
+
+def list_due(shard: int, now: datetime) -> Iterator[str]:
+    """Sessions of one shard whose `check_at` has come, the longest overdue first; a page is read when it is needed."""
+    for row in _SessionRow.due.query(shard, range_key_condition=_DueIndex.check_at <= now, page_size=QUERY_PAGE):
+        yield row.pk.removeprefix(_pk(""))
+
+
+def create_session(
+    write: Transaction, session: Session, handsets: Handsets, *, expires_at: int, taken: Exception
+) -> None:
+    """Writes a new session with the numbers it is to write to, as part of a transaction."""
+    row = _SessionRow(
+        _pk(session.id),
+        _SESSION,
+        country=session.country,
+        state=session.state.value,
+        opened_at=session.opened_at,
+        last_activity_at=session.last_activity_at,
+        check_at=session.check_at,
+        due_shard=due_shard(session.id),
+        seq=session.seq,
+        says=session.says,
+        expires_at=expires_at,
+    )
+    write.put(row, _SessionRow.pk.does_not_exist(), lambda _: taken)
+    numbers = _HandsetsRow(
+        _pk(session.id),
+        _HANDSETS,
+        handsets=_packed_handsets(handsets),
+        refused=_packed_refused(handsets),
+        is_claimed=handsets.is_claimed,
+        expires_at=expires_at,
+    )
+    write.put(numbers, _HandsetsRow.pk.does_not_exist(), lambda _: taken)
+
+
+def save_handsets(session_id: str, handsets: Handsets) -> bool:
+    """Keeps which codes were claimed; False when the session's rows are being deleted."""
+    row = _HandsetsRow(_pk(session_id), _HANDSETS)
+    changes = [
+        _HandsetsRow.handsets.set(_packed_handsets(handsets)),
+        _HandsetsRow.refused.set(_packed_refused(handsets)),
+        _HandsetsRow.is_claimed.set(handsets.is_claimed),
+    ]
+    return update_if(row, changes, _HandsetsRow.pk.exists())
+
+
+def touch(session: Session, now: datetime, *, opened_after: datetime) -> bool:
+    """Notes activity; False when the session is closed, too old, or not as it was seen."""
+    return update_if(_row(session.id), _activity(session, now), _still(session, opened_after))
+
+
+def say(
+    write: Transaction,
+    session: Session,
+    now: datetime,
+    *,
+    opened_after: datetime,
+    said_by: str,
+    pages: int,
+    check_at: datetime,
+    refused: Exception,
+) -> None:
+    """Notes activity and that the next text is going out, one at a time (C5), as part of a transaction."""
+    changes = [
+        *_activity(session, now),
+        _SessionRow.says.set(session.says + 1),
+        _SessionRow.sending.set(session.says + 1),
+        _SessionRow.pages.set(pages),
+        _SessionRow.paged.remove(),
+        _SessionRow.said_by.set(said_by),
+        _SessionRow.check_at.set(check_at),
+    ]
+    condition = _still(session, opened_after) & _SessionRow.sending.does_not_exist()
+    write.update(_row(session.id), changes, condition, lambda _: refused)
+
+
+def hear(write: Transaction, session: Session, now: datetime, *, opened_after: datetime, refused: Exception) -> None:
+    """Notes activity, as part of a transaction that stores a reply."""
+    write.update(_row(session.id), _activity(session, now), _still(session, opened_after), lambda _: refused)
+
+
+def create_text(write: Transaction, session_id: str, text: Text, *, expires_at: int, refused: Exception) -> None:
+    """Adds a line to the transcript; only ever together with the activity that numbers it."""
+    row = _TextRow(
+        _pk(session_id),
+        _text_key(text.seq),
+        direction=text.direction.value,
+        text=text.text,
+        at=text.at,
+        number=text.number,
+        code=text.code,
+        expires_at=expires_at,
+    )
+    write.put(row, _TextRow.pk.does_not_exist(), lambda _: refused)
+
+
+def note_paged(session_id: str, say_number: int) -> bool:
+    """Says that every page of the text is written: from now on it may be spoken. False: closed, or given up."""
+    condition = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.sending == say_number)
+    return update_if(_row(session_id), [_SessionRow.paged.set(say_number)], condition)
+
+
+def give_up_saying(session_id: str, say_number: int) -> bool:
+    """Forgets a text whose pages were never all written; False when they were, or it is not the one going out."""
+    condition = (_SessionRow.sending == say_number) & _SessionRow.paged.does_not_exist()
+    return update_if(_row(session_id), [_SessionRow.sending.remove(), _SessionRow.said_by.remove()], condition)
+
+
+def end_saying(session_id: str, say_number: int) -> bool:
+    """Says that the text went out; False when it is not the one going out (any more)."""
+    return update_if(_row(session_id), [_SessionRow.sending.remove()], _SessionRow.sending == say_number)
+
+
+def move_check(session: Session, check_at: datetime) -> bool:
+    """Looks at an open session again then; False when its `check_at` is not what was seen."""
+    condition = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.check_at == session.check_at)
+    return update_if(_row(session.id), [_SessionRow.check_at.set(check_at)], condition)
+
+
+def close(session_id: str, now: datetime) -> bool:
+    """Closes an open session, over or not; False when it is not open."""
+    return update_if(_row(session_id), _closing(now), _SessionRow.state == SessionState.OPEN.value)
+
+
+def close_over(session_id: str, now: datetime, *, idle_since: datetime, opened_before: datetime) -> bool:
+    """Closes an open session without activity since `idle_since`, or opened before; a reply in between wins: False."""
+    is_over = (_SessionRow.last_activity_at <= idle_since) | (_SessionRow.opened_at <= opened_before)
+    return update_if(_row(session_id), _closing(now), (_SessionRow.state == SessionState.OPEN.value) & is_over)
+
+
+def delete_rows(session_id: str) -> int:
+    """Deletes everything of a session but its own row: transcript, handsets, pages. Returns how many rows."""
+    count = 0
+    with _AnyRow.batch_write() as batch:
+        for row in _AnyRow.query(_pk(session_id), attributes_to_get=["pk", "sk"], consistent_read=True):
+            if row.sk != _SESSION:
+                batch.delete(row)
+                count += 1
+    return count
+
+
+def bury_session(session_id: str) -> bool:
+    """Leaves of a closed session that it was there: nobody looks at it again, and its id never opens another."""
+    changes = [
+        _SessionRow.check_at.remove(),
+        _SessionRow.due_shard.remove(),
+        _SessionRow.sending.remove(),
+        _SessionRow.paged.remove(),
+    ]
+    return update_if(_row(session_id), changes, _SessionRow.state == SessionState.CLOSED.value)
+
+
+def delete_unsaid(session_id: str) -> bool:
+    """Deletes a closed session that never sent anything, so that its id may open it after all."""
+    condition = (_SessionRow.state == SessionState.CLOSED.value) & (_SessionRow.says == 0)
+    return delete_if(_row(session_id), condition)
+
+
+def _pk(session_id: str) -> str:
+    return f"X#{session_id}"
+
+
+def _text_key(seq: int) -> str:
+    return f"t#{seq:08}"
+
+
+def _row(session_id: str) -> _SessionRow:
+    return _SessionRow(_pk(session_id), _SESSION)
+
+
+def _activity(session: Session, now: datetime) -> list[Action]:
+    return [
+        _SessionRow.seq.set(session.seq + 1),
+        _SessionRow.last_activity_at.set(max(session.last_activity_at, now)),
+    ]
+
+
+def _still(session: Session, opened_after: datetime) -> Condition:
+    # Never "not closed": a condition that a deleted row fulfils would write it again.
+    return (
+        (_SessionRow.state == SessionState.OPEN.value)
+        & (_SessionRow.seq == session.seq)
+        & (_SessionRow.opened_at > opened_after)
+    )
+
+
+def _closing(now: datetime) -> list[Action]:
+    # The sweeper finds it at once, whoever closed it.
+    return [_SessionRow.state.set(SessionState.CLOSED.value), _SessionRow.check_at.set(now)]
+
+
+def _packed_handsets(handsets: Handsets) -> list[list[Any]]:
+    return [[one.number, one.typed, one.can_answer, one.code] for one in handsets.handsets]
+
+
+def _packed_refused(handsets: Handsets) -> list[list[Any]]:
+    return [
+        [one.typed, one.reason.value, one.retry_at.isoformat() if one.retry_at else None] for one in handsets.refused
+    ]
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)

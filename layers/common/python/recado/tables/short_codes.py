@@ -1,0 +1,95 @@
+"""The pool of short codes: one row a code, with its one purpose, its carrier and its state.
+
+A code serves sessions or schools, never both; what it was created for it stays.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pynamodb.attributes import UnicodeAttribute, UTCDateTimeAttribute
+
+from recado.rules.short_codes import CodeState
+from recado.tables.base import RoutesMeta, Row, put_if, update_if
+
+
+class Purpose(StrEnum):
+    SESSIONS = "sessions"
+    SCHOOLS = "schools"
+
+
+@dataclass(frozen=True, slots=True)
+class ShortCode:
+    """`school` is set on a school's own code; a code that schools share has none."""
+
+    country: str
+    code: str
+    carrier: str
+    purpose: Purpose
+    school: str | None = None
+    state: CodeState = CodeState.FREE
+    drained_at: datetime | None = None
+
+
+class _CodeRow(Row):
+    class Meta(RoutesMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    carrier = UnicodeAttribute()
+    purpose = UnicodeAttribute()
+    school = UnicodeAttribute(null=True)
+    state = UnicodeAttribute()
+    drained_at = UTCDateTimeAttribute(null=True)
+
+
+def create_code(code: ShortCode) -> bool:
+    """Adds a code to its country's pool; False when it is there already, whatever for."""
+    row = _CodeRow(
+        _pk(code.country),
+        code.code,
+        carrier=code.carrier,
+        purpose=code.purpose.value,
+        school=code.school,
+        state=code.state.value,
+        drained_at=code.drained_at,
+    )
+    return put_if(row, _CodeRow.pk.does_not_exist())
+
+
+def find_code(country: str, code: str) -> ShortCode | None:
+    try:
+        return _short_code(_CodeRow.get(_pk(country), code, consistent_read=True))
+    except _CodeRow.DoesNotExist:
+        return None
+
+
+def list_codes(country: str) -> list[ShortCode]:
+    """Every code of a country, in their own order: a pool is tens of codes, not thousands."""
+    return [_short_code(row) for row in _CodeRow.query(_pk(country), consistent_read=True)]
+
+
+def drain_code(country: str, code: str, now: datetime) -> bool:
+    """Stops new claims of a code; False when there is none. The first moment of draining stays."""
+    row = _CodeRow(_pk(country), code)
+    changes = [_CodeRow.state.set(CodeState.DRAINING.value), _CodeRow.drained_at.set(now)]
+    if update_if(row, changes, _CodeRow.pk.exists() & (_CodeRow.state == CodeState.FREE.value)):
+        return True
+    return find_code(country, code) is not None
+
+
+def _pk(country: str) -> str:
+    return f"CODES#{country}"
+
+
+def _short_code(row: _CodeRow) -> ShortCode:
+    return ShortCode(
+        country=row.pk.removeprefix(_pk("")),
+        code=row.sk,
+        carrier=row.carrier,
+        purpose=Purpose(row.purpose),
+        school=row.school,
+        state=CodeState(row.state),
+        drained_at=row.drained_at,
+    )

@@ -1,0 +1,51 @@
+"""Functions as Lambda runs them: loaded by their path (they are all called app.py), fed with events/*.json."""
+
+import copy
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+class Context:
+    """What Lambda tells a function about its own run."""
+
+    function_name = "recado"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:recado"
+    aws_request_id = "52fdfc07-2182-454f-963f-5f0f9a621d72"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 28_000
+
+
+@cache
+def load_app(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"functions_{name}_app", ROOT / "functions" / name / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_event(name: str) -> dict[str, Any]:
+    """A copy of events/<name>.json, to be changed at will."""
+    return copy.deepcopy(_event(name))
+
+
+def call(function: str, event: dict[str, Any]) -> tuple[int, Any]:
+    """One request to a function: the status, and the body as JSON (or as text when it is none)."""
+    answered = load_app(function).handler(event, Context())
+    media_type = answered["multiValueHeaders"]["Content-Type"][0]
+    return answered["statusCode"], json.loads(answered["body"]) if "json" in media_type else answered["body"]
+
+
+@cache
+def _event(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return found

@@ -1,0 +1,187 @@
+"""SNS as a carrier: one Publish a text, never twice; its replies and delivery log read as AWS writes them."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from moto.backends import get_backend
+
+from recado.carriers import sns
+from recado.carriers.speech import (
+    Accepted,
+    Account,
+    Answer,
+    BadWebhook,
+    Outgoing,
+    Refused,
+    RefusedBecause,
+    Unknown,
+)
+from recado.rules.delivery_states import Receipt
+
+TEXTS = [Outgoing(f"m.s.id.p.0.{i}", f"+5690000000{i}", "+56200000001", "Hola", 60) for i in range(3)]
+
+
+@pytest.fixture(autouse=True)
+def fresh_client(aws: None) -> Iterator[None]:
+    sns._client.cache_clear()
+    yield
+    sns._client.cache_clear()
+
+
+def send() -> list[Answer]:
+    return sns.send(TEXTS, Account(), lambda: True)
+
+
+def sent() -> list[tuple[Any, ...]]:
+    return [tuple(message) for message in get_backend("sns")["123456789012"]["us-east-1"].sms_messages.values()]
+
+
+def error_answer(code: str, status: int) -> AWSResponse:
+    body = f"<ErrorResponse><Error><Code>{code}</Code><Message>x</Message></Error></ErrorResponse>"
+    response = AWSResponse("https://sns", status, {"Content-Type": "text/xml"}, None)
+    response._content = body.encode()
+    return response
+
+
+def test_each_text_is_published_once_and_answered_in_order() -> None:
+    answers = send()
+
+    assert all(isinstance(answer, Accepted) and answer.carrier_id for answer in answers)
+    assert sorted(message[0] for message in sent()) == [text.to for text in TEXTS]
+
+
+def test_what_may_not_start_any_more_is_not_published() -> None:
+    answers = sns.send(TEXTS, Account(), lambda: False)
+
+    assert answers == [Refused(RefusedBecause.FOR_NOW, "not_started")] * 3
+    assert sent() == []
+
+
+def test_a_lost_answer_is_unknown_and_the_sdk_does_not_send_a_second_sms() -> None:
+    def lose_answer(request: Any, **_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    sns._client().meta.events.register_last("before-send", lose_answer)
+
+    answers = send()
+
+    assert answers == [Unknown("ReadTimeoutError")] * 3
+    assert len(sent()) == 3
+
+
+def test_a_request_that_never_left_is_not_taken() -> None:
+    def lose_request(request: Any, **_: Any) -> None:
+        raise ConnectTimeoutError(endpoint_url=request.url)
+
+    sns._client().meta.events.register_first("before-send", lose_request)
+
+    assert send() == [Refused(RefusedBecause.FOR_NOW, "ConnectTimeoutError")] * 3
+    assert sent() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("InvalidParameter", 400, Refused(RefusedBecause.WRONG_NUMBER, "InvalidParameter")),
+        ("OptedOut", 400, Refused(RefusedBecause.BLOCKED, "OptedOut")),
+        ("Throttling", 400, Refused(RefusedBecause.FOR_NOW, "Throttling")),
+        ("AuthorizationError", 403, Refused(RefusedBecause.ROUTE, "AuthorizationError")),
+        ("InternalError", 500, Unknown("InternalError")),
+        ("SomethingNew", 400, Unknown("SomethingNew")),
+    ],
+)
+def test_an_error_of_publish_means_what_its_table_says(code: str, status: int, expected: Answer) -> None:
+    sns._client().meta.events.register_first("before-send", lambda **_: error_answer(code, status))
+
+    assert send() == [expected] * 3
+
+
+def test_a_text_says_that_it_is_transactional_and_from_which_number() -> None:
+    attributes: list[str] = []
+    sns._client().meta.events.register_first("before-send", lambda request, **_: attributes.append(request.body))
+
+    send()
+
+    assert all(b"Transactional" in body and b"%2B56200000001" in body for body in map(_bytes, attributes))
+
+
+def _bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else str(body).encode()
+
+
+def test_a_webhook_over_http_is_never_sns() -> None:
+    assert not sns.verify({}, b"{}", Account(), datetime(2026, 11, 23, tzinfo=UTC))
+
+
+def two_way(**changes: Any) -> bytes:
+    payload = {
+        "originationNumber": "+18095550142",
+        "destinationNumber": "+18295550100",
+        "messageKeyword": "KEYWORD_18295550100",
+        "messageBody": "Llego en 10 min",
+        "inboundMessageId": "0d1f6a1e-6f0e-5a4b-9f0c-3e0b3c7e9a11",
+    }
+    return json.dumps({"Message": json.dumps(payload | changes), "Timestamp": "2026-11-23T12:00:00.123Z"}).encode()
+
+
+def test_a_two_way_reply_is_read_with_the_topics_time() -> None:
+    [reply] = sns.read_replies(two_way())
+
+    assert (reply.handset, reply.code, reply.text) == ("+18095550142", "+18295550100", "Llego en 10 min")
+    assert reply.sent_at == datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"Message": "no"}', two_way(originationNumber="8095550142")])
+def test_a_two_way_message_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises(BadWebhook):
+        sns.read_replies(body)
+
+
+def delivery_line(status: str, said: str) -> bytes:
+    return json.dumps(
+        {
+            "notification": {"messageId": "34d9b400-0000-5444-820d-000000000001"},
+            "delivery": {"destination": "+56912345678", "providerResponse": said},
+            "status": status,
+        }
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "state"),
+    [
+        ("SUCCESS", "Message has been accepted by phone carrier", Receipt.DELIVERED),
+        ("FAILURE", "+56912345678 is opted out", Receipt.BLOCKED),
+        ("FAILURE", "Phone has blocked SMS", Receipt.BLOCKED),
+        ("FAILURE", "Invalid phone number", Receipt.WRONG_NUMBER),
+        ("FAILURE", "Phone is currently unreachable/unavailable", Receipt.UNREACHABLE),
+        ("FAILURE", "", Receipt.UNREACHABLE),
+    ],
+)
+def test_a_line_of_the_delivery_log_is_a_receipt_by_the_carriers_id(status: str, said: str, state: Receipt) -> None:
+    [receipt] = sns.read_receipts(delivery_line(status, said))
+
+    assert (receipt.carrier_id, receipt.reference, receipt.state) == (
+        "34d9b400-0000-5444-820d-000000000001",
+        None,
+        state,
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"notification": 7}', b'{"notification": {"messageId": "x"}}'])
+def test_a_line_that_is_none_is_refused(body: bytes) -> None:
+    with pytest.raises(BadWebhook):
+        sns.read_receipts(body)
+
+
+def test_the_client_never_retries() -> None:
+    config = sns._client().meta.config
+
+    assert config.retries["total_max_attempts"] == 1
+    assert boto3.client("sns").meta.config is not config

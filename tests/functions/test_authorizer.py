@@ -1,0 +1,182 @@
+"""The authorizer: which policy API Gateway gets, with which context; and that no token reaches a log."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from recado import clock
+from recado.rules import signatures
+from recado.tables.portal_keys import KeyKind
+from tests.apps import Context, load_app, load_event
+from tests.tokens import MASTER, create_key, mint
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)  # when the tokens of events/authorizer_*.json were minted
+SCHOOL = "liceo-1"
+
+
+@pytest.fixture(autouse=True)
+def keys(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    create_key(SCHOOL, "k1")
+    create_key("platform", "op", KeyKind.OPERATOR)
+
+
+def ask(event: dict[str, Any]) -> dict[str, Any]:
+    answered: dict[str, Any] = load_app("authorizer").handler(event, Context())
+    return answered
+
+
+def effect(event: dict[str, Any]) -> str:
+    (statement,) = ask(event)["policyDocument"]["Statement"]
+    return str(statement["Effect"])
+
+
+def with_token(event: dict[str, Any], token: str) -> dict[str, Any]:
+    name = next((name for name in event["headers"] if name.lower() == "authorization"), "Authorization")
+    return event | {"headers": event["headers"] | {name: f"Bearer {token}"}}
+
+
+def is_unauthorized(event: dict[str, Any]) -> bool:
+    try:
+        ask(event)
+    except Exception as error:  # noqa: BLE001  # exactly what API Gateway looks at: the words, not the class
+        return str(error) == "Unauthorized"
+    return False
+
+
+def test_a_portals_token_opens_this_one_request_for_its_school() -> None:
+    event = load_event("authorizer_portal_token")
+
+    answered = ask(event)
+
+    assert answered == {
+        "principalId": "u-17",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": event["methodArn"]}],
+        },
+        "context": {"school": SCHOOL, "role": "director", "subject": "u-17", "person": "", "key": "k1"},
+    }
+
+
+def test_the_base_path_in_the_path_and_lower_case_headers_change_nothing() -> None:
+    plain, other = load_event("authorizer_portal_token"), load_event("authorizer_base_path_in_path")
+    assert "authorization" in other["headers"]
+    assert other["path"] != plain["path"]
+
+    assert ask(other)["context"] == ask(plain)["context"]
+
+
+def test_every_value_of_the_context_is_a_text() -> None:
+    event = with_token(load_event("authorizer_portal_token"), mint(SCHOOL, NOW, role="guardian", person="g-4"))
+
+    context = ask(event)["context"]
+
+    assert context["person"] == "g-4"
+    assert all(isinstance(value, str) for value in context.values())
+
+
+def test_a_sessions_token_opens_its_session_and_names_no_school() -> None:
+    event = load_event("authorizer_session_token")
+
+    answered = ask(event)
+
+    assert answered["context"] == {"session": event["pathParameters"]["session_id"]}
+    assert effect(event) == "Allow"
+
+
+def test_a_sessions_token_opens_no_other_session() -> None:
+    event = load_event("authorizer_session_token")
+    event["pathParameters"]["session_id"] = "s" + "a" * 25
+
+    assert is_unauthorized(event)
+
+
+def test_a_sessions_token_opens_nothing_but_sessions() -> None:
+    token = load_event("authorizer_session_token")["headers"]["authorization"].removeprefix("Bearer ")
+
+    assert is_unauthorized(with_token(load_event("authorizer_portal_token"), token))
+    assert is_unauthorized(with_token(load_event("authorizer_operator_token"), token))
+
+
+@pytest.mark.parametrize(("school_id", "key_id", "role"), [(SCHOOL, "k1", "director"), ("platform", "op", "operator")])
+def test_a_portals_token_opens_no_session(school_id: str, key_id: str, role: str) -> None:
+    token = mint(school_id, NOW, key_id, role=role)
+
+    assert is_unauthorized(with_token(load_event("authorizer_session_token"), token))
+
+
+def test_a_session_route_without_its_id_is_refused() -> None:
+    event = load_event("authorizer_session_token") | {"pathParameters": None}
+
+    assert is_unauthorized(with_token(event, signatures.session_token(MASTER, "s" + "a" * 25, 1)))
+
+
+def test_an_operators_token_opens_the_operators_routes_and_no_others() -> None:
+    token = mint("platform", NOW, "op", role="operator")
+
+    assert effect(load_event("authorizer_operator_token")) == "Allow"
+    assert effect(with_token(load_event("authorizer_portal_token"), token)) == "Deny"
+
+
+def test_a_portals_token_is_denied_the_operators_routes() -> None:
+    assert effect(load_event("authorizer_portal_token_at_the_operators")) == "Deny"
+
+
+def test_a_request_without_a_token_is_unauthorized() -> None:
+    assert is_unauthorized(load_event("authorizer_without_token"))
+    assert is_unauthorized(load_event("authorizer_without_token") | {"headers": None})
+
+
+@pytest.mark.parametrize("changes", [{"resource": None}, {"resource": "", "path": "/messages"}])
+def test_a_request_that_matched_no_route_opens_no_session_or_operators_route(changes: dict[str, Any]) -> None:
+    operator = load_event("authorizer_operator_token") | changes
+    session = load_event("authorizer_session_token") | changes
+
+    assert effect(operator) == "Deny"
+    assert is_unauthorized(session)
+
+
+def bad_tokens() -> dict[str, str]:
+    return {
+        "unsigned": mint(SCHOOL, NOW, algorithm="none", secret=""),
+        "expired": mint(SCHOOL, NOW - timedelta(minutes=6)),
+        "too long-lived": mint(SCHOOL, NOW, exp=int((NOW + timedelta(hours=1)).timestamp())),
+        "from the future": mint(SCHOOL, NOW + timedelta(minutes=2)),
+        "another school's": mint("liceo-2", NOW),
+        "without role": mint(SCHOOL, NOW, role=None),
+        "unknown key": mint(SCHOOL, NOW, "k9"),
+        "operator by a portal's key": mint(SCHOOL, NOW, role="operator"),
+        "director by the operator's key": mint("platform", NOW, "op"),
+        "guardian without person": mint(SCHOOL, NOW, role="guardian"),
+        "garbage": "a.b.c",
+        "no token": "x",
+    }
+
+
+@pytest.mark.parametrize("kind", [*bad_tokens()])
+def test_a_token_that_does_not_hold_is_unauthorized(kind: str) -> None:
+    assert is_unauthorized(with_token(load_event("authorizer_portal_token"), bad_tokens()[kind]))
+
+
+@pytest.mark.parametrize(
+    ("event_name", "outcome"),
+    [
+        ("authorizer_portal_token", "token_accepted"),
+        ("authorizer_session_token", "token_accepted"),
+        ("authorizer_portal_token_at_the_operators", "token_denied"),
+        ("authorizer_without_token", "token_refused"),
+    ],
+)
+def test_each_answer_leaves_one_line_without_the_token(
+    event_name: str, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    event = load_event(event_name)
+    token = next((text for name, text in event["headers"].items() if name.lower() == "authorization"), "Bearer -")[7:]
+
+    is_unauthorized(event)
+
+    (line,) = caplog.records
+    assert line.getMessage() == outcome
+    assert token == "-" or not any(part in str(vars(line)) for part in token.split("."))

@@ -1,0 +1,93 @@
+"""The `dispatch` and `attention` functions on their events."""
+
+import pytest
+
+from recado import clock, messages
+from recado.carriers.speech import Line
+from recado.rules.message_states import MessageState
+from tests.apps import Context, load_app, load_event
+from tests.conftest import jobs_on
+from tests.worlds import SCHOOL, FakeCarrier, TestClock, add_guardians, alert, create, create_school, figures
+
+
+class LongContext(Context):
+    def get_remaining_time_in_millis(self) -> int:
+        return 90_000
+
+
+@pytest.fixture(autouse=True)
+def moment(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
+    found = TestClock()
+    monkeypatch.setattr(clock, "now", found)
+    create_school(domestic=10)
+    add_guardians(2)
+    return found
+
+
+@pytest.fixture
+def carrier(monkeypatch: pytest.MonkeyPatch) -> FakeCarrier:
+    found = FakeCarrier()
+
+    def line() -> Line:
+        return found.line()
+
+    monkeypatch.setattr(load_app("dispatch"), "_line", line)
+    return found
+
+
+def test_a_page_job_is_worked(moment: TestClock, carrier: FakeCarrier) -> None:
+    message = create(alert(), moment)
+    event = load_event("dispatch_page")
+    event["Records"][0]["body"] = jobs_on("BulkQueue")[0]
+
+    answered = load_app("dispatch").handler(event, LongContext())
+
+    assert answered == {"batchItemFailures": []}
+    assert len(carrier.heard) == 2
+    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
+
+
+def test_a_job_for_a_page_that_is_not_there_is_dropped(carrier: FakeCarrier) -> None:
+    assert load_app("dispatch").handler(load_event("dispatch_page"), LongContext()) == {"batchItemFailures": []}
+    assert carrier.heard == []
+
+
+def test_a_session_page_whose_session_is_gone_is_dropped(carrier: FakeCarrier) -> None:
+    answered = load_app("dispatch").handler(load_event("dispatch_session_page"), LongContext())
+
+    assert answered == {"batchItemFailures": []}
+    assert carrier.heard == []
+
+
+def test_a_poisonous_job_comes_back_alone(moment: TestClock, carrier: FakeCarrier) -> None:
+    create(alert(), moment)
+    event = load_event("dispatch_page")
+    event["Records"][0]["body"] = jobs_on("BulkQueue")[0]
+    poison = load_event("dispatch_poison")["Records"][0] | {"messageId": "poison"}
+    event["Records"].insert(0, poison)
+
+    answered = load_app("dispatch").handler(event, LongContext())
+
+    assert answered == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
+    assert len(carrier.heard) == 2
+
+
+def test_the_configured_carrier_is_built_from_settings_and_the_master_secret() -> None:
+    load_app("dispatch")._line.cache_clear()
+
+    line = load_app("dispatch")._line()
+
+    assert (line.name, line.echoes_reference, line.dedupe_hours) == ("signed_webhook", True, 0)
+
+
+def test_each_minute_what_is_owed_moves_on(moment: TestClock, carrier: FakeCarrier) -> None:
+    create(alert(), moment)
+    jobs_on("BulkQueue")  # lost with their worker
+
+    moment.move(minutes=2)
+    load_app("attention").handler(load_event("attention_minute"), Context())
+    event = load_event("dispatch_page")
+    event["Records"][0]["body"] = jobs_on("BulkQueue")[0]
+    load_app("dispatch").handler(event, LongContext())
+
+    assert figures() == (8, 0, 2)

@@ -1,0 +1,246 @@
+"""The `inbound` and `receipts` functions on their events: signatures, replies to a school, opt-out words, receipts."""
+
+from typing import Any
+
+import pytest
+
+from recado import clock, inbound, messages
+from recado.rules.credit_bags import Zone
+from recado.rules.delivery_states import Receipt, RecipientState
+from recado.tables import lookups, opt_outs, pages, replies, short_codes
+from recado.tables.pages import PageKind, PageRecipient, PageRef
+from recado.tables.short_codes import Purpose, ShortCode
+from tests.apps import Context, call, load_app, load_event
+from tests.conftest import jobs_on
+from tests.worlds import (
+    DIRECTOR,
+    NOON,
+    SCHOOL,
+    FakeCarrier,
+    TestClock,
+    add_guardians,
+    alert,
+    create,
+    create_school,
+    mobile,
+    work_all,
+)
+
+MESSAGE_ID = "m" + "a" * 25
+REF = PageRef(PageKind.MESSAGE, SCHOOL, MESSAGE_ID, "plan1", 0)
+
+
+@pytest.fixture(autouse=True)
+def moment(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
+    found = TestClock()
+    monkeypatch.setattr(clock, "now", found)
+    create_school()
+    assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, school=SCHOOL))
+    return found
+
+
+def seen_replies() -> list[str]:
+    return [reply.text for reply in replies.list_replies(SCHOOL, limit=10)[0]]
+
+
+def test_a_reply_on_a_schools_own_code_is_seen_by_that_school() -> None:
+    status, body = call("inbound", load_event("inbound_reply"))
+
+    assert (status, body) == (200, {"taken": 1})
+    _, shown = call("send", load_event("send_replies"))
+    [reply] = shown["replies"]
+    assert (reply["text"], reply["number"], reply["code"]) == ("Gracias, enterada.", mobile(0), "20600")
+
+
+def test_the_same_reply_twice_is_one_reply() -> None:
+    call("inbound", load_event("inbound_reply"))
+    status, _ = call("inbound", load_event("inbound_reply"))
+
+    assert status == 200
+    assert seen_replies() == ["Gracias, enterada."]
+
+
+def test_a_wrong_signature_is_401_and_changes_nothing() -> None:
+    status, body = call("inbound", load_event("inbound_reply_wrong_signature"))
+
+    assert (status, body["code"]) == (401, "bad_signature")
+    assert seen_replies() == []
+
+
+@pytest.mark.parametrize("minutes", [5.02, -5.02])
+def test_an_old_or_a_future_timestamp_is_401_and_changes_nothing(moment: TestClock, minutes: float) -> None:
+    moment.move(minutes=minutes)
+
+    status, body = call("inbound", load_event("inbound_reply"))
+
+    assert (status, body["code"]) == (401, "bad_signature")
+    assert seen_replies() == []
+
+
+def test_one_changed_letter_of_the_body_is_401() -> None:
+    event = load_event("inbound_reply")
+    event["body"] = event["body"].replace("Gracias", "gracias")
+
+    assert call("inbound", event)[0] == 401
+
+
+def test_headers_are_read_whatever_their_case() -> None:
+    event = load_event("inbound_reply")
+    event["headers"] = {name.upper(): value for name, value in event["headers"].items()}
+
+    assert call("inbound", event)[0] == 200
+
+
+def test_a_malformed_reply_is_named_by_its_place_and_the_others_are_not_half_taken() -> None:
+    status, body = call("inbound", load_event("inbound_reply_malformed"))
+
+    assert (status, body["code"]) == (422, "invalid_request")
+    assert [error["field"] for error in body["errors"]] == ["/replies/0/from"]
+    assert seen_replies() == []
+
+
+def test_a_carrier_that_is_none_is_404() -> None:
+    event = load_event("inbound_reply")
+    event["path"] = "/carriers/nobody/replies"
+    event["pathParameters"]["carrier"] = "nobody"
+
+    status, body = call("inbound", event)
+
+    assert (status, body["code"]) == (404, "not_found")
+
+
+def test_a_stop_word_suppresses_the_number_and_a_start_word_takes_it_back_L10(moment: TestClock) -> None:
+    call("inbound", load_event("inbound_reply_stop"))
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply"}
+
+    add_guardians(2)
+    carrier = FakeCarrier()
+    create(alert(), moment)
+    work_all(carrier, moment)
+
+    assert carrier.numbers_heard() == [mobile(1)]
+
+
+def test_a_sentence_that_holds_a_stop_word_is_a_reply() -> None:
+    reply = inbound.IncomingReply("r-9", mobile(0), "20600", "no puedo parar ahora", NOON)
+
+    outcome = inbound.take_reply("signed_webhook", reply, TestClock())
+
+    assert outcome is inbound.Outcome.TO_SCHOOL
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == frozenset()
+
+
+def test_a_reply_on_a_code_nobody_has_reaches_nobody() -> None:
+    reply = inbound.IncomingReply("r-9", mobile(0), "99999", "hola", NOON)
+
+    assert inbound.take_reply("signed_webhook", reply, TestClock()) is inbound.Outcome.UNROUTED
+    assert seen_replies() == []
+
+
+def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_and_to_no_other(
+    moment: TestClock,
+) -> None:
+    assert short_codes.create_code(ShortCode("CL", "30000", "signed_webhook", Purpose.SCHOOLS))
+    add_guardians(1)
+    message = create(alert(), moment)
+    ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
+    outcomes = [
+        inbound.take_reply("c", inbound.IncomingReply(f"r{i}", handset, "30000", "ok", NOON, answered), moment)
+        for i, (handset, answered) in enumerate(
+            [
+                (mobile(0), ref.reference(0)),
+                (mobile(1), ref.reference(0)),
+                (mobile(0), None),
+                (mobile(0), "m.x.y.z.0.0"),
+            ]
+        )
+    ]
+
+    nobody = inbound.Outcome.UNROUTED
+    assert outcomes == [inbound.Outcome.TO_SCHOOL, nobody, nobody, nobody]
+    assert seen_replies() == ["ok"]
+
+
+def test_a_two_way_reply_from_the_topic_reaches_the_school() -> None:
+    load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
+    load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
+
+    assert seen_replies() == ["Llego en 10 min"]
+
+
+def test_receipts_go_to_their_queue_and_from_there_to_their_page() -> None:
+    write_page(2)
+    status, body = call("inbound", load_event("inbound_receipts"))
+    assert (status, body) == (200, {"taken": 1})
+
+    bodies = jobs_on("ReceiptsQueue")
+    event = load_event("receipts_batch")
+    event["Records"] = [event["Records"][0] | {"body": bodies[0]}]
+
+    assert load_app("receipts").handler(event, Context()) == {"batchItemFailures": []}
+    assert receipts_of_page() == {Receipt.DELIVERED: {0}}
+
+
+def test_a_line_of_the_delivery_log_becomes_a_receipt_by_the_carriers_id() -> None:
+    load_app("inbound").handler(load_event("inbound_delivery_log"), Context())
+
+    [job] = jobs_on("ReceiptsQueue")
+    assert '"carrier_id":"34d9b400-0000-5444-820d-000000000001"' in job
+
+
+def test_receipts_are_gathered_and_doubles_change_nothing() -> None:
+    write_page(2)
+
+    for _ in range(2):
+        assert load_app("receipts").handler(load_event("receipts_batch"), Context()) == {"batchItemFailures": []}
+
+    assert receipts_of_page() == {Receipt.DELIVERED: {0}, Receipt.UNREACHABLE: {16}}
+
+
+def test_a_receipt_before_its_lookup_row_comes_again_and_then_is_added() -> None:
+    write_page(1)
+    event = load_event("receipts_before_their_lookup")
+    first = load_app("receipts").handler(event, Context())
+    carrier_id = "34d9b400-0000-5444-820d-000000000001"
+    lookups.create_lookups("sns", {carrier_id: REF.reference(0)}, expires_at=2_000_000_000)
+
+    second = load_app("receipts").handler(event, Context())
+
+    assert first == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+    assert second == {"batchItemFailures": []}
+    assert receipts_of_page() == {Receipt.DELIVERED: {0}}
+
+
+def test_receipts_of_nothing_of_ours_make_no_rows() -> None:
+    answered = load_app("receipts").handler(load_event("receipts_of_nothing_of_ours"), Context())
+
+    assert answered == {"batchItemFailures": []}
+    assert pages.find_page(PageRef(PageKind.MESSAGE, SCHOOL, "gone", "plan1", 0)) is None
+
+
+def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: TestClock) -> None:
+    add_guardians(2)
+    message = create(alert(), moment)
+    work_all(FakeCarrier(), moment)
+    ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
+
+    inbound.add_receipts([receipt(ref.reference(0), "delivered"), receipt(ref.reference(1), "unreachable")])
+
+    delivery = messages.get_delivery(DIRECTOR, message.id, NOON)
+    assert delivery.counts == {RecipientState.DELIVERED: 1, RecipientState.UNREACHABLE: 1}
+    assert delivery.message.captured == {"domestic": 2}
+
+
+def receipt(reference: str, state: str) -> dict[str, Any]:
+    return {"carrier": "signed_webhook", "reference": reference, "carrier_id": None, "state": state, "part": 0}
+
+
+def write_page(recipients: int) -> None:
+    found = [PageRecipient(mobile(position), (f"g{position}",), Zone.DOMESTIC, 1) for position in range(recipients)]
+    pages.create_pages([(REF, found)], expires_at=2_000_000_000)
+
+
+def receipts_of_page() -> dict[Receipt, frozenset[int]]:
+    page = pages.find_page(REF)
+    assert page is not None
+    return dict(page.receipts)

@@ -1,0 +1,378 @@
+"""Importing a roster on moto: what it owns, what it leaves alone, and that it may die at any write."""
+
+import io
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from recado import directory
+from recado.access import Caller
+from recado.roster_import import import_roster
+from recado.rules.audience import Audience, Who
+from recado.rules.roles import Role
+from recado.tables import groups, imports, opt_outs, people, schools
+from recado.tables.base import Transaction, shared_connection
+from recado.tables.imports import Import, ImportState
+from recado.tables.people import Person
+from recado.tables.schools import Contract, School
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SCHOOL = School("aromos", "Escuela Los Aromos", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
+DIRECTOR = Caller(SCHOOL.id, Role.DIRECTOR, "staff-01")
+DEMO = Path(__file__).parents[2] / "local" / "demo" / "oneroster"
+FILES = {
+    "orgs.csv": "sourcedId,name,type\naromos,Escuela Los Aromos,school\n",
+    "classes.csv": ("sourcedId,title,grades,classType\n7b,7° Básico B,07,homeroom\nka,Kínder A,KG,homeroom\n"),
+    "users.csv": (
+        "sourcedId,role,givenName,familyName,sms,agentSourcedIds\n"
+        "s1,student,Lautaro,Soto,,g1\n"
+        "s2,student,Emilia,Soto,,g1\n"
+        "g1,guardian,Rosa,Catrileo,955550101,\n"
+        "g2,guardian,Hugo,Ibáñez,12345,s1\n"
+        "t1,teacher,Iván,Núñez,955550102,\n"
+    ),
+    "enrollments.csv": ("classSourcedId,userSourcedId,role\n7b,s1,student\nka,s2,student\n7b,t1,teacher\n"),
+}
+
+
+@pytest.fixture
+def school(aws: None) -> School:
+    with Transaction() as write:
+        schools.create_school(write, SCHOOL, AssertionError("a new table"))
+    return SCHOOL
+
+
+def upload(import_id: str, files: Mapping[str, str | bytes]) -> str:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name, content in files.items():
+            opened.writestr(name, content)
+    key = f"imports/{SCHOOL.id}/{import_id}.zip"
+    boto3.client("s3").put_object(Bucket=os.environ["IMPORT_BUCKET"], Key=key, Body=archive.getvalue())
+    return key
+
+
+def run(import_id: str, files: Mapping[str, str | bytes] = FILES, now: datetime = NOW) -> Import:
+    return import_roster(SCHOOL.id, import_id, upload(import_id, files), lambda: now)
+
+
+def edited(*changes: tuple[str, str]) -> dict[str, str]:
+    """The roster after some edits of its files, each of which must have something to change."""
+    files = dict(FILES)
+    for old, new in changes:
+        (file,) = [name for name, text in files.items() if old in text]
+        files[file] = files[file].replace(old, new)
+    return files
+
+
+def person(person_id: str) -> Person:
+    found = people.find_person(SCHOOL.id, person_id)
+    assert found is not None
+    return found
+
+
+def switch_off(person_id: str) -> None:
+    directory.set_sms(DIRECTOR, person_id, allowed=False, reason="asked", now=NOW)
+
+
+def members(group_id: str) -> list[str]:
+    found, following = directory.list_people(DIRECTOR, group_id, None)
+    assert following is None
+    return [one.person.id for one in found]
+
+
+def audience_ids(*who: Who) -> list[str]:
+    return [one.person_id for one in directory.list_audience_members(SCHOOL, Audience(frozenset(who)))]
+
+
+def missing_members() -> list[tuple[str, str]]:
+    """People whose record names a group that does not list them."""
+    return [
+        (group_id, one.id)
+        for one in people.list_everybody(SCHOOL.id)
+        for group_id in one.record.groups
+        if one.id not in set(groups.list_all_member_ids(SCHOOL.id, group_id))
+    ]
+
+
+def snapshot() -> list[dict[str, Any]]:
+    """Every row of the table but the results of imports."""
+    rows: list[dict[str, Any]] = boto3.client("dynamodb").scan(TableName=os.environ["PEOPLE_TABLE"])["Items"]
+    kept = [row for row in rows if not row["sk"]["S"].startswith("IMPORT#")]
+    for row in kept:
+        for value in row.values():
+            if "SS" in value:
+                value["SS"] = sorted(value["SS"])
+    return sorted(kept, key=lambda row: (row["pk"]["S"], row["sk"]["S"]))
+
+
+WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
+
+
+@contextmanager
+def watching(on_write: Callable[[str, int], None]) -> Iterator[None]:
+    """Calls a function with each write's name and number, before it is sent."""
+    events = shared_connection().client.meta.events
+    count = 0
+
+    def before(request: Any, **_: Any) -> None:
+        nonlocal count
+        operation = request.headers["X-Amz-Target"].decode().partition(".")[2]
+        if operation in WRITES:
+            count += 1
+            on_write(operation, count)
+
+    events.register_first("before-send.dynamodb", before)
+    try:
+        yield
+    finally:
+        events.unregister("before-send.dynamodb", before)
+
+
+def restore(rows: list[dict[str, Any]]) -> None:
+    """Makes the table what it was."""
+    client, table = boto3.client("dynamodb"), os.environ["PEOPLE_TABLE"]
+    keys = client.scan(TableName=table, ProjectionExpression="pk, sk")["Items"]
+    requests = [{"DeleteRequest": {"Key": key}} for key in keys] + [{"PutRequest": {"Item": row}} for row in rows]
+    for some in [*batched(requests[: len(keys)], 25, strict=False), *batched(requests[len(keys) :], 25, strict=False)]:
+        client.batch_write_item(RequestItems={table: list(some)})
+
+
+class Killed(BaseException):
+    """The worker is dead: nothing of ours may catch this."""
+
+
+def killer(kill_at: int) -> Callable[[str, int], None]:
+    def kill(_: str, number: int) -> None:
+        if number == kill_at:
+            raise Killed
+
+    return kill
+
+
+def test_an_import_brings_people_groups_and_memberships(school: School) -> None:
+    result = run("i1")
+
+    assert result.state is ImportState.DONE
+    assert result.counts == {"new": 5, "changed": 0, "unchanged": 0, "gone": 0}
+    assert person("g1").record.groups == {"7b", "ka", "grade-07", "grade-kg", "level-basica", "level-parvularia"} | {
+        "school-aromos"
+    }
+    assert (person("g2").record.number, person("g2").record.typed_number) == (None, "12345")
+    assert members("7b") == ["g1", "g2", "s1", "t1"]
+    assert members("ka") == ["g1", "s2"]
+    (course,) = [one for one in directory.list_groups(DIRECTOR) if one.record.id == "7b"]
+    assert course.members == {Who.STUDENTS: 1, Who.GUARDIANS: 2, Who.STAFF: 1}
+
+
+def test_importing_the_same_again_writes_nothing_but_its_own_result(school: School) -> None:
+    run("i1")
+    before = snapshot()
+    written: Counter[str] = Counter()
+
+    with watching(lambda operation, _: written.update([operation])):
+        result = run("i2", now=NOW + timedelta(days=1))
+
+    assert result.counts == {"new": 0, "changed": 0, "unchanged": 5, "gone": 0}
+    assert written == {"PutItem": 1, "UpdateItem": 1}
+    assert snapshot() == before
+
+
+def test_an_import_that_has_ended_is_not_run_again(school: School) -> None:
+    first = run("i1")
+
+    again = run("i1", edited(("Rosa", "Otra")), now=NOW + timedelta(hours=1))
+
+    assert again == first
+    assert person("g1").record.given_name == "Rosa"
+
+
+def test_what_changed_is_changed_and_nothing_else(school: School) -> None:
+    run("i1")
+    untouched = person("s1")
+
+    result = run("i2", edited(("Rosa,Catrileo", "Rosa María,Catrileo"), ("ka,s2", "7b,s2")))
+
+    assert result.counts == {"new": 0, "changed": 2, "unchanged": 3, "gone": 0}
+    assert person("g1").record.given_name == "Rosa María"
+    assert person("s1") == untouched
+    assert members("ka") == []
+    assert members("7b") == ["g1", "g2", "s1", "s2", "t1"]
+
+
+def test_whoever_a_bulk_roster_does_not_name_has_left_and_is_kept(school: School) -> None:
+    run("i1")
+
+    result = run("i2", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", ""), ("t1,teacher,Iván,Núñez,955550102,\n", "")))
+
+    assert result.counts == {"new": 0, "changed": 1, "unchanged": 2, "gone": 2}  # s1 has one guardian less
+    assert person("t1").left_at == NOW
+    assert person("t1").record.number == "+56955550102"
+    assert members("7b") == ["g1", "s1"]
+    assert audience_ids(Who.GUARDIANS, Who.STAFF) == ["g1"]
+    assert people.list_owners("+56955550102", limit=5) == [(SCHOOL.id, "t1")]
+    assert run("i3", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", ""))).counts["gone"] == 0
+
+
+def test_whoever_comes_back_is_there_again(school: School) -> None:
+    run("i1")
+    run("i2", edited(("t1,teacher,Iván,Núñez,955550102,\n", "")))
+
+    result = run("i3")
+
+    assert result.counts == {"new": 0, "changed": 1, "unchanged": 4, "gone": 0}
+    assert person("t1").left_at is None
+    assert "t1" in members("7b")
+    assert audience_ids(Who.STAFF) == ["t1"]
+
+
+def test_somebody_whose_row_is_bad_has_not_left(school: School) -> None:
+    run("i1")
+
+    result = run("i2", edited(("g1,guardian,Rosa,", "g1,guardian,,")))
+
+    assert (result.counts["gone"], result.bad_rows_count) == (0, 1)
+    assert [(row.file, row.line, row.column, row.reason) for row in result.bad_rows] == [
+        ("users.csv", 4, "givenName", "missing_value")
+    ]
+    assert person("g1").left_at is None
+    assert "g1" in members("7b")
+
+
+def test_a_bad_row_takes_nobody_out_of_a_course(school: School) -> None:
+    run("i1")
+
+    run("i2", edited(("7b,s1,student", '7b,s1,"student')))
+
+    assert {"s1", "g1", "g2"} <= set(members("7b"))
+
+
+def test_sms_switched_off_survives_every_import(school: School) -> None:
+    run("i1")
+    switch_off("g1")
+
+    run("i2", edited(("Rosa", "Rosa María"), ("ka,s2", "7b,s2")))
+    run("i3", edited(("g1,guardian,Rosa,Catrileo,955550101,\n", "")))
+    run("i4")
+
+    assert not person("g1").sms_allowed
+    assert opt_outs.find_causes(SCHOOL.id, "+56955550101") == {"person#g1"}
+
+
+def test_a_changed_number_takes_its_opt_out_along_and_leaves_the_others(school: School) -> None:
+    shared = ("955550102", "955550101")  # the teacher has the guardian's handset
+    run("i1", edited(shared))
+    switch_off("g1")
+    switch_off("t1")
+
+    run("i2", edited(("g1,guardian,Rosa,Catrileo,955550101", "g1,guardian,Rosa,Catrileo,955550177"), shared))
+
+    assert opt_outs.find_causes(SCHOOL.id, "+56955550177") == {"person#g1"}
+    assert opt_outs.find_causes(SCHOOL.id, "+56955550101") == {"person#t1"}
+    assert [(note.added, note.by, note.reason) for note in opt_outs.list_notes(SCHOOL.id, "+56955550177", limit=5)] == [
+        (True, "roster", "number_changed")
+    ]
+
+
+def test_an_opt_out_without_a_number_binds_the_number_that_comes(school: School) -> None:
+    run("i1")
+    switch_off("g2")
+
+    run("i2", edited(("12345", "955550188")))
+
+    assert opt_outs.find_causes(SCHOOL.id, "+56955550188") == {"person#g2"}
+
+
+def test_a_group_that_no_roster_names_goes_when_nobody_is_in_it(school: School) -> None:
+    run("i1")
+
+    run("i2", edited(("ka,Kínder A,KG,homeroom\n", ""), ("ka,s2", "7b,s2"), ("7° Básico B", "7° B")))
+
+    found = {one.record.id: one.record.name for one in directory.list_groups(DIRECTOR)}
+    assert found.keys() == {"7b", "grade-07", "level-basica", "school-aromos"}
+    assert found["7b"] == "7° B"
+
+
+def test_a_roster_that_cannot_be_read_is_refused_and_changes_nothing(school: School) -> None:
+    run("i1")
+    before = snapshot()
+
+    result = run("i2", edited(("sourcedId,role,", "sourcedId,rol,")))
+
+    assert result.state is ImportState.REFUSED
+    assert [(one.field, one.code) for one in result.problems] == [("users.csv/role", "missing_column")]
+    assert snapshot() == before
+
+
+def test_only_the_first_hundred_bad_rows_are_kept(school: School) -> None:
+    result = run("i1", {**FILES, "enrollments.csv": FILES["enrollments.csv"] + "8z,s1,student\n" * 150})
+
+    assert (len(result.bad_rows), result.bad_rows_count) == (100, 150)
+
+
+def test_an_import_killed_at_any_write_is_finished_by_running_it_again(school: School) -> None:
+    run("i1")
+    switch_off("g1")
+    start = snapshot()
+    files = edited(
+        ("g1,guardian,Rosa,Catrileo,955550101", "g1,guardian,Rosa,Catrileo,955550177"),
+        ("g2,guardian,Hugo,Ibáñez,12345,s1\n", "g3,guardian,Ana,Peña,955550103,s2\n"),
+        ("ka,Kínder A,KG,homeroom\n", "kb,Kínder B,KG,homeroom\n"),
+        ("ka,s2", "kb,s2"),
+    )
+    written: Counter[str] = Counter()
+    with watching(lambda operation, _: written.update([operation])):
+        run("whole", files)
+    wanted = snapshot()
+
+    for kill_at in range(1, written.total() + 1):
+        restore(start)
+        with pytest.raises(Killed), watching(killer(kill_at)):
+            run("killed", files)
+        killed = imports.find_import(SCHOOL.id, "killed")
+        assert killed is None or killed.state is ImportState.RUNNING
+        assert missing_members() == [], f"killed before write {kill_at}"
+        assert run("killed", files).state is ImportState.DONE
+        assert snapshot() == wanted, f"killed before write {kill_at}"
+
+    assert written["TransactWriteItems"] == 1
+    assert written["PutItem"] > 2
+
+
+def test_an_import_heals_what_another_left_of_the_memberships(school: School) -> None:
+    run("i1")
+    wanted = snapshot()
+    groups.save_memberships(SCHOOL.id, added=[("7b", "s2"), ("7b", "nobody")], removed=[("7b", "s1")])
+    assert members("7b") == ["g1", "g2", "t1"]
+
+    assert run("i2").counts["unchanged"] == 5
+
+    assert snapshot() == wanted
+
+
+def test_the_demo_school_is_imported_whole(school: School) -> None:
+    files = {path.name: path.read_bytes() for path in DEMO.glob("*.csv")}
+
+    result = run("demo", files)
+
+    assert (result.state, result.bad_rows_count) == (ImportState.DONE, 0)
+    assert result.counts["new"] == 755
+    assert {one.record.name for one in directory.list_groups(DIRECTOR)} >= {"7° Básico B", "Kínder A", "2° Medio A"}
+    assert len(audience_ids(Who.STUDENTS)) == 340
+
+
+def test_the_import_of_no_school_is_nobodys(aws: None) -> None:
+    with pytest.raises(Exception, match="no such school"):
+        import_roster("nobody", "i1", "imports/nobody/i1.zip", lambda: NOW)
+
+    assert imports.find_import("nobody", "i1") is None
+    assert groups.list_groups("nobody") == []
