@@ -138,7 +138,7 @@ def list_messages(
     limit: Annotated[int, Query(ge=1, le=100)] = 20, before: Annotated[AwareDatetime | None, Query()] = None
 ) -> MessageList:
     found = messages.list_recent(web.caller(app), limit=limit, before=before)
-    after = found[-1].created_at.isoformat() if len(found) == limit else None
+    after = f"{found[-1].created_at:%Y-%m-%dT%H:%M:%S.%fZ}" if len(found) == limit else None
     return MessageList(messages=[_view(message) for message in found], next=after)
 
 

@@ -13,6 +13,7 @@ from recado.rules.oneroster import BadRow, RosterGroup, RosterPerson
 from recado.tables import groups, imports, people
 from recado.tables.groups import Group
 from recado.tables.imports import Import, ImportState
+from tests import apps
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NUMBER = "+56955550101"
@@ -183,3 +184,22 @@ def test_no_number_and_no_name_reaches_the_log(school: str, caplog: pytest.LogCa
     assert "request_answered" in logged
     for secret in (NUMBER, NUMBER[1:], "5555 0101", "Catrileo", "motivo privado"):
         assert secret not in logged
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ("directory_groups", 200),
+        ("directory_people", 200),
+        ("directory_person", 200),
+        ("directory_person_not_found", 404),
+        ("directory_sms_off", 200),
+        ("directory_sms_off_refused_to_a_teacher", 403),
+        ("directory_import", 200),
+    ],
+)
+def test_each_event_is_answered(aws: None, event: str, status: int) -> None:
+    people.create_person("los-aromos", 1, RECORD)
+    imports.create_import("los-aromos", "2026-11-23", NOW)
+
+    assert apps.call("directory", apps.load_event(event))[0] == status

@@ -15,6 +15,7 @@ from recado.tables import imports, people, schools
 from recado.tables.base import Transaction
 from recado.tables.imports import ImportState
 from recado.tables.schools import Contract, School
+from tests.apps import load_event
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FILES = {
@@ -93,3 +94,17 @@ def test_no_number_and_no_name_reaches_the_log(school: None, caplog: pytest.LogC
     assert "roster_imported" in logged
     for secret in ("5555", "Catrileo", "Huenchumán", "Rosa"):
         assert secret not in logged
+
+
+def test_an_event_of_s3_names_the_school_and_the_import(aws: None) -> None:
+    event = load_event("roster_import_uploaded")
+    with Transaction() as write:
+        one = School("los-aromos", "Escuela Los Aromos", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
+        schools.create_school(write, one, AssertionError("a new table"))
+    uploaded(event["Records"][0]["s3"]["object"]["key"], zipped())
+
+    handler(event, None)
+
+    result = imports.find_import("los-aromos", "2026-11-23")
+    assert result is not None
+    assert result.state is ImportState.DONE

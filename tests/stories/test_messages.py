@@ -178,6 +178,15 @@ def test_an_accent_makes_the_text_cost_two_segments_and_both_are_held() -> None:
     assert figures() == (8, 2, 0)
 
 
+def test_a_decomposed_letter_costs_what_it_looks_like() -> None:
+    create_school(domestic=10)
+    add_guardians(1)
+
+    message = create(alert(text="man\u0303ana " * 10), TestClock())
+
+    assert (message.segments, message.text) == (1, "ma\u00f1ana " * 10)
+
+
 def test_a_draft_holds_nothing_until_it_is_sent() -> None:
     create_school(domestic=10)
     add_guardians(2)
@@ -395,6 +404,7 @@ def test_an_audience_nobody_of_which_can_be_reached_is_refused() -> None:
     [
         (alert(text="  \n "), "/text", "empty"),
         (alert(text="hola\x00"), "/text", "control_character"),
+        (alert(text="hola \ud83d"), "/text", "control_character"),
         (alert(text="a" * 1531), "/text", "too_long"),
         (alert(send_at=NOON), "/send/at", "in_the_past"),
         (alert(send_at=NOON + timedelta(days=365, seconds=1)), "/send/at", "too_far"),

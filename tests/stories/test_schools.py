@@ -1,5 +1,6 @@
 """The platform's staff: schools, keys, contracts, bags, codes; and that a lost answer never sells a bag twice."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -176,8 +177,15 @@ def test_a_school_with_a_field_that_cannot_be_accepted_is_refused_by_that_field(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"id": "a1"}, {"id": "a" * 40}, {"code": "+56912345678"}, {"time_zone": "UTC"}, {"country": "PE", "code": ""}]
-    + [{"country": "DO", "time_zone": "America/Santo_Domingo"}, {"time_zone": "America/Argentina/Buenos_Aires"}],
+    [
+        {"id": "a1"},
+        {"id": "a" * 40},
+        {"code": "+56912345678"},
+        {"time_zone": "UTC"},
+        {"time_zone": "America/Argentina/Buenos_Aires"},
+        {"country": "DO", "time_zone": "America/Santo_Domingo"},
+        {"country": "PE", "code": ""},
+    ],
 )
 def test_schools_at_the_edges_of_what_is_accepted_are_created(changes: dict[str, Any]) -> None:
     school = replace(LICEO, **changes)
@@ -290,7 +298,8 @@ def test_an_account_opened_while_the_school_is_being_suspended_is_suspended_with
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create()
-    list_accounts, opened = ledger.list_accounts, []
+    list_accounts = ledger.list_accounts
+    opened: list[Entry] = []
 
     def list_then_open(school_id: str) -> list[Account]:
         found = list_accounts(school_id)
@@ -416,9 +425,10 @@ def test_credits_are_added_exactly_once_whatever_is_lost(bag: str, kinds: tuple[
     create()
     ledger_of = Zone(bag.partition("-")[0])
 
-    with faults("TransactWriteItems", *kinds):
+    with faults("TransactWriteItems", *kinds) as attempts:
         entry = sell(bag)
 
+    assert attempts[: len(kinds)] == [*kinds]
     assert ledger.list_entries("liceo-1", ledger_of, limit=10)[0] == [entry]
     assert available(ledger_of) == entry.available
 
@@ -437,7 +447,7 @@ def test_a_purchase_that_died_with_its_answer_is_taken_up_and_not_made_again() -
 
 def test_a_purchase_that_died_before_it_arrived_is_made_when_asked_again() -> None:
     create()
-    with faults("TransactWriteItems", *["lost"] * 5), pytest.raises(TransactWriteError):
+    with faults("TransactWriteItems", "lost", "lost", "lost", "lost", "lost"), pytest.raises(TransactWriteError):
         sell()
     assert available() == 0
 
@@ -499,7 +509,7 @@ def test_a_drained_code_says_since_when() -> None:
 def test_nothing_here_is_open_to_a_school() -> None:
     create()
     order = schools.read_order("domestic-500", None, None)
-    acts = [
+    acts: list[Callable[[], object]] = [
         lambda: schools.create_school(DIRECTOR, replace(LICEO, id="liceo-2", code=""), is_first=True),
         lambda: schools.get_school(DIRECTOR, "liceo-1"),
         lambda: schools.set_contract(DIRECTOR, "liceo-1", Contract.SUSPENDED),

@@ -17,7 +17,6 @@ RecadoError
 ├── SessionEnded          410 session_ended               C7
 ├── SessionBusy           503 session_busy                others keep writing to it; ask again in a moment
 ├── StillSending          409 still_sending               C5: one message at a time
-├── SessionBusy           409 session_busy                others kept writing to it: try again at once
 ├── NoHandsetReachable    422 no_handset_reachable        nobody of a new session could be given a code
 ├── TooLarge              413 too_large                   the request's body
 ├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON
@@ -131,10 +130,6 @@ class SessionBusy(RecadoError):
 
 class StillSending(RecadoError):
     code, status, title = "still_sending", 409, "One message at a time: the one before is still going out"
-
-
-class SessionBusy(RecadoError):
-    code, status, title = "session_busy", 409, "Too much happened to the session at once"
 
 
 class NoHandsetReachable(RecadoError):

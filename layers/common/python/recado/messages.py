@@ -3,6 +3,7 @@
 Every step that writes is keyed by its cause, so repeating it, after a lost answer or a death, changes nothing.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -73,31 +74,16 @@ class Delivery:
 
 def create(caller: Caller, new: NewMessage, key: str, now: datetime, *, key_is_first: bool) -> Message:
     """Makes a draft, or sends or schedules in one go. The id follows from the key: asking again finds the same."""
-    # 1. Who may (L2), and is it well formed?
+    # 1. Who may (L2).
     _require_sender(caller)
     school = _school(caller.school_id)
-    _check_text(new.text)
-    _check_notice(new.category, confirmed=new.notice_confirmed)
-    _check_audience(school.id, new.audience)
 
-    # 2. Made before, by a request whose answer was lost? Then carry that one on.
+    # 2. Made before, by a request whose answer was lost? Then carry that one on, whatever has changed since.
     message_id = signatures.message_id(first_master(), school.id, key)
     found = table.find_message(school.id, message_id)
     if found is not None and key_is_first:
         raise IdempotencyKeyReused
-    draft = found or Message(
-        school_id=school.id,
-        id=message_id,
-        state=MessageState.DRAFT,
-        category=new.category,
-        text=new.text,
-        channels=new.channels,
-        audience=new.audience,
-        notice_confirmed=new.notice_confirmed,
-        sender=school.code,
-        created_by=caller.subject,
-        created_at=now,
-    )
+    draft = found or _new_draft(school, message_id, new, caller.subject, now)
 
     # 3. A draft is only kept; anything else goes out or waits for its time.
     if new.send:
@@ -316,6 +302,27 @@ def _send(
     return planned
 
 
+def _new_draft(school: School, message_id: str, new: NewMessage, by: str, now: datetime) -> Message:
+    # Composed: a decomposed ñ would leave GSM-7 and cost double, and look the same.
+    text = unicodedata.normalize("NFC", new.text)
+    _check_text(text)
+    _check_notice(new.category, confirmed=new.notice_confirmed)
+    _check_audience(school.id, new.audience)
+    return Message(
+        school_id=school.id,
+        id=message_id,
+        state=MessageState.DRAFT,
+        category=new.category,
+        text=text,
+        channels=new.channels,
+        audience=new.audience,
+        notice_confirmed=new.notice_confirmed,
+        sender=school.code,
+        created_by=by,
+        created_at=now,
+    )
+
+
 def _planned(message: Message, plan: Plan, page_count: int) -> Message:
     return replace(
         message,
@@ -438,7 +445,8 @@ def _require_sender(caller: Caller) -> None:
 def _check_text(text: str) -> None:
     if not text.strip():
         raise InvalidRequest(fields=[FieldProblem("/text", "empty", "A message needs a text")])
-    if any(ord(character) < 32 and character not in "\n\r" for character in text) or "\x7f" in text:
+    # Cc: control characters; Cs: half a surrogate pair, which no encoding can carry.
+    if any(unicodedata.category(one) in ("Cc", "Cs") and one not in "\n\r" for one in text):
         raise InvalidRequest(fields=[FieldProblem("/text", "control_character", "Control characters cannot be sent")])
     found = segments.measure(text).segments
     if found > SEGMENTS_MAX:

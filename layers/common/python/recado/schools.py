@@ -239,7 +239,7 @@ def _check_record(school: School) -> None:
     problems = school_records.find_problems(
         school.id, school.name, school.country, school.time_zone, school.code, school.shards
     )
-    if school.code and school.country not in SETTINGS.country_codes:
+    if not problems and school.code and school.country not in SETTINGS.country_codes:
         problems.append(FieldProblem("/code", "no_codes", "There are no short codes in this country"))
     if problems:
         raise InvalidRequest(fields=problems)

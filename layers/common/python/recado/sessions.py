@@ -76,11 +76,11 @@ class _Reply:
     sent_at: datetime
 
 
-class _Moved(Exception):  # noqa: N818  # a signal between two steps here
+class _Moved(Exception):  # a signal between two steps here
     """The session's row is not as it was read: somebody else was active, or it has ended."""
 
 
-class _SeenBefore(Exception):  # noqa: N818  # a signal between two steps here
+class _SeenBefore(Exception):  # a signal between two steps here
     """This id has a row already."""
 
 
@@ -383,7 +383,7 @@ def _start_saying(session_id: str, text: str, handsets: Sequence[Handset], said_
 
 
 def _require_waiting(session: Session) -> None:
-    """The session did not take note of the pages: it was noted before and the answer was lost, or they are for nobody."""
+    """The session took no note of the pages: it had before and the answer was lost, or they are for nobody."""
     found = table.find_session(session.id)
     if found is None or not found.is_open:
         table.delete_rows(session.id)  # they came after those who clear it had been here

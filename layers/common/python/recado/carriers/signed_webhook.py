@@ -217,7 +217,8 @@ def _text(item: Mapping[str, Any], name: str, place: str, length_max: int) -> st
     value = item.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= length_max:
         raise BadWebhook(f"{place}/{name}")
-    return value
+    # Half a surrogate pair cannot be stored; a reply is not lost for it.
+    return value.encode("utf-8", "replace").decode()
 
 
 def _moment(value: Any, place: str) -> datetime:

@@ -418,11 +418,9 @@ def _activity(session: Session, now: datetime) -> list[Action]:
 
 def _still(session: Session, opened_after: datetime) -> Condition:
     # Never "not closed": a condition that a deleted row fulfils would write it again.
-    return (
-        (_SessionRow.state == SessionState.OPEN.value)
-        & (_SessionRow.seq == session.seq)
-        & (_SessionRow.opened_at > opened_after)
-    )
+    is_seen = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.seq == session.seq)
+    condition: Condition = is_seen & (_SessionRow.opened_at > opened_after)
+    return condition
 
 
 def _closing(now: datetime) -> list[Action]:

@@ -1,0 +1,219 @@
+"""/sessions: somebody on the web writes to handsets and reads their answers. It translates; it decides nothing."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response, content_types
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, Field
+
+from recado import clock, idempotency, sessions, web
+from recado.access import newest_master
+from recado.errors import NotFound
+from recado.rules import signatures
+from recado.tables.sessions import Direction, Handset, NotReached, RefusedNumber, Text
+
+app = web.resolver()
+
+SCOPE = "web"  # of the Idempotency-Keys of everybody who has no account
+KEY_LENGTH_MIN = 22  # 128 bits in base64: the session's id follows from it, and nobody may guess another's
+POLL_SECONDS = 2
+TAGS = ["sessions"]
+ENDED: dict[int, OpenAPIResponse] = {410: {"description": "`session_ended`: after 5 minutes without a message (C7)"}}
+NOBODY: dict[int, OpenAPIResponse] = {
+    422: {"description": "`no_handset_reachable`: each number with its reason; or `invalid_request`"}
+}
+STILL_SENDING: dict[int, OpenAPIResponse] = {409: {"description": "`still_sending`: one message at a time (C5)"}}
+
+SessionId = Annotated[str, Path(pattern=r"^[a-z2-7]{26}$")]
+Numbers = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=64)]],
+    Field(min_length=1, description="as people type them", examples=[["809 555 0101", "+1 829 555 0102"]]),
+]
+MessageText = Annotated[str, Field(max_length=2000, examples=["¿Vienes a las 5?"])]
+
+
+class SessionRequest(web.RequestModel):
+    """A first text, and whom it goes to (C5)."""
+
+    text: MessageText
+    numbers: Numbers
+
+
+class SayRequest(web.RequestModel):
+    """The next text. `numbers`: only these handsets of the session; and whom to write to should it have ended."""
+
+    text: MessageText
+    numbers: Numbers | None = None
+
+
+class HandsetView(BaseModel):
+    """`typed` as the user wrote it; `code` is the short code the text comes from. C3: not every handset can answer."""
+
+    number: str
+    typed: str
+    code: str
+    can_answer: bool
+
+
+class RefusedNumberView(BaseModel):
+    number: str
+    reason: NotReached
+    retry_at: datetime | None
+
+
+class SessionView(BaseModel):
+    """`token` opens this session and no other, as `Authorization: Bearer …`; it is not shown again anywhere else."""
+
+    session_id: str
+    token: str
+    handsets: list[HandsetView]
+    refused: list[RefusedNumberView]
+    expires_at: datetime = Field(description="when the session ends if nothing is sent or received")
+
+
+class TranscriptLine(BaseModel):
+    """`number` and `code` are a reply's: who wrote it, and to which short code."""
+
+    seq: int
+    direction: Direction
+    text: str
+    at: datetime
+    number: str | None
+    code: str | None
+
+
+class Transcript(BaseModel):
+    """In the order of `seq`; ask again with `after` = `next_after`."""
+
+    messages: list[TranscriptLine]
+    next_after: int
+    is_sending: bool = Field(description="C5: the next text can be sent when this one has gone out")
+    expires_at: datetime
+
+
+class SessionExtended(BaseModel):
+    expires_at: datetime
+
+
+@app.post(
+    "/sessions",
+    status_code=HTTPStatus.CREATED,
+    summary="Open a session: a text to handsets, each from a short code of its own",
+    tags=TAGS,
+    responses=NOBODY,
+)
+def open_session(body: SessionRequest) -> Response[SessionView]:
+    key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
+
+    def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
+        session_id = sessions.open_session(body.text, body.numbers, key, clock.now, key_is_first=is_first)
+        return {"session_id": session_id}
+
+    # Nothing is kept: asked again, the work finds its session, or that it has ended.
+    answer = idempotency.once(SCOPE, key, web.json_body(app), clock.now(), work, keep_answer=False)
+    return _created(answer["session_id"])
+
+
+@app.post(
+    "/sessions/<session_id>/messages",
+    status_code=HTTPStatus.CREATED,
+    summary="Send the next text; after the end, with numbers, in another session on other codes (C8)",
+    tags=TAGS,
+    responses=ENDED | NOBODY | STILL_SENDING,
+)
+def say(session_id: SessionId, body: SayRequest) -> Response[SessionView]:
+    _check_token_of(session_id)
+    key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
+
+    def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
+        said_in = sessions.say(session_id, body.text, body.numbers, key, clock.now, key_is_first=is_first)
+        return {"session_id": said_in}
+
+    # Only the id is kept, without the token: the same key never says a text twice, however late it comes again.
+    asked = {"session_id": session_id, "say": web.json_body(app)}
+    answer = idempotency.once(SCOPE, key, asked, clock.now(), work)
+    return _created(answer["session_id"])
+
+
+@app.get(
+    "/sessions/<session_id>/messages",
+    summary="What was said and answered since `after`",
+    tags=TAGS,
+    responses=ENDED,
+)
+def read(session_id: SessionId, after: Annotated[int, Query(ge=0, le=99_999_998)] = 0) -> Response[Transcript]:
+    _check_token_of(session_id)
+    found = sessions.read(session_id, after, clock.now)
+    transcript = Transcript(
+        messages=[_line(text) for text in found.texts],
+        next_after=found.next_after,
+        is_sending=found.is_sending,
+        expires_at=found.ends_at,
+    )
+    headers: dict[str, str | list[str]] = {"Retry-After": str(POLL_SECONDS)}
+    return Response(
+        status_code=HTTPStatus.OK, content_type=content_types.APPLICATION_JSON, body=transcript, headers=headers
+    )
+
+
+@app.post("/sessions/<session_id>/extend", summary="Five more minutes without a message", tags=TAGS, responses=ENDED)
+def extend(session_id: SessionId) -> SessionExtended:
+    _check_token_of(session_id)
+    return SessionExtended(expires_at=sessions.extend(session_id, clock.now))
+
+
+@app.delete(
+    "/sessions/<session_id>",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="End the session now; its messages vanish",
+    tags=TAGS,
+)
+def end(session_id: SessionId) -> Response[None]:
+    _check_token_of(session_id)
+    sessions.end(session_id, clock.now)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return web.answer(app, event, context)
+
+
+def _check_token_of(session_id: str) -> None:
+    """The authorizer says which session the token opens; any other is not there."""
+    authorizer = app.current_event.raw_event["requestContext"].get("authorizer") or {}
+    if authorizer.get("session") != session_id:
+        raise NotFound
+
+
+def _created(session_id: str) -> Response[SessionView]:
+    opening = sessions.get_opening(session_id, clock.now())
+    version, master = newest_master()
+    view = SessionView(
+        session_id=session_id,
+        token=signatures.session_token(master, session_id, version),
+        handsets=[_handset(one) for one in opening.handsets],
+        refused=[_refused(one) for one in opening.refused],
+        expires_at=opening.ends_at,
+    )
+    headers: dict[str, str | list[str]] = {"Location": f"/v1/sessions/{session_id}/messages"}
+    return Response(
+        status_code=HTTPStatus.CREATED, content_type=content_types.APPLICATION_JSON, body=view, headers=headers
+    )
+
+
+def _handset(one: Handset) -> HandsetView:
+    return HandsetView(number=one.number, typed=one.typed, code=one.code or "", can_answer=one.can_answer)
+
+
+def _refused(one: RefusedNumber) -> RefusedNumberView:
+    return RefusedNumberView(number=one.typed, reason=one.reason, retry_at=one.retry_at)
+
+
+def _line(text: Text) -> TranscriptLine:
+    return TranscriptLine(
+        seq=text.seq, direction=text.direction, text=text.text, at=text.at, number=text.number, code=text.code
+    )
