@@ -39,10 +39,11 @@ def load_event(name: str) -> dict[str, Any]:
 
 
 def call(function: str, event: dict[str, Any]) -> tuple[int, Any]:
-    """One request to a function: the status, and the body as JSON (or as text when it is none)."""
+    """One request to a function: the status, and the body as JSON, as text when it is none, or None."""
     answered = load_app(function).handler(event, Context())
-    media_type = answered["multiValueHeaders"]["Content-Type"][0]
-    return answered["statusCode"], json.loads(answered["body"]) if "json" in media_type else answered["body"]
+    media_type = (answered["multiValueHeaders"].get("Content-Type") or [""])[0]
+    body = answered.get("body")
+    return answered["statusCode"], json.loads(body) if body and "json" in media_type else body
 
 
 @cache

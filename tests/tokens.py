@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
+
 from recado.rules import signatures
 from recado.tables import portal_keys
 from recado.tables.portal_keys import KeyKind, PortalKey
-
 from tests.conftest import MASTER_SECRET
 
 MASTER = base64.b64decode(MASTER_SECRET)

@@ -42,10 +42,8 @@ def main(layer: Path) -> None:
     kept = size_of(layer)
     compile_all(layer)
     mounted = size_of(layer)
-    print(
-        f"Layer: {installed / MEGABYTE:.1f} MB installed, {kept / MEGABYTE:.1f} MB kept, "
-        f"{mounted / MEGABYTE:.1f} MB with bytecode."
-    )
+    sizes = [f"{size / MEGABYTE:.1f} MB" for size in (installed, kept, mounted)]
+    print(f"Layer: {sizes[0]} installed, {sizes[1]} kept, {sizes[2]} with bytecode.")  # noqa: T201  # make shows it
 
 
 def slim_dist_infos(layer: Path) -> None:
@@ -71,7 +69,10 @@ def slim_botocore(data: Path) -> None:
 
 
 def compile_all(layer: Path) -> None:
-    """Without bytecode each start compiles every module: /opt is read-only. By hash, for zips lose the times of files."""
+    """Without bytecode each start would compile every module, for /opt is read-only.
+
+    By hash and unchecked: zips lose the times of files.
+    """
     is_compiled = compileall.compile_dir(
         layer,
         quiet=1,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recado.rules.idle_timeout import IDLE_LIMIT, LONGEST_SESSION, ends_at, is_idle, is_over
 
 NINE = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
+
 from recado.rules.message_states import (
     FINAL,
     Category,

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recado.rules.opt_out_words import Word, read_word
 
 STOP = ["ALTO", "BAJA", "PARAR", "SALIR", "CANCELAR", "STOP", "STOPALL", "UNSUBSCRIBE", "QUIT", "END", "CANCEL"]

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recado.rules.credit_bags import Zone
 from recado.rules.phone_numbers import Number, is_e164, read_number, zone_of
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recado.rules.retry_delay import delay_seconds
 
 jitters = st.floats(0, 1, exclude_max=True)

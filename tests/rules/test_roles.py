@@ -1,6 +1,7 @@
 """Who may send (L2), read messages and edit people."""
 
 import pytest
+
 from recado.rules.roles import Role, may_edit_people, may_read_messages, may_send
 
 

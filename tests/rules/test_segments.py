@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recado.rules.segments import (
     GSM_7_ALPHABET,
     GSM_7_EXTENSION,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
+
 from recado.rules.idle_timeout import LONGEST_SESSION, is_over
 from recado.rules.short_codes import (
     Code,

@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recado.rules.signatures import (
     derive,
     is_session_token,

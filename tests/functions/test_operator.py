@@ -1,0 +1,256 @@
+"""/operator as the platform's staff use it; and that no one else gets in, and no secret is kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from recado import access, clock
+from recado.rules.credit_bags import Zone
+from recado.tables import ledger, portal_keys, short_codes
+from tests.apps import call, load_event
+from tests.tokens import mint
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+CREATING = ["operator_school_created", "operator_key_created", "operator_bag_sold", "operator_short_code_added"]
+
+
+@pytest.fixture(autouse=True)
+def at_noon(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    move_clock(monkeypatch)
+
+
+def move_clock(monkeypatch: pytest.MonkeyPatch, **step: float) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(**step))
+
+
+def with_key(event: dict[str, Any], key: str | None) -> dict[str, Any]:
+    headers = {name: value for name, value in event["headers"].items() if name.lower() != "idempotency-key"}
+    return event | {"headers": headers | ({"Idempotency-Key": key} if key else {})}
+
+
+def create_school() -> None:
+    assert call("operator", with_key(load_event("operator_school_created"), "the-school"))[0] == 201
+
+
+def available(zone: Zone = Zone.DOMESTIC) -> int:
+    account = ledger.find_account("liceo-1", zone)
+    return account.available if account else 0
+
+
+def rows_of(table: str) -> list[dict[str, Any]]:
+    return list(boto3.client("dynamodb").scan(TableName=table)["Items"])
+
+
+def test_a_school_is_created_and_found_again() -> None:
+    status, created = call("operator", load_event("operator_school_created"))
+
+    assert status == 201
+    assert created == {
+        "id": "liceo-1",
+        "name": "Liceo Uno",
+        "country": "CL",
+        "time_zone": "America/Santiago",
+        "code": "44101",
+        "contract": "active",
+        "shards": 1,
+        "created_at": "2026-11-23T12:00:00Z",
+    }
+    assert call("operator", load_event("operator_school")) == (200, created)
+
+
+def test_every_wrong_field_of_a_school_is_named_at_once() -> None:
+    status, body = call("operator", load_event("operator_school_with_wrong_fields"))
+
+    assert (status, body["code"]) == (422, "invalid_request")
+    assert [one["field"] for one in body["errors"]] == ["/id", "/name", "/country", "/time_zone", "/code"]
+
+
+def test_a_school_that_is_not_there_is_not_found() -> None:
+    status, body = call("operator", load_event("operator_school"))
+
+    assert (status, body["code"]) == (404, "not_found")
+
+
+def test_a_new_key_is_shown_with_a_secret_that_signs_tokens_which_hold() -> None:
+    create_school()
+
+    status, made = call("operator", load_event("operator_key_created"))
+
+    assert status == 201
+    token = mint("liceo-1", NOW, made["key_id"], algorithm=made["algorithm"], secret=made["secret"])
+    assert access.read_portal_token(token, NOW).school_id == "liceo-1"
+
+
+def test_a_secret_is_stored_nowhere() -> None:
+    create_school()
+
+    _, made = call("operator", load_event("operator_key_created"))
+
+    assert made["secret"] not in str(rows_of("PeopleTable"))
+    assert made["key_id"] in str(rows_of("PeopleTable"))
+
+
+def test_the_same_request_for_a_key_is_answered_with_the_same_key() -> None:
+    create_school()
+
+    assert call("operator", load_event("operator_key_created")) == call("operator", load_event("operator_key_created"))
+
+
+def test_a_key_can_be_named_and_given_an_end() -> None:
+    create_school()
+    event = load_event("operator_key_created") | {"body": '{"key_id": "main", "not_after": "2026-12-31T00:00:00Z"}'}
+
+    status, made = call("operator", event)
+
+    assert (status, made["key_id"]) == (201, "main")
+    key = portal_keys.find_key("liceo-1", "main")
+    assert key is not None
+    assert key.not_after == datetime(2026, 12, 31, tzinfo=UTC)
+
+
+def test_a_name_that_is_taken_is_refused_and_its_secret_not_shown() -> None:
+    create_school()
+    event = load_event("operator_key_created") | {"body": '{"key_id": "main"}'}
+    call("operator", with_key(event, "one"))
+
+    for _ in range(2):  # asking once more does not help
+        status, body = call("operator", with_key(event, "two"))
+
+        assert (status, body["code"]) == (409, "already_exists")
+
+
+def test_a_revoked_key_is_revoked_and_the_answer_is_empty() -> None:
+    create_school()
+    call("operator", load_event("operator_key_created") | {"body": '{"key_id": "k1"}'})
+
+    status, body = call("operator", load_event("operator_key_revoked"))
+
+    assert (status, body or None) == (204, None)
+    key = portal_keys.find_key("liceo-1", "k1")
+    assert key is not None
+    assert key.revoked_at == NOW
+
+
+def test_a_bag_is_sold_once_however_often_it_is_asked() -> None:  # L5
+    create_school()
+
+    answers = [call("operator", load_event("operator_bag_sold")) for _ in range(3)]
+
+    assert answers[0] == answers[1] == answers[2]
+    status, purchase = answers[0]
+    assert status == 201
+    assert (purchase["credits"], purchase["bag"], purchase["by"]) == (500, "domestic-500", "u-17")
+    assert available() == 500
+
+
+def test_the_same_key_for_another_school_is_refused_and_sells_nothing_there() -> None:
+    create_school()
+    other = load_event("operator_school_created")
+    other["body"] = other["body"].replace("liceo-1", "liceo-2").replace("44101", "44102")
+    assert call("operator", with_key(other, "other"))[0] == 201
+    call("operator", load_event("operator_bag_sold"))
+    elsewhere = load_event("operator_bag_sold")
+    elsewhere |= {"path": "/operator/schools/liceo-2/bags", "pathParameters": {"school_id": "liceo-2"}}
+
+    status, body = call("operator", elsewhere)
+
+    assert (status, body["code"]) == (422, "idempotency_key_reused")
+    found = ledger.find_account("liceo-2", Zone.DOMESTIC)
+    assert found is not None
+    assert found.available == 0
+
+
+def test_a_key_of_days_ago_sells_nothing_however_often_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_school()
+    call("operator", load_event("operator_bag_sold"))
+    move_clock(monkeypatch, days=3)
+
+    for _ in range(3):
+        status, body = call("operator", load_event("operator_bag_sold"))
+
+        assert (status, body["code"]) == (422, "idempotency_key_reused")
+    assert available() == 500
+
+
+def test_credits_are_sold_by_zone_and_number_too() -> None:  # L13
+    create_school()
+    event = load_event("operator_bag_sold") | {"body": '{"zone": "international", "credits": 40}'}
+
+    status, purchase = call("operator", event)
+
+    assert (status, purchase["bag"]) == (201, None)
+    assert available(Zone.INTERNATIONAL) == 40
+
+
+@pytest.mark.parametrize("body", ["{}", '{"bag": "gold"}', '{"zone": "domestic", "credits": -1}', '{"credits": 5}'])
+def test_an_order_of_no_bag_is_refused(body: str) -> None:
+    create_school()
+
+    status, answered = call("operator", load_event("operator_bag_sold") | {"body": body})
+
+    assert (status, answered["code"]) == (422, "invalid_request")
+    assert available() == 0
+
+
+def test_a_contract_is_suspended() -> None:  # L5
+    create_school()
+    call("operator", load_event("operator_bag_sold"))
+
+    status, school = call("operator", load_event("operator_contract_suspended"))
+
+    assert (status, school["contract"]) == (200, "suspended")
+    (account,) = ledger.list_accounts("liceo-1")
+    assert (account.contract, account.available) == ("suspended", 500)
+
+
+def test_a_short_code_is_added_listed_and_drained() -> None:
+    status, added = call("operator", load_event("operator_short_code_added"))
+    listed = call("operator", load_event("operator_short_codes"))
+    drained = call("operator", load_event("operator_short_code_draining"))
+
+    assert status == 201
+    assert (added["carrier"], added["purpose"], added["state"]) == ("signed_webhook", "sessions", "free")
+    assert listed == (200, {"codes": [added]})
+    assert drained == (200, added | {"state": "draining", "drained_at": "2026-11-23T12:00:00Z"})
+
+
+@pytest.mark.parametrize("name", CREATING)
+def test_what_creates_needs_an_idempotency_key(name: str) -> None:
+    create_school()
+    before = rows_of("LedgerTable"), rows_of("RoutesTable")
+
+    status, body = call("operator", with_key(load_event(name), None))
+
+    assert (status, body["code"]) == (400, "idempotency_key_missing")
+    assert (rows_of("LedgerTable"), rows_of("RoutesTable")) == before
+
+
+@pytest.mark.parametrize("role", ["director", "administrator", "teacher", "guardian"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *CREATING,
+        "operator_school",
+        "operator_key_revoked",
+        "operator_contract_suspended",
+        "operator_short_codes",
+        "operator_short_code_draining",
+    ],
+)
+def test_nobody_of_a_school_gets_in_and_nothing_is_written(name: str, role: str) -> None:
+    event = load_event(name)
+    event["requestContext"]["authorizer"] |= {"role": role, "school": "liceo-1"}
+
+    status, body = call("operator", event)
+
+    assert (status, body["code"]) == (403, "not_allowed")
+    assert rows_of("PeopleTable") == rows_of("LedgerTable") == rows_of("RoutesTable") == []
+
+
+def test_a_director_is_refused() -> None:
+    create_school()
+
+    assert call("operator", load_event("operator_refused_to_a_director"))[0] == 403
+    assert short_codes.list_codes("DO") == []

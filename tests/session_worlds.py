@@ -1,0 +1,131 @@
+"""Sessions on moto: a pool of short codes, handsets, somebody on the web, and the carrier between them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import boto3
+
+from recado import dispatch, session_sweep, sessions
+from recado.carriers.speech import Outgoing
+from recado.rules import signatures
+from recado.sessions import ReplyOutcome
+from recado.tables import short_codes
+from recado.tables.base import shared_connection
+from recado.tables.short_codes import Purpose, ShortCode
+from tests.conftest import jobs_on
+from tests.tokens import MASTER
+from tests.worlds import FakeCarrier, TestClock, worker
+
+COUNTRY = "DO"
+CARRIER = "signed_webhook"
+CODES = ("44101", "44102", "44103")
+ANA = "+18095550101"
+LUIS = "+18295550102"
+WANDA = "+18495550103"
+HELLO = "¿Vienes a las 5?"
+
+
+def create_codes(*codes: str) -> None:
+    for code in codes or CODES:
+        assert short_codes.create_code(ShortCode(COUNTRY, code, CARRIER, Purpose.SESSIONS))
+
+
+def key_of(name: str) -> str:
+    """An Idempotency-Key as an anonymous page would make one."""
+    return f"key-of-a-page-{name:0>10}"
+
+
+def id_of(name: str) -> str:
+    """The id of the session that this key opens."""
+    return signatures.session_id(MASTER, key_of(name))
+
+
+def open_session(clock: TestClock, *numbers: str, name: str = "1", text: str = HELLO, is_first: bool = True) -> str:
+    return sessions.open_session(text, numbers or (ANA,), key_of(name), clock, key_is_first=is_first)
+
+
+def say(
+    session_id: str, clock: TestClock, *numbers: str, name: str = "2", text: str = "¿Y a las 6?", is_first: bool = True
+) -> str:
+    return sessions.say(session_id, text, numbers or None, key_of(name), clock, key_is_first=is_first)
+
+
+def answer(text: Outgoing, words: str, clock: TestClock, *, reply_id: str = "r1") -> ReplyOutcome:
+    """The handset's owner answers a text that arrived, to the code it came from."""
+    return answer_to(text.to, text.sender, words, clock, reply_id=reply_id)
+
+
+def answer_to(handset: str, code: str, words: str, clock: TestClock, *, reply_id: str = "r1") -> ReplyOutcome:
+    return sessions.take_reply(
+        handset=handset, code=code, text=words, carrier=CARRIER, reply_id=reply_id, sent_at=clock(), clock=clock
+    )
+
+
+def deliver(carrier: FakeCarrier, clock: TestClock) -> list[Outgoing]:
+    """Works every waiting job of sessions; returns the texts that handsets show because of it."""
+    before = len(carrier.heard)
+    for body in jobs_on("SessionsQueue"):
+        dispatch.work_page(dispatch.read_job(body), worker(carrier, clock))
+    return carrier.heard[before:]
+
+
+def sweep(clock: TestClock, *, minutes_left: float = 1.0) -> session_sweep.Swept:
+    return session_sweep.run(clock, lambda: timedelta(minutes=minutes_left))
+
+
+def words_of(session_id: str, clock: TestClock) -> list[str]:
+    """What the web page shows."""
+    return [text.text for text in sessions.read(session_id, 0, clock).texts]
+
+
+def rows_of(session_id: str) -> dict[str, dict[str, Any]]:
+    """Everything the Sessions table keeps under a session's key, as it lies there."""
+    found = boto3.resource("dynamodb").Table("SessionsTable").scan(ConsistentRead=True)["Items"]
+    return {row["sk"]: row for row in found if row["pk"] == f"X#{session_id}"}
+
+
+def route_row(handset: str, code: str) -> dict[str, Any]:
+    """A route, as it lies in the table."""
+    found = boto3.resource("dynamodb").Table("RoutesTable").get_item(Key={"pk": f"H#{handset}", "sk": code})
+    item: dict[str, Any] = found.get("Item", {})
+    return item
+
+
+class Killed(BaseException):
+    """The worker dies here: nothing of it runs on."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+@contextmanager
+def just_before(operation: str, act: Callable[[], object], *, nth: int | None = None) -> Iterator[None]:
+    """Lets something happen just before the n-th request of this operation (None: each) reaches DynamoDB.
+
+    What `act` itself asks of DynamoDB does not count.
+    """
+    seen, is_acting = 0, False
+
+    def before(request: Any, **_: Any) -> None:
+        nonlocal seen, is_acting
+        name = request.headers.get("X-Amz-Target", b"")
+        name = (name.decode() if isinstance(name, bytes) else name).rpartition(".")[2]
+        if name != operation or is_acting:
+            return
+        seen += 1
+        if nth in (None, seen):
+            is_acting = True
+            try:
+                act()
+            finally:
+                is_acting = False
+
+    events = shared_connection().client.meta.events
+    events.register_first("before-send.dynamodb", before)
+    try:
+        yield
+    finally:
+        events.unregister("before-send.dynamodb", before)

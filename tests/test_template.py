@@ -1,0 +1,200 @@
+"""What must be true of every resource of template.yaml, asked of the template as CloudFormation gets it."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recado.settings import Settings
+from tests.conftest import TEMPLATE
+from tools.lint_template import translate
+
+ROOT = Path(__file__).parent.parent
+KEPT_TABLES = {"LedgerTable", "PeopleTable", "MessagesTable", "RoutesTable"}
+PROTECTED_ON_AWS = {"Fn::If": ["Local", False, True]}
+OTHERS_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
+VISIBILITY_TIMES = 6  # AWS: at least six times the function's timeout, and the batching window
+MANAGED_POLICIES = {  # what SAM adds to a role by itself
+    "AWSLambdaBasicExecutionRole",
+    "AWSXrayWriteOnlyAccess",
+    "AWSXRayDaemonWriteAccess",
+    "AWSLambdaSQSQueueExecutionRole",
+}
+ANYBODYS_ROUTES = {  # no token: the anonymous page opens a session, carriers sign, the rest is public
+    ("post", "/sessions"),
+    ("post", "/carriers/{carrier}/replies"),
+    ("post", "/carriers/{carrier}/receipts"),
+    ("get", "/health"),
+    ("get", "/openapi.json"),
+    ("get", "/docs"),
+}
+
+
+@cache
+def translated() -> dict[str, Any]:
+    return translate(TEMPLATE, "us-east-1")
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """Whole resources of one type, with their policies of deletion, by logical id."""
+    return {name: one for name, one in translated()["Resources"].items() if one["Type"] == kind}
+
+
+def properties(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: one["Properties"] for name, one in resources(kind).items()}
+
+
+def dead_letter_queues() -> set[str]:
+    queues = properties("AWS::SQS::Queue").values()
+    return {one["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] for one in queues if "RedrivePolicy" in one}
+
+
+def statements() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of every role's own policies."""
+    for role, one in properties("AWS::IAM::Role").items():
+        for policy in one.get("Policies", []):
+            found = policy["PolicyDocument"]["Statement"]
+            yield from ((role, statement) for statement in (found if isinstance(found, list) else [found]))
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def mappings() -> list[tuple[str, str, dict[str, Any]]]:
+    """(queue, function, properties) of each event source."""
+    found = properties("AWS::Lambda::EventSourceMapping").values()
+    return [(one["EventSourceArn"]["Fn::GetAtt"][0], one["FunctionName"]["Ref"], one) for one in found]
+
+
+def test_every_queue_has_a_dead_letter_queue_or_is_one() -> None:
+    queues = properties("AWS::SQS::Queue")
+    dead = dead_letter_queues()
+
+    assert dead < queues.keys()
+    assert {name for name, one in queues.items() if "RedrivePolicy" not in one} == dead
+
+
+def test_a_dead_letter_queue_keeps_jobs_at_least_as_long_as_its_queue() -> None:
+    queues = properties("AWS::SQS::Queue")
+
+    for one in queues.values():
+        if "RedrivePolicy" in one:
+            dead = queues[one["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
+            assert dead["MessageRetentionPeriod"] >= one["MessageRetentionPeriod"]
+
+
+def test_a_job_stays_invisible_while_its_function_may_still_be_at_it() -> None:
+    functions, queues = properties("AWS::Lambda::Function"), properties("AWS::SQS::Queue")
+
+    assert mappings()
+    for queue, function, mapping in mappings():
+        longest = VISIBILITY_TIMES * functions[function]["Timeout"] + mapping.get("MaximumBatchingWindowInSeconds", 0)
+        assert queues[queue]["VisibilityTimeout"] >= longest, queue
+
+
+def test_every_queue_that_is_worked_reports_failures_one_by_one() -> None:
+    working = {queue: mapping["FunctionResponseTypes"] for queue, _, mapping in mappings()}
+
+    assert working.keys() == properties("AWS::SQS::Queue").keys() - dead_letter_queues()
+    assert all(found == ["ReportBatchItemFailures"] for found in working.values())
+
+
+def test_what_may_not_be_lost_is_backed_up_protected_and_retained() -> None:
+    tables = resources("AWS::DynamoDB::Table")
+
+    assert tables.keys() == KEPT_TABLES | {"SessionsTable"}
+    for name in KEPT_TABLES:
+        table, found = tables[name], tables[name]["Properties"]
+        assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain"), name
+        assert found["DeletionProtectionEnabled"] == PROTECTED_ON_AWS, name
+        assert found["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
+
+
+def test_what_a_session_said_is_in_no_backup() -> None:
+    """C7: deleted is deleted."""
+    table = resources("AWS::DynamoDB::Table")["SessionsTable"]
+
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
+    assert "PointInTimeRecoverySpecification" not in table["Properties"]
+
+
+def test_no_policy_allows_an_action_by_wildcard() -> None:
+    allowed = [action for _, one in statements() if one["Effect"] == "Allow" for action in listed(one["Action"])]
+
+    assert allowed
+    assert [action for action in allowed if "*" in action] == []
+
+
+def test_only_texts_to_numbers_have_any_resource() -> None:
+    allowed = [(role, one) for role, one in statements() if one["Effect"] == "Allow"]
+
+    anything = [(role, listed(one["Action"])) for role, one in allowed if "*" in listed(one["Resource"])]
+
+    assert anything == [("DispatchRole", ["sns:Publish"])]
+
+
+def test_a_wildcard_resource_says_why_beside_it() -> None:
+    lines = [line for line in (ROOT / "template.yaml").read_text().splitlines() if 'Resource: ["*"]' in line]
+
+    assert lines
+    assert all("  # " in line for line in lines)
+
+
+def test_no_role_has_a_managed_policy_that_sam_does_not_add_itself() -> None:
+    roles = properties("AWS::IAM::Role").values()
+    found = {str(arn).rpartition("/")[2] for role in roles for arn in role.get("ManagedPolicyArns", [])}
+
+    assert found <= MANAGED_POLICIES
+
+
+def test_logs_are_not_kept_for_ever_and_every_function_writes_to_such_a_group() -> None:
+    groups = properties("AWS::Logs::LogGroup")
+
+    assert all(one.get("RetentionInDays") for one in groups.values())
+    for name, one in properties("AWS::Lambda::Function").items():
+        assert one["LoggingConfig"]["LogGroup"]["Ref"] in groups, name
+
+
+def test_every_function_and_the_api_are_traced() -> None:
+    functions = properties("AWS::Lambda::Function")
+
+    assert {name for name, one in functions.items() if one["TracingConfig"] != {"Mode": "Active"}} == set()
+    assert [one["TracingEnabled"] for one in properties("AWS::ApiGateway::Stage").values()] == [True]
+
+
+@pytest.mark.parametrize("name", sorted(properties("AWS::Lambda::Function")))
+def test_a_function_gets_exactly_the_variables_that_settings_ask_for(name: str) -> None:
+    variables = set(properties("AWS::Lambda::Function")[name]["Environment"]["Variables"])
+
+    assert variables - OTHERS_VARIABLES == {field.name.upper() for field in fields(Settings)}
+
+
+def test_every_function_has_its_folder_and_every_folder_its_function() -> None:
+    functions = [one for one in TEMPLATE["Resources"].values() if one["Type"] == "AWS::Serverless::Function"]
+    named = {one["Properties"]["CodeUri"] for one in functions}
+    folders = {f"functions/{path.parent.name}" for path in (ROOT / "functions").glob("*/app.py")}
+
+    assert named == folders
+
+
+def test_nobody_without_a_token_gets_further_than_the_open_routes() -> None:
+    (api,) = properties("AWS::ApiGateway::RestApi").values()
+    routes = {
+        (method, path): operation.get("security", [])
+        for path, methods in api["Body"]["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert {
+        route for route, security in routes.items() if not any("Tokens" in one for one in security)
+    } == ANYBODYS_ROUTES
+
+
+def test_a_new_version_of_the_layer_leaves_the_old_one_for_functions_that_still_run() -> None:
+    (layer,) = resources("AWS::Lambda::LayerVersion").values()
+
+    assert layer["DeletionPolicy"] == "Retain"
