@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from recado import tables
+
+from local.run import ROOT, stack_parameters
+from recado import about, tables
 from recado.carriers import signed_webhook
 from recado.rules.delivery_states import Letter
 from recado.settings import Settings
 from recado.tables.base import Row
-
-from local.run import ROOT, stack_parameters
 from tests.conftest import TEMPLATE, all_rows
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -29,7 +29,6 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 RULE = re.compile(r"^### ([LC]\d+) · (kept|kept in part|not yet) · .+$", re.MULTILINE)
 RULE_IDS = [f"L{number}" for number in range(1, 15)] + [f"C{number}" for number in range(1, 10)]
-NEVER_NAMED = ("/work/shared", "artifactory", "nexus")
 
 
 def text_of(name: str) -> str:
@@ -153,11 +152,11 @@ def test_every_place_where_the_emulator_was_worked_around_exists() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_of_how_it_was_made_is_in_a_document(document: Path) -> None:
-    text = document.read_text().lower()
+def test_the_changelogs_latest_version_is_the_packages_and_the_services() -> None:
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", text_of("CHANGELOG.md"), re.MULTILINE)
 
-    assert [word for word in NEVER_NAMED if word in text] == []
+    assert released[0] == about.VERSION
+    assert f'\nversion = "{released[0]}"\n' in text_of("pyproject.toml")
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -209,7 +208,7 @@ def test_the_settings_page_names_every_variable_of_make_run() -> None:
 
 
 @cache
-def tests_by_name() -> dict[str, str]:
+def sources_of_tests() -> dict[str, str]:
     """Every test's source, with its module's docstring, by name."""
     found: dict[str, str] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -237,8 +236,8 @@ def test_every_rule_that_is_kept_names_tests_that_exist_and_name_it() -> None:
     for heading, text in sections(text_of("docs/rules.md"), "###").items():
         rule, state, _ = heading.split(" · ")
         named = [one for one in QUOTED.findall(text) if one.startswith("test_")]
-        unknown = [one for one in named if one not in tests_by_name()]
-        says_so = any(re.search(rf"(?<![A-Z0-9]){rule}(?![0-9])", source) for source in tests_by_name().values())
+        unknown = [one for one in named if one not in sources_of_tests()]
+        says_so = any(re.search(rf"(?<![A-Z0-9]){rule}(?![0-9])", source) for source in sources_of_tests().values())
         if unknown or (state != "not yet" and not named) or (state == "kept" and not says_so):
             wrong.append((rule, state, unknown))
 
@@ -259,7 +258,7 @@ def row_models() -> list[type[Row]]:
 def test_every_attribute_of_every_kind_of_row_is_described_in_its_table(model: type[Row]) -> None:
     by_table = sections(text_of("docs/data.md"), "##")
     file = f"tables/{model.__module__.rpartition('.')[2]}.py"
-    table = by_table[str(model.Meta.table_name).removesuffix("Table")]  # type: ignore[attr-defined]  # each model has one
+    table = by_table[str(model.Meta.table_name).removesuffix("Table")]
 
     own = {heading: text for heading, text in sections(table, "###").items() if file in heading}
     described = set(QUOTED.findall("".join(own.values())))
@@ -297,7 +296,9 @@ def test_every_letter_of_a_page_is_in_its_table() -> None:
 def test_the_carrier_formats_example_of_a_signature_is_right() -> None:
     text = text_of("docs/carrier_format.md")
     found = re.search(
-        r"secret `whsec_([^`]+)`, id `([^`]+)`, timestamp `(\d+)`, body\n`([^`]+)`.*?^v1,(\S+)$", text, re.M | re.S
+        r"secret\s`whsec_([^`]+)`,\sid\s`([^`]+)`,\stimestamp\s`(\d+)`,\sbody\s`([^`]+)`.*?^v1,(\S+)$",
+        text,
+        re.M | re.S,
     )
     assert found is not None
     secret, webhook_id, stamp, body, signature = found.groups()

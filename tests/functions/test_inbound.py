@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from recado import clock, inbound, messages
+from recado.carriers.speech import IncomingReply
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
 from recado.tables import lookups, opt_outs, pages, replies, short_codes
@@ -122,7 +123,7 @@ def test_a_stop_word_suppresses_the_number_and_a_start_word_takes_it_back_L10(mo
 
 
 def test_a_sentence_that_holds_a_stop_word_is_a_reply() -> None:
-    reply = inbound.IncomingReply("r-9", mobile(0), "20600", "no puedo parar ahora", NOON)
+    reply = IncomingReply("r-9", mobile(0), "20600", "no puedo parar ahora", NOON)
 
     outcome = inbound.take_reply("signed_webhook", reply, TestClock())
 
@@ -131,7 +132,7 @@ def test_a_sentence_that_holds_a_stop_word_is_a_reply() -> None:
 
 
 def test_a_reply_on_a_code_nobody_has_reaches_nobody() -> None:
-    reply = inbound.IncomingReply("r-9", mobile(0), "99999", "hola", NOON)
+    reply = IncomingReply("r-9", mobile(0), "99999", "hola", NOON)
 
     assert inbound.take_reply("signed_webhook", reply, TestClock()) is inbound.Outcome.UNROUTED
     assert seen_replies() == []
@@ -145,7 +146,7 @@ def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_a
     message = create(alert(), moment)
     ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
     outcomes = [
-        inbound.take_reply("c", inbound.IncomingReply(f"r{i}", handset, "30000", "ok", NOON, answered), moment)
+        inbound.take_reply("c", IncomingReply(f"r{i}", handset, "30000", "ok", NOON, answered), moment)
         for i, (handset, answered) in enumerate(
             [
                 (mobile(0), ref.reference(0)),

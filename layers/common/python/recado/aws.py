@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# Writes here are idempotent (a job twice is one page worked once), so the SDK may retry. Carriers have their own clients.
+# Writes here are idempotent (a job twice is one page worked once), so the SDK may retry; carriers have their own.
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3, "mode": "standard"})
 
 

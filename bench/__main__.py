@@ -1,0 +1,104 @@
+"""`python -m bench [--json] [cost|dispatch|cold …]`: runs each bench in a process of its own and shows its figures.
+
+Progress goes to stderr, figures to stdout. docs/performance.md says what they mean.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from local.progress import Progress
+
+ROOT = Path(__file__).parent.parent
+LAYER = ROOT / "layers" / "common" / "python"
+
+type Result = dict[str, Any]
+type Lines = Iterator[str]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description="Measures what the functions cost.")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
+    parser.add_argument("names", nargs="*", choices=[[], *TABLES], metavar="|".join(TABLES), help="default: all")
+    options = parser.parse_args()
+    progress, results = Progress(sys.stderr), dict[str, Result]()
+    for name in options.names or TABLES:
+        with progress.step(name):
+            ran = run(name)
+        if ran.returncode != 0:
+            words = [line for line in ran.stderr.splitlines() if line.strip()]
+            print(f"The bench {name} failed: {words[-1] if words else 'it said nothing'}", file=sys.stderr)
+            return 1
+        results[name] = json.loads(ran.stdout)
+    if options.json:
+        print(json.dumps(results, indent=2))
+    else:
+        print("\n\n".join("\n".join(TABLES[name](result)) for name, result in results.items()))
+    return 0
+
+
+def run(name: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(ROOT), str(LAYER)])
+    return subprocess.run(
+        [sys.executable, "-m", f"bench.{name}"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def cost(result: Result) -> Lines:
+    """Columns: how many recipients the message had."""
+    found: dict[str, Result] = result["recipients"]
+    yield _row("cost, for each recipient of", found)
+    for name in next(iter(found.values()))["per_recipient"]:
+        yield _row(f"  {_words(name)}", (f"{one['per_recipient'][name]:.3f}" for one in found.values()))
+    yield "USD for a million recipients, without the carrier"
+    for name in next(iter(found.values()))["usd_per_million_recipients"]:
+        yield _row(f"  {_words(name)}", (f"{one['usd_per_million_recipients'][name]:.3f}" for one in found.values()))
+
+
+def dispatch(result: Result) -> Lines:
+    measured, calls = result["microseconds_per_recipient"], result["calls_per_page"]
+    yield _row("dispatch, processor µs for each recipient", ["least", "median"])
+    yield _row("  the function", (f"{measured[name]:.0f}" for name in ("min", "median")))
+    yield _row("  its calls alone, answers unread", [f"{result['bare_calls_microseconds_per_recipient']:.0f}"])
+    yield _row("  times its calls alone", [f"{result['times_the_bare_calls']:.2f}"])
+    yield f"  a page of 100: {calls['aws']} calls of AWS, {calls['carrier']} waves to the carrier"
+
+
+def cold(result: Result) -> Lines:
+    yield _row("cold start, processor", ["ms", "× boto3", "and a client: ms", "× boto3"])
+    for name, one in result["boto3_and_a_client"].items():
+        yield _row(f"  boto3 and a client, {name}", ["", "", *_start(one)])
+    for name, one in result["functions"].items():
+        yield _row(f"  {name}", [*_start(one["import"]), *_start(one["and_first_client"])])
+    layer = result["layer"]
+    yield f"  layer: {layer['mounted']:.1f} MB mounted, {layer['zipped']:.1f} MB zipped"
+    yield f"    of which boto3 and what it brings: {layer['mounted_sdk']:.1f} MB, {layer['zipped_sdk']:.1f} MB"
+
+
+TABLES: dict[str, Callable[[Result], Lines]] = {"cost": cost, "dispatch": dispatch, "cold": cold}
+
+
+def _start(described: dict[str, float]) -> list[str]:
+    return [f"{described['cpu_milliseconds']:.0f}", f"{described['times_the_baseline']:.2f}"]
+
+
+def _row(name: str, cells: Any) -> str:
+    return f"{name:<48}" + "".join(f"{cell:>17}" for cell in cells)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
