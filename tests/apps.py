@@ -3,10 +3,15 @@
 import copy
 import importlib.util
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from tests.permissions import as_function
+
+type Handler = Callable[[dict[str, Any], Any], Any]
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +35,16 @@ def load_app(name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.handler = _within_its_policies(name, module.handler)
     return module
+
+
+def _within_its_policies(name: str, handler: Handler) -> Handler:
+    def checked(event: dict[str, Any], context: Any) -> Any:
+        with as_function(name):
+            return handler(event, context)
+
+    return checked
 
 
 def load_event(name: str) -> dict[str, Any]:

@@ -80,14 +80,16 @@ def mobile(position: int) -> str:
     return f"+5690000{position:04}"
 
 
-def create_school(school_id: str = SCHOOL, *, domestic: int | None = 1000, international: int | None = None) -> School:
+def create_school(
+    school_id: str = SCHOOL, *, domestic: int | None = 1000, international: int | None = None, code: str = "20600"
+) -> School:
     """A school with credits (None: without an account of that zone)."""
     school = School(
         id=school_id,
         name="Escuela Los Aromos",
         country="CL",
         time_zone="America/Santiago",
-        code="20600",
+        code=code,
         contract=Contract.ACTIVE,
         shards=1,
         created_at=NOON,

@@ -21,6 +21,8 @@ from local.handsets.watchers import Watchers
 from local.handsets.webhooks import GATHER, Clock, Outbox, Recado, Receipt
 from recado.rules import segments
 
+OWN_NUMBER = "29999"  # what a text comes from that names no code
+CODE_LENGTH_MAX = 15
 WAVE_MAX = 500
 TEXT_LENGTH_MAX = 1_600
 NUMBER = re.compile(r"\+[1-9][0-9]{7,14}")  # E.164
@@ -179,7 +181,11 @@ def _read_outgoing(place: str, message: object) -> Outgoing:
         raise WaveError(place, "must be an object")
     reference = _read_text(place, message, "reference", 200)
     number = _read_text(place, message, "to", 40)
-    code = _read_text(place, message, "from", 15)
+    code = message.get("from")
+    if code == "":
+        code = OWN_NUMBER  # recado names none: the carrier takes one of its own
+    elif not isinstance(code, str) or len(code) > CODE_LENGTH_MAX:
+        raise WaveError(f"{place}.from", f"must be a text of at most {CODE_LENGTH_MAX} characters")
     text = _read_text(place, message, "text", TEXT_LENGTH_MAX)
     return Outgoing(reference, number, code, text)
 

@@ -146,7 +146,9 @@ def test_whatever_a_document_says_the_page_shows_it_as_text() -> None:
 
 
 def test_the_document_in_the_layer_is_the_one_the_code_makes(generated: dict[str, Any]) -> None:
-    assert about.read_openapi() == build_openapi.as_text(generated), "run `make openapi`"
+    assert about.read_openapi() == build_openapi.as_text(generated), (
+        "run `make openapi`, which is `python -m tools.build_openapi`"
+    )
 
 
 def test_every_route_of_the_template_is_an_operation_and_every_operation_a_route(generated: dict[str, Any]) -> None:

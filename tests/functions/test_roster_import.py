@@ -10,12 +10,11 @@ from urllib.parse import quote_plus
 import boto3
 import pytest
 
-from functions.roster_import.app import handler
 from recado.tables import imports, people, schools
 from recado.tables.base import Transaction
 from recado.tables.imports import ImportState
 from recado.tables.schools import Contract, School
-from tests.apps import load_event
+from tests.apps import load_app, load_event
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FILES = {
@@ -54,7 +53,7 @@ def zipped() -> bytes:
 
 
 def test_an_uploaded_zip_is_imported(school: None) -> None:
-    handler(uploaded("imports/aromos/i-1.zip", zipped()), None)
+    load_app("roster_import").handler(uploaded("imports/aromos/i-1.zip", zipped()), None)
 
     result = imports.find_import("aromos", "i-1")
     assert result is not None
@@ -63,16 +62,16 @@ def test_an_uploaded_zip_is_imported(school: None) -> None:
 
 def test_the_same_event_twice_imports_once(school: None) -> None:
     event = uploaded("imports/aromos/i-1.zip", zipped())
-    handler(event, None)
+    load_app("roster_import").handler(event, None)
     first = imports.find_import("aromos", "i-1")
 
-    handler(event, None)
+    load_app("roster_import").handler(event, None)
 
     assert imports.find_import("aromos", "i-1") == first
 
 
 def test_what_is_no_zip_is_refused_in_the_result(school: None) -> None:
-    handler(uploaded("imports/aromos/i-1.zip", b"sourcedId;role\n"), None)
+    load_app("roster_import").handler(uploaded("imports/aromos/i-1.zip", b"sourcedId;role\n"), None)
 
     result = imports.find_import("aromos", "i-1")
     assert result is not None
@@ -81,13 +80,13 @@ def test_what_is_no_zip_is_refused_in_the_result(school: None) -> None:
 
 def test_a_key_that_names_no_school_imports_nothing(school: None) -> None:
     for path in ("aromos/../other/i", "aromos/i 1", "i", "nobody/i"):
-        handler(uploaded(f"imports/{path}.zip", zipped()), None)
+        load_app("roster_import").handler(uploaded(f"imports/{path}.zip", zipped()), None)
 
     assert list(people.list_everybody("aromos")) == list(people.list_everybody("nobody")) == []
 
 
 def test_no_number_and_no_name_reaches_the_log(school: None, caplog: pytest.LogCaptureFixture) -> None:
-    handler(uploaded("imports/aromos/i-1.zip", zipped()), None)
+    load_app("roster_import").handler(uploaded("imports/aromos/i-1.zip", zipped()), None)
 
     logged = "".join(repr(vars(line)) for line in caplog.records)
 
@@ -103,7 +102,7 @@ def test_an_event_of_s3_names_the_school_and_the_import(aws: None) -> None:
         schools.create_school(write, one, AssertionError("a new table"))
     uploaded(event["Records"][0]["s3"]["object"]["key"], zipped())
 
-    handler(event, None)
+    load_app("roster_import").handler(event, None)
 
     result = imports.find_import("los-aromos", "2026-11-23")
     assert result is not None

@@ -19,8 +19,9 @@ from recado.errors import (
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import Category, MessageState
-from recado.tables import ledger
+from recado.tables import ledger, short_codes
 from recado.tables import messages as message_table
+from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import jobs_on
 from tests.worlds import (
     DIRECTOR,
@@ -473,3 +474,22 @@ def test_sent_without_a_receipt_for_three_days_is_unknown() -> None:
     counts = messages.get_delivery(DIRECTOR, message.id, NOON + timedelta(hours=72)).counts
 
     assert counts == {RecipientState.UNKNOWN: 1}
+
+
+@pytest.mark.parametrize(
+    ("own", "shared", "sender"), [("20600", "30000", "20600"), ("", "30000", "30000"), ("", None, "")]
+)
+def test_texts_come_from_the_schools_own_code_else_from_one_that_schools_share(
+    own: str, shared: str | None, sender: str
+) -> None:
+    create_school(code=own)
+    add_guardians(1)
+    if shared:
+        assert short_codes.create_code(ShortCode("CL", shared, "signed_webhook", Purpose.SCHOOLS))
+    assert short_codes.create_code(ShortCode("CL", "20000", "signed_webhook", Purpose.SESSIONS))
+    clock, carrier = TestClock(), FakeCarrier()
+
+    create(alert(), clock)
+    work_all(carrier, clock)
+
+    assert [text.sender for text in carrier.heard] == [sender]

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from threading import Lock
+from typing import Any
 
 import boto3
 import pytest
+from moto.core.botocore_stubber import BotocoreStubber
 
 from recado import session_sweep, sessions
 from recado.errors import (
@@ -65,6 +68,18 @@ def clock() -> TestClock:
 @pytest.fixture
 def carrier() -> FakeCarrier:
     return FakeCarrier()
+
+
+@pytest.fixture
+def one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto keeps its tables in plain dicts; DynamoDB does not mind threads."""
+    real, lock = BotocoreStubber.__call__, Lock()
+
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return real(*args, **kwargs)
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", locked)
 
 
 def problem_of(error: RecadoError) -> tuple[str, str]:
@@ -136,6 +151,7 @@ def test_a_fleet_handset_receives_and_is_marked_as_one_that_cannot_answer(
     assert [one.can_answer for one in sessions.get_opening(session_id, clock()).handsets] == [False, True]
 
 
+@pytest.mark.usefixtures("one_request_at_a_time")
 def test_many_handsets_go_out_in_pages_of_a_hundred_each_with_a_code(clock: TestClock, carrier: FakeCarrier) -> None:
     # C5: to as many people as wanted.
     numbers = [f"+1809556{position:04}" for position in range(101)]
@@ -310,11 +326,53 @@ def test_a_session_whose_row_was_written_and_whose_answer_was_lost_is_not_taken_
 
 @pytest.mark.parametrize("operation", ["PutItem", "UpdateItem", "BatchWriteItem"])
 def test_an_answer_lost_on_the_way_changes_nothing(clock: TestClock, carrier: FakeCarrier, operation: str) -> None:
-    with faults(operation, "applied", "lost", "applied"):
+    with faults(operation, "applied", "lost"):
         session_id = open_session(clock)
 
     assert [text.to for text in deliver(carrier, clock)] == [ANA]
     assert sessions.read(session_id, 0, clock).is_sending is False
+
+
+def test_a_session_carried_on_at_the_last_moment_does_not_end_while_its_codes_are_claimed(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    with just_before("PutItem", kill, nth=1), pytest.raises(Killed):
+        open_session(clock)
+    clock.now = NOON + timedelta(minutes=4, seconds=59)
+
+    with just_before("PutItem", lambda: clock.move(seconds=2), nth=1):
+        session_id = open_session(clock, is_first=False)
+
+    assert [text.to for text in deliver(carrier, clock)] == [ANA]
+    assert words_of(session_id, clock) == [HELLO]
+
+
+def test_a_request_carried_on_finds_the_code_it_had_claimed(clock: TestClock, carrier: FakeCarrier) -> None:
+    with just_before("UpdateItem", kill, nth=1), pytest.raises(Killed):
+        open_session(clock)
+    (held,) = routes.list_routes(ANA)
+
+    open_session(clock, is_first=False)
+
+    assert [text.sender for text in deliver(carrier, clock)] == [held.code]
+    assert len(routes.list_routes(ANA)) == 1
+
+
+def test_the_same_request_while_its_text_is_spoken_does_not_have_it_spoken_again(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    # Invariant 3: the worker dies after the carrier took the text and before it could write so.
+    open_session(clock)
+    with just_before("TransactWriteItems", kill, nth=1), pytest.raises(Killed):
+        deliver(carrier, clock)
+
+    open_session(clock, is_first=False)
+
+    clock.move(minutes=2)
+    deliver(carrier, clock)
+    sweep(clock)
+    deliver(carrier, clock)
+    assert [text.to for text in carrier.heard] == [ANA]
 
 
 # --- Saying
@@ -586,6 +644,20 @@ def test_a_reply_that_others_keep_overtaking_is_tried_again_with_a_fresh_clock_a
     assert len(looks) == 5
     assert words_of(session_id, clock) == [HELLO]
     assert answer(text, "sí", clock) is ReplyOutcome.TO_SESSION
+
+
+def test_a_reply_that_meets_the_end_while_it_is_being_written_reaches_nobody(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    (text,) = deliver(carrier, clock)
+
+    with just_before("TransactWriteItems", lambda: session_table.close(session_id, clock()), nth=1):
+        outcome = answer(text, "sí", clock)
+
+    assert outcome is ReplyOutcome.LATE
+    assert ratings.find_rating(CARRIER, "r1") is None
+    assert "sí" not in str(rows_of(session_id))
 
 
 # --- The end

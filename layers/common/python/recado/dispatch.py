@@ -234,10 +234,8 @@ def _resolve_dead_wave(page: Page, errand: _Errand, worker: Worker) -> tuple[Pag
     letters: dict[int, Letter] = {}
     for index in state.indices(Letter.CLAIMED):
         letter = _after_death(page, index)
-        if letter is Letter.UNKNOWN and is_deduped:
-            again.append(index)
-        elif letter is Letter.UNKNOWN and errand.is_emergency:
-            letters[index] = Letter.PLANNED  # twice is better than never
+        if letter is Letter.UNKNOWN and (is_deduped or errand.is_emergency):
+            again.append(index)  # to an emergency without deduping, too: twice is better than never
         else:
             letters[index] = letter
     log.outcome("dead_wave_resolved", item=page.ref.item, page=page.ref.page, asked_again=len(again), size=len(letters))
@@ -312,7 +310,7 @@ def _speak(
     # 3. Who can be found again only by the carrier's id gets a row first: a receipt may be on its way.
     if not worker.line.echoes_reference:
         _keep_lookups(page.ref, speaking, answers, worker)
-    after, pause = _outcomes(state, speaking, answers, worker)
+    after, pause = _outcomes(state, speaking, answers, worker, is_again=is_again)
     return _Spoken(after, errand, pause)
 
 
@@ -333,28 +331,32 @@ def _keep_lookups(ref: PageRef, speaking: Sequence[int], answers: Sequence[Answe
 
 
 def _outcomes(
-    state: PageState, speaking: Sequence[int], answers: Sequence[Answer], worker: Worker
+    state: PageState, speaking: Sequence[int], answers: Sequence[Answer], worker: Worker, *, is_again: bool
 ) -> tuple[PageState, timedelta | None]:
     """The answers as letters, and after which pause somebody must come back for who was not taken."""
     letters: dict[int, Letter] = {}
     refusals = dict(state.refusals or {})
     pauses: list[timedelta] = []
+    lease_over = (state.wave_until or worker.clock()) - worker.clock() + COME_BACK_AFTER
     for index, answer in zip(speaking, answers, strict=True):
         match answer:
             case Accepted():
                 letters[index] = Letter.ACCEPTED
             case Unknown() if worker.line.dedupe_hours:
-                # Stays claimed: after the lease it is asked again, with the same reference.
-                pauses.append((state.wave_until or worker.clock()) - worker.clock() + COME_BACK_AFTER)
+                pauses.append(lease_over)  # stays claimed: after the lease it is asked again, with the same reference
             case Unknown():
                 letters[index] = Letter.UNKNOWN
             case Refused(because, code) if because in REFUSED_LETTERS:
                 letters[index] = REFUSED_LETTERS[because]
                 refusals[str(index)] = code
             case Refused(because, _):
-                letters[index] = Letter.PLANNED
                 pause = timedelta(seconds=retry_delay.delay_seconds(max(1, state.job), worker.jitter()))
-                pauses.append(max(pause, ROUTE_PAUSE) if because is RefusedBecause.ROUTE else pause)
+                pause = max(pause, ROUTE_PAUSE) if because is RefusedBecause.ROUTE else pause
+                if is_again:
+                    pause = max(pause, lease_over)  # stays claimed: not taken now, but perhaps the time before
+                else:
+                    letters[index] = Letter.PLANNED
+                pauses.append(pause)
     handed = [index for index in speaking if letters.get(index) in (Letter.ACCEPTED, Letter.UNKNOWN)]
     hand_overs = (*state.hand_overs, (worker.clock().isoformat(), _ranges(handed))) if handed else state.hand_overs
     after = replace(state.with_letters(letters), refusals=refusals or None, hand_overs=hand_overs)

@@ -29,8 +29,9 @@ from recado.rules import delivery_states, message_states, roles, segments, signa
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import Category, MessageState
+from recado.rules.short_codes import CodeState
 from recado.settings import SETTINGS
-from recado.tables import groups, ledger, pages, replies, schools
+from recado.tables import groups, ledger, pages, replies, schools, short_codes
 from recado.tables import messages as table
 from recado.tables.base import Transaction
 from recado.tables.ledger import AlreadyEntered, CreditsShort, Entry
@@ -38,6 +39,7 @@ from recado.tables.messages import Message
 from recado.tables.pages import PageKind, PageRef
 from recado.tables.replies import Reply
 from recado.tables.schools import Contract, School
+from recado.tables.short_codes import Purpose
 
 SEGMENTS_MAX = 10  # a text of more parts arrives torn on many handsets; carriers refuse it
 SCHEDULE_AHEAD_MAX = timedelta(days=365)
@@ -268,7 +270,7 @@ def _send(
     accepted = replace(
         message,
         state=after,
-        sender=school.code,
+        sender=_sender_of(school),
         sent_by=by,
         accepted_at=now,
         send_at=send_at,
@@ -317,7 +319,6 @@ def _new_draft(school: School, message_id: str, new: NewMessage, by: str, now: d
         channels=new.channels,
         audience=new.audience,
         notice_confirmed=new.notice_confirmed,
-        sender=school.code,
         created_by=by,
         created_at=now,
     )
@@ -435,6 +436,18 @@ def _school(school_id: str) -> School:
     if school is None:
         raise NotFound("There is no such school")
     return school
+
+
+def _sender_of(school: School) -> str:
+    """The code a school's texts come from: its own, else one its country's schools share; "" where there is none."""
+    if school.code:
+        return school.code
+    shared = (
+        code.code
+        for code in short_codes.list_codes(school.country)
+        if code.purpose is Purpose.SCHOOLS and code.school is None and code.state is CodeState.FREE
+    )
+    return next(shared, "")
 
 
 def _require_sender(caller: Caller) -> None:

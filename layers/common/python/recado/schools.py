@@ -36,6 +36,10 @@ class Order:
     bag_id: str | None
 
 
+class _Moved(Exception):  # a signal between two steps here
+    """The account or the contract is no longer as it was read."""
+
+
 def check_caller(caller: Caller) -> None:
     """Raises NotAllowed for everybody but the platform's staff; every act below asks it too."""
     if caller.role is not Role.OPERATOR:
@@ -168,14 +172,10 @@ def sell_bag(caller: Caller, school_id: str, order: Order, *, request_key: str, 
         facts={"bag": order.bag_id} if order.bag_id else {},
     )
 
-    # 1. The first bag of a zone opens its account (L13).
-    if ledger.find_account(school_id, order.zone) is None:
-        _open_account(school_id, order.zone)
-
-    # 2. The credits. Made already: it is our own write whose answer was lost, a repeat, or a key of long ago.
+    # The credits; the first bag of a zone opens its account (L13). Made already: it is our own write whose answer was
+    # lost, a repeat, or a key of long ago.
     try:
-        with Transaction() as write:
-            ledger.purchase(write, school_id, entry)
+        _purchase(school_id, entry)
     except AlreadyEntered:
         found = ledger.find_entry(school_id, order.zone, entry.cause)
         is_ours = found is not None and replace(found, by=entry.by) == replace(entry, at=found.at)
@@ -262,21 +262,24 @@ def _reserve_code(school: School) -> None:
         raise AlreadyExists(fields=[FieldProblem("/code", "taken", "The code is in the pool already")])
 
 
-def _open_account(school_id: str, zone: Zone) -> None:
-    try:
-        with Transaction() as write:
-            ledger.create_account(write, school_id, zone)
-    except AlreadyEntered:
-        return  # somebody else's first bag, this moment
-    _align_accounts(school_id)
+def _purchase(school_id: str, entry: Entry) -> None:
+    for _ in range(ALIGNMENTS_MAX):
+        contract = _school(school_id).contract
+        try:
+            with Transaction() as write:
+                if ledger.find_account(school_id, entry.zone) is not None:
+                    ledger.purchase(write, school_id, entry)
+                else:
+                    ledger.open_account(write, school_id, entry, contract=contract.value, taken=_Moved())
+                    table.check_contract(write, school_id, contract, moved=_Moved())
+        except _Moved:
+            continue  # somebody else's first bag, or the contract changed, this moment
+        return
+    raise RuntimeError("the account does not come to rest")
 
 
 def _align_accounts(school_id: str) -> None:
-    """Gives every account the school's contract.
-
-    An account opened while the contract changes may miss the change: each of the two looks again after its own write,
-    so whoever is last sees the other.
-    """
+    """Gives every account the school's contract: one opened while the contract changed was not in the list above."""
     for _ in range(ALIGNMENTS_MAX):
         contract = _school(school_id).contract
         behind = [one for one in ledger.list_accounts(school_id) if one.contract != contract.value]

@@ -21,8 +21,9 @@ from pynamodb.transactions import TransactWrite
 from recado.settings import SETTINGS
 
 CONFLICT_ATTEMPTS_MAX = 6
-READ_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 4
 CONNECT_TIMEOUT_SECONDS = 2
+RETRIES_MAX = 2  # 3 attempts of at most 6 s: under API Gateway's 29 s and a wave's lease of 30 s
 
 type Refused = Callable[[dict[str, Any] | None], Exception]
 
@@ -32,6 +33,7 @@ class BaseMeta:
 
     connect_timeout_seconds = CONNECT_TIMEOUT_SECONDS
     read_timeout_seconds = READ_TIMEOUT_SECONDS
+    max_retry_attempts = RETRIES_MAX
     max_pool_connections = 32
 
 
@@ -177,6 +179,7 @@ def shared_connection() -> Connection:
     return Connection(
         connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
         read_timeout_seconds=READ_TIMEOUT_SECONDS,
+        max_retry_attempts=RETRIES_MAX,
         max_pool_connections=BaseMeta.max_pool_connections,
     )
 

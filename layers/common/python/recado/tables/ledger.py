@@ -124,9 +124,19 @@ def list_entries(
 
 
 def create_account(write: Transaction, school_id: str, zone: Zone) -> None:
-    """Opens an account with nothing in it; an account that is there stays as it is (see `AlreadyEntered`)."""
+    """Opens an account with nothing in it; refused as `AlreadyEntered` when there is one."""
     row = _AccountRow(*_account_key(school_id, zone), contract=CONTRACT_ACTIVE, available=0, held=0, captured=0)
     write.put(row, _AccountRow.pk.does_not_exist(), lambda _: AlreadyEntered(zone.value))
+
+
+def open_account(write: Transaction, school_id: str, entry: Entry, *, contract: str, taken: Exception) -> None:
+    """Opens a zone's account with its first purchase. Refused as AlreadyEntered, or as `taken` when there is one."""
+    _check_purchase(entry)
+    _enter(write, school_id, entry)
+    row = _AccountRow(
+        *_account_key(school_id, entry.zone), contract=contract, available=entry.available, held=0, captured=0
+    )
+    write.put(row, _AccountRow.pk.does_not_exist(), lambda _: taken)
 
 
 def set_contract(write: Transaction, school_id: str, zone: Zone, contract: str) -> None:
@@ -139,6 +149,7 @@ def set_contract(write: Transaction, school_id: str, zone: Zone, contract: str) 
 
 def purchase(write: Transaction, school_id: str, entry: Entry) -> None:
     """Adds a bag's credits. Refused as `AlreadyEntered` when this purchase was made before."""
+    _check_purchase(entry)
     _enter(write, school_id, entry)
     write.update(
         _AccountRow(*_account_key(school_id, entry.zone)),
@@ -150,6 +161,7 @@ def purchase(write: Transaction, school_id: str, entry: Entry) -> None:
 
 def hold(write: Transaction, school_id: str, entry: Entry) -> None:
     """Moves credits from available to held. Refused: AlreadyEntered, ContractSuspended, CreditsShort."""
+    _check_hold(entry)
     _enter(write, school_id, entry)
     write.update(
         _AccountRow(*_account_key(school_id, entry.zone)),
@@ -161,6 +173,7 @@ def hold(write: Transaction, school_id: str, entry: Entry) -> None:
 
 def close_hold(write: Transaction, school_id: str, entry: Entry) -> None:
     """Closes a hold once: captured + released = held. Refused as `AlreadyEntered` when it was closed before."""
+    _check_closing(entry)
     _enter(write, school_id, entry)
     write.update(
         _AccountRow(*_account_key(school_id, entry.zone)),
@@ -176,6 +189,10 @@ def close_hold(write: Transaction, school_id: str, entry: Entry) -> None:
 
 def replace_hold(write: Transaction, school_id: str, closing: Entry, opening: Entry) -> None:
     """Closes one hold with nothing captured and takes another, as one change of the account (no two on one row)."""
+    _check_hold(opening)
+    _check_closing(closing)
+    if closing.zone is not opening.zone or closing.captured:
+        raise RuntimeError("a hold is exchanged within its zone, with nothing captured")
     _enter(write, school_id, opening)
     _enter(write, school_id, closing)
     change = closing.available + opening.available
@@ -207,6 +224,21 @@ def _enter(write: Transaction, school_id: str, entry: Entry) -> None:
         _EntryRow.pk.does_not_exist(),
         lambda _: AlreadyEntered(entry.cause),
     )
+
+
+def _check_purchase(entry: Entry) -> None:
+    if entry.available <= 0 or entry.held or entry.captured:
+        raise RuntimeError("a purchase adds credits and nothing else")
+
+
+def _check_hold(entry: Entry) -> None:
+    if entry.held <= 0 or entry.available != -entry.held or entry.captured:
+        raise RuntimeError("a hold moves credits from available to held")
+
+
+def _check_closing(entry: Entry) -> None:
+    if entry.held >= 0 or min(entry.available, entry.captured) < 0 or entry.available + entry.held + entry.captured:
+        raise RuntimeError("what is captured and released is what was held")
 
 
 def _why_no_hold(row: dict[str, Any] | None) -> Exception:

@@ -82,3 +82,9 @@ def set_contract(write: Transaction, school_id: str, contract: Contract, missing
         SchoolRow.pk.exists(),
         lambda _: missing,
     )
+
+
+def check_contract(write: Transaction, school_id: str, contract: Contract, moved: Exception) -> None:
+    """Makes a transaction depend on the contract being what was read."""
+    condition = SchoolRow.contract == contract.value
+    write.check(SchoolRow, f"S#{school_id}", "CONTRACT", condition, lambda _: moved)
