@@ -1,7 +1,7 @@
 # recado. `make` alone lists the targets.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format clean set-up-local set-up-test set-up-sam
+.PHONY: help run test check bench openapi format clean set-up-local set-up-test set-up-sam
 
 export RECADO_STARTED := $(shell date +%s)
 BIN := .venv/bin/python
@@ -26,6 +26,9 @@ check: set-up-test ## format, lint, types, the translated template, the architec
 
 bench: set-up-test ## measure cost, dispatch and cold starts (JSON=1 for a program to read)
 	@$(BIN) -m bench $(if $(JSON),--json)
+
+openapi: set-up-test ## write the OpenAPI document again, from the code
+	@$(BIN) -m tools.build_openapi
 
 format: set-up-test ## put the code into its format
 	@$(BIN) -m ruff format .

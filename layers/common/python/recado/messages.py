@@ -43,7 +43,9 @@ from recado.tables.short_codes import Purpose
 
 SEGMENTS_MAX = 10  # a text of more parts arrives torn on many handsets; carriers refuse it
 SCHEDULE_AHEAD_MAX = timedelta(days=365)
-LOOK_AGAIN = timedelta(seconds=60)  # how soon the attention run looks at a message that is going out
+LOOK_AGAIN = timedelta(
+    seconds=30
+)  # the attention run's next look: well before its next minute, or every other is missed
 SUSPENDED_LOOK_AGAIN = timedelta(minutes=15)
 RECEIPTS_PATIENCE = timedelta(hours=72)  # carriers report for three days; after that `sent` is `unknown`
 SETTLE_ATTEMPTS_MAX = 3
@@ -250,13 +252,27 @@ def settle(school_id: str, message_id: str, now: datetime) -> bool:
 def _send(
     school: School, message: Message, send_at: datetime | None, by: str, now: datetime, *, is_new: bool
 ) -> Message:
-    # 1. On its way already (a lost answer, an impatient finger): finish what is owed, answer what is.
+    # On its way already (a lost answer, an impatient finger): finish what is owed, answer what is.
     if message.state is not MessageState.DRAFT:
         if message.send_at != send_at or message.state in (MessageState.CANCELLED, MessageState.STOPPED):
             raise WrongState(f"The message is {message.state.value}")
         if message.state is MessageState.SENDING and message.pages_enqueued < message.pages:
             enqueue(message, now)
         return message
+    try:
+        return _accept(school, message, send_at, by, now, is_new=is_new)
+    except RecadoError:
+        found = table.find_message(school.id, message.id)
+        if found is None or found.state is MessageState.DRAFT:
+            raise
+        # Refused only because another request for this very message was quicker.
+        return _send(school, found, send_at, by, now, is_new=False)
+
+
+def _accept(
+    school: School, message: Message, send_at: datetime | None, by: str, now: datetime, *, is_new: bool
+) -> Message:
+    # 1. May it go out at all?
     if school.contract is not Contract.ACTIVE:
         raise ContractSuspended
     _check_time(send_at, now)

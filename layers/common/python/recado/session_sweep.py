@@ -16,6 +16,7 @@ from recado.tables.pages import PageState
 from recado.tables.sessions import DUE_SHARDS, Session
 
 STOP_BEFORE = timedelta(seconds=10)
+LOOK_AGAIN = timedelta(seconds=30)  # at a text that is going out: well before the next minute, or it would be missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def _keep(session: Session, now: datetime) -> None:
         table.move_check(session, ends_at)
         return
     # First the next look, for what is done now is done again if it fails.
-    if table.move_check(session, min(now + sessions.TAKE_UP_AFTER, ends_at)):
+    if table.move_check(session, min(now + LOOK_AGAIN, ends_at)):
         _take_up(session, session.sending, now)
 
 

@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
+from aws_lambda_powertools.shared.json_encoder import Encoder
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict
 
@@ -49,6 +50,7 @@ def resolver() -> APIGatewayRestResolver:
         enable_validation=True,
         response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,  # our own wrong shape is not the caller's
         json_body_deserializer=_read_json,
+        serializer=_write_json,
     )
 
     @app.exception_handler(RecadoError)  # type: ignore[untyped-decorator]
@@ -159,6 +161,11 @@ def problem(error: RecadoError) -> Response[str]:
     return _problem(error.status, error.code, error.title, error.detail, members, headers)
 
 
+def _write_json(body: Any) -> str:
+    """Accents as they are: people read these answers in terminals and logs."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False, cls=Encoder)
+
+
 def _read_json(text: str) -> Any:
     try:
         return json.loads(text)
@@ -191,7 +198,7 @@ def _problem(
     document: dict[str, Any] = {"type": "about:blank", "title": title, "status": int(status), "code": code}
     if detail and detail != title:
         document["detail"] = detail
-    body = json.dumps(document | (members or {}), ensure_ascii=False)
+    body = _write_json(document | (members or {}))
     extra: dict[str, str | list[str]] = dict(headers or {})
     return Response(status_code=int(status), content_type=PROBLEM_JSON, body=body, headers=extra)
 
