@@ -40,14 +40,14 @@ class SessionRequest(web.RequestModel):
     """A first text, and whom it goes to (C5)."""
 
     text: MessageText
-    numbers: Numbers
+    to: Numbers
 
 
 class SayRequest(web.RequestModel):
-    """The next text. `numbers`: only these handsets of the session; and whom to write to should it have ended."""
+    """The next text. `to`: only these handsets of the session; and whom to write to should it have ended."""
 
     text: MessageText
-    numbers: Numbers | None = None
+    to: Numbers | None = None
 
 
 class HandsetView(BaseModel):
@@ -68,7 +68,7 @@ class RefusedNumberView(BaseModel):
 class SessionView(BaseModel):
     """`token` opens this session and no other, as `Authorization: Bearer …`; it is not shown again anywhere else."""
 
-    session_id: str
+    id: str
     token: str
     handsets: list[HandsetView]
     refused: list[RefusedNumberView]
@@ -110,7 +110,7 @@ def open_session(body: SessionRequest) -> Response[SessionView]:
     key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        session_id = sessions.open_session(body.text, body.numbers, key, clock.now, key_is_first=is_first)
+        session_id = sessions.open_session(body.text, body.to, key, clock.now, key_is_first=is_first)
         return {"session_id": session_id}
 
     # Nothing is kept: asked again, the work finds its session, or that it has ended.
@@ -130,7 +130,7 @@ def say(session_id: SessionId, body: SayRequest) -> Response[SessionView]:
     key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        said_in = sessions.say(session_id, body.text, body.numbers, key, clock.now, key_is_first=is_first)
+        said_in = sessions.say(session_id, body.text, body.to, key, clock.now, key_is_first=is_first)
         return {"session_id": said_in}
 
     # Only the id is kept, without the token: the same key never says a text twice, however late it comes again.
@@ -193,7 +193,7 @@ def _created(session_id: str) -> Response[SessionView]:
     opening = sessions.get_opening(session_id, clock.now())
     version, master = newest_master()
     view = SessionView(
-        session_id=session_id,
+        id=session_id,
         token=signatures.session_token(master, session_id, version),
         handsets=[_handset(one) for one in opening.handsets],
         refused=[_refused(one) for one in opening.refused],

@@ -49,8 +49,8 @@ def headers_of(event: dict[str, Any]) -> dict[str, list[str]]:
 def test_opening_answers_whom_it_writes_to_and_a_token_of_this_session_only(carrier: FakeCarrier) -> None:
     body = open_one()
 
-    assert body["session_id"] == load_event("sessions_read")["pathParameters"]["session_id"]
-    assert access.is_session_token(body["session_id"], body["token"])
+    assert body["id"] == load_event("sessions_read")["pathParameters"]["session_id"]
+    assert access.is_session_token(body["id"], body["token"])
     assert not access.is_session_token("s" + "a" * 25, body["token"])
     assert [(one["number"], one["typed"], one["can_answer"]) for one in body["handsets"]] == [
         (ANA, "809 555 0101", True),
@@ -97,7 +97,7 @@ def test_nothing_of_a_session_lies_in_the_keys_row() -> None:
     rows = boto3.resource("dynamodb").Table("PeopleTable").scan()["Items"]
 
     assert len(rows) == 1
-    assert not any(secret in str(rows) for secret in (body["token"], body["session_id"], ANA, HELLO))
+    assert not any(secret in str(rows) for secret in (body["token"], body["id"], ANA, HELLO))
 
 
 def test_nobody_reachable_answers_422_with_each_numbers_reason() -> None:
@@ -141,15 +141,15 @@ def test_every_wrong_field_is_named() -> None:
     status, body = call("sessions", load_event("sessions_with_wrong_fields"))
 
     assert (status, body["code"]) == (422, "invalid_request")
-    assert sorted(one["field"] for one in body["errors"]) == ["/from", "/numbers"]
+    assert sorted(one["field"] for one in body["errors"]) == ["/from", "/to"]
 
 
-@pytest.mark.parametrize("part", ["text", "numbers"])
+@pytest.mark.parametrize("part", ["text", "to"])
 def test_half_a_character_is_refused_by_its_field(part: str) -> None:
     event = load_event("sessions_opened")
-    event["body"] = '{"text": "a\\ud800", "numbers": ["809 555 0101"]}'
-    if part == "numbers":
-        event["body"] = '{"text": "a", "numbers": ["809 555 0101\\ud800"]}'
+    event["body"] = '{"text": "a\\ud800", "to": ["809 555 0101"]}'
+    if part == "to":
+        event["body"] = '{"text": "a", "to": ["809 555 0101\\ud800"]}'
 
     status, body = call("sessions", event)
 
@@ -282,8 +282,8 @@ def test_after_the_end_a_text_with_numbers_is_another_session(carrier: FakeCarri
     status, body = call("sessions", load_event("sessions_said_with_numbers"))
 
     assert status == 201
-    assert body["session_id"] != first["session_id"]
-    assert access.is_session_token(body["session_id"], body["token"])
+    assert body["id"] != first["id"]
+    assert access.is_session_token(body["id"], body["token"])
     before = {one["number"]: one["code"] for one in first["handsets"]}
     assert all(one["code"] != before[one["number"]] for one in body["handsets"])
     again, same = call("sessions", load_event("sessions_said_with_numbers"))

@@ -173,7 +173,7 @@ def test_more_numbers_than_a_session_may_hold_are_refused_and_nothing_is_written
     with pytest.raises(InvalidRequest) as refused:
         open_session(clock, *numbers)
 
-    assert problem_of(refused.value) == ("/numbers", "too_many")
+    assert problem_of(refused.value) == ("/to", "too_many")
     assert rows_of(id_of("1")) == {}
 
 
@@ -420,7 +420,7 @@ def test_a_number_that_is_not_of_the_session_is_refused_by_its_place(clock: Test
     with pytest.raises(InvalidRequest) as refused:
         say(session_id, clock, ANA, WANDA)
 
-    assert problem_of(refused.value) == ("/numbers/1", "not_in_this_session")
+    assert problem_of(refused.value) == ("/to/1", "not_in_this_session")
     assert deliver(carrier, clock) == []
 
 

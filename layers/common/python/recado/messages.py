@@ -43,9 +43,7 @@ from recado.tables.short_codes import Purpose
 
 SEGMENTS_MAX = 10  # a text of more parts arrives torn on many handsets; carriers refuse it
 SCHEDULE_AHEAD_MAX = timedelta(days=365)
-LOOK_AGAIN = timedelta(
-    seconds=30
-)  # the attention run's next look: well before its next minute, or every other is missed
+LOOK_AGAIN = timedelta(seconds=30)  # well before the attention run's next minute, or it would miss every other one
 SUSPENDED_LOOK_AGAIN = timedelta(minutes=15)
 RECEIPTS_PATIENCE = timedelta(hours=72)  # carriers report for three days; after that `sent` is `unknown`
 SETTLE_ATTEMPTS_MAX = 3

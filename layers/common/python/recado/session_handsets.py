@@ -30,7 +30,7 @@ def read_numbers(numbers: Sequence[str]) -> Handsets:
     """The handsets that the typed numbers name, each once (C2: subscribers of one country), and who is refused."""
     if len(numbers) > SETTINGS.session_handsets_max:
         detail = f"At most {SETTINGS.session_handsets_max} numbers"
-        raise InvalidRequest(fields=[FieldProblem("/numbers", "too_many", detail)])
+        raise InvalidRequest(fields=[FieldProblem("/to", "too_many", detail)])
     typed: dict[str, str] = {}
     refused: dict[str, RefusedNumber] = {}
     for raw in numbers:
@@ -67,7 +67,7 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
             chosen[number.e164] = own[number.e164]
         elif raw not in refused:
             detail = "This session does not write to it; a new session may"
-            problems.append(FieldProblem(f"/numbers/{position}", "not_in_this_session", detail))
+            problems.append(FieldProblem(f"/to/{position}", "not_in_this_session", detail))
     if problems:
         raise InvalidRequest(fields=problems)
     if not chosen:
