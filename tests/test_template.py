@@ -48,8 +48,11 @@ def properties(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def dead_letter_queues() -> set[str]:
-    queues = properties("AWS::SQS::Queue").values()
-    return {one["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] for one in queues if "RedrivePolicy" in one}
+    """Of queues, and of functions that AWS invokes by itself and tries three times."""
+    queues, functions = properties("AWS::SQS::Queue").values(), properties("AWS::Lambda::Function").values()
+    of_queues = [one["RedrivePolicy"]["deadLetterTargetArn"] for one in queues if "RedrivePolicy" in one]
+    of_functions = [one["DeadLetterConfig"]["TargetArn"] for one in functions if "DeadLetterConfig" in one]
+    return {target["Fn::GetAtt"][0] for target in of_queues + of_functions}
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -76,6 +79,12 @@ def test_every_queue_has_a_dead_letter_queue_or_is_one() -> None:
 
     assert dead < queues.keys()
     assert {name for name, one in queues.items() if "RedrivePolicy" not in one} == dead
+
+
+def test_what_aws_itself_brings_is_not_lost_when_it_fails() -> None:
+    functions = properties("AWS::Lambda::Function")
+
+    assert {name for name, one in functions.items() if "DeadLetterConfig" in one} == {"Inbound", "RosterImport"}
 
 
 def test_a_dead_letter_queue_keeps_jobs_at_least_as_long_as_its_queue() -> None:

@@ -1,11 +1,12 @@
 """The `inbound` and `receipts` functions on their events: signatures, replies to a school, opt-out words, receipts."""
 
+import json
 from typing import Any
 
 import pytest
 
 from recado import clock, inbound, messages
-from recado.carriers.speech import IncomingReply
+from recado.carriers.speech import IncomingReceipt, IncomingReply
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
 from recado.tables import lookups, opt_outs, pages, replies, short_codes
@@ -186,7 +187,16 @@ def test_a_line_of_the_delivery_log_becomes_a_receipt_by_the_carriers_id() -> No
     load_app("inbound").handler(load_event("inbound_delivery_log"), Context())
 
     [job] = jobs_on("ReceiptsQueue")
-    assert '"carrier_id":"34d9b400-0000-5444-820d-000000000001"' in job
+    receipt = [None, "34d9b400-0000-5444-820d-000000000001", "delivered", 0]
+    assert json.loads(job) == {"carrier": "sns", "receipts": [receipt]}
+
+
+def test_many_receipts_of_one_webhook_are_few_jobs() -> None:
+    found = [IncomingReceipt(Receipt.DELIVERED, 0, reference=REF.reference(index)) for index in range(100)]
+
+    assert inbound.queue_receipts("signed_webhook", found * 2 + found[:1]) == 201
+
+    assert [len(json.loads(job)["receipts"]) for job in jobs_on("ReceiptsQueue")] == [100, 100, 1]
 
 
 def test_receipts_are_gathered_and_doubles_change_nothing() -> None:
@@ -233,7 +243,7 @@ def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: Tes
 
 
 def receipt(reference: str, state: str) -> dict[str, Any]:
-    return {"carrier": "signed_webhook", "reference": reference, "carrier_id": None, "state": state, "part": 0}
+    return {"carrier": "signed_webhook", "receipts": [[reference, None, state, 0]]}
 
 
 def write_page(recipients: int) -> None:

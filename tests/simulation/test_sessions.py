@@ -1,4 +1,5 @@
-"""Sessions in bad weather: requests lost, answers lost, workers killed at any step (C7 to C9, invariants 5, 6 and 8).
+"""Sessions in bad weather and in a crowd: requests lost, answers lost, workers killed at any step, and others who act
+between any two requests of one (C7 to C9, invariants 5, 6 and 8).
 
 What is true is kept by a model that knows only what the web users and the handsets saw, and when. A failing seed is
 the test's own name: `-k seed-17` plays it again.
@@ -22,6 +23,7 @@ from pynamodb.exceptions import PynamoDBException
 from recado import aws as aws_clients
 from recado import clock as clock_module
 from recado import dispatch, session_sweep
+from recado.carriers.speech import Answer, Outgoing
 from recado.errors import SessionBusy
 from recado.sessions import ReplyOutcome
 from recado.settings import SETTINGS
@@ -37,15 +39,22 @@ IDLE = timedelta(minutes=5)
 LONGEST = timedelta(hours=8)
 HANDSETS = (ANA, LUIS)
 WEB_USERS = 3
+MOMENTS = timedelta(seconds=10)
+CROWD = 0.06  # how often somebody else comes between two requests
 BAD_WEATHER = (Killed, PynamoDBException, BotoCoreError)
 
 
 class Weather:
-    """Between us and AWS: a request that never arrives, an answer that is lost, a death before or after one."""
+    """Between us and AWS: a request that never arrives, an answer that is lost, a death before or after one.
+
+    And in a crowd: somebody else, who acts from beginning to end just before a request arrives.
+    """
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.is_bad = False
+        self.is_crowded = False
+        self.somebody_else: Callable[[], None] = lambda: None
         self.fault: str | None = None
         self.faults = 0
 
@@ -61,7 +70,18 @@ class Weather:
                 client.meta.events.unregister("before-send", self._before)
                 client.meta.events.unregister("before-send", self._after)
 
+    @contextmanager
+    def fair(self) -> Iterator[None]:
+        before, (self.is_bad, self.is_crowded) = (self.is_bad, self.is_crowded), (False, False)
+        try:
+            yield
+        finally:
+            self.is_bad, self.is_crowded = before
+
     def _before(self, request: Any, **_: Any) -> None:
+        if self.is_crowded and self.chance.random() < CROWD:
+            with self.fair():
+                self.somebody_else()
         faults = [None, "lost", "applied", "dead", "dead after"]
         self.fault = self.chance.choices(faults, (88, 4, 4, 2, 2))[0] if self.is_bad else None
         self.faults += self.fault is not None
@@ -95,6 +115,11 @@ class Seen:
     def may_live(self, now: datetime) -> bool:
         return self.ended is None and now < min(self.perhaps_active + IDLE, self.opened + LONGEST)
 
+    def may_just_have_lived(self, now: datetime) -> bool:
+        """Between asking whether a session lives and speaking for it others may act, for moments."""
+        ended = self.ended or min(self.perhaps_active + IDLE, self.opened + LONGEST)
+        return now - ended < MOMENTS
+
     def earliest_end(self) -> datetime:
         known = (self.ended, self.perhaps_ended, self.active + IDLE, self.opened + LONGEST)
         return min(moment for moment in known if moment is not None)
@@ -107,7 +132,6 @@ class Asked:
     key: str
     event: dict[str, Any]
     session: str | None
-    handsets: tuple[str, ...]
     text: str
 
 
@@ -116,6 +140,7 @@ class WebUser:
     session: str | None = None
     handsets: tuple[str, ...] = ()
     asked: Asked | None = None
+    is_asking: bool = False
 
 
 @dataclass
@@ -130,10 +155,14 @@ class World:
     threads: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     replies: list[tuple[str, str, str]] = field(default_factory=list)
     promised: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    ids: list[str] = field(default_factory=list)
+    inbox: set[tuple[str, str]] = field(default_factory=set)
     counter: int = 0
     dispatch_died: bool = False
     dynamodb: Any = field(default_factory=lambda: boto3.resource("dynamodb"))
+
+    def __post_init__(self) -> None:
+        self.weather.somebody_else = self.somebody_else
+        self.carrier.answer = self.a_text_arrives
 
     # --- What happens
 
@@ -150,12 +179,27 @@ class World:
             (self.sweep, 12),
         ]
         (act,) = self.chance.choices([act for act, _ in acts], [weight for _, weight in acts])
-        self.weather.is_bad = self.chance.random() < 0.5
+        self.weather.is_bad = self.chance.random() < 0.4
+        self.weather.is_crowded = self.chance.random() < 0.6
         try:
             act()
         finally:
-            self.weather.is_bad = False
+            self.weather.is_bad = self.weather.is_crowded = False
         self.check_rows()
+
+    def somebody_else(self) -> None:
+        acts = (
+            self.somebody_asks,
+            self.work,
+            self.a_handset_answers,
+            self.somebody_extends,
+            self.somebody_ends,
+            self.sweep,
+        )
+        self.chance.choices((*acts, self.a_moment_passes), (30, 10, 15, 5, 5, 10, 25))[0]()
+
+    def a_moment_passes(self) -> None:
+        self.clock.move(seconds=self.chance.choice((0.001, 1)))
 
     def time_passes(self) -> None:
         quarantine = SETTINGS.quarantine_seconds
@@ -163,49 +207,49 @@ class World:
         self.clock.move(seconds=self.chance.choices(steps, (9, 9, 9, 9, 5, 5, 4, 4, 4, 1, 1, 1))[0])
 
     def somebody_asks(self) -> None:
-        user = self.chance.choice(self.users)
+        idle = [user for user in self.users if not user.is_asking]
+        if not idle:
+            return
+        user = self.chance.choice(idle)
         asked = user.asked or self.next_request(user)
-        user.asked = asked
+        user.asked, user.is_asking = asked, True
         self.clock.move(microseconds=1)  # no two requests come in the same moment
-        now = self.clock()
         opened = id_of(asked.key)
+        self.note_perhaps(asked.session)
+        self.note_perhaps(opened)
         status, body = self.ask(asked.event)
-        self.note_perhaps(asked.session, now)
-        self.note_perhaps(opened, now)
-        self.note_opened(opened, now)
+        user.is_asking = False
+        self.note_perhaps(asked.session)
+        self.note_opened(opened)
+        self.note_perhaps(opened)
         if status == 201:
             user.asked = None
-            self.note_answered(user, asked, body, now)
+            self.note_answered(user, asked, body)
         elif status == 410:
-            user.asked = None
-            self.note_ended(opened if asked.session is None else asked.session, now)
-            user.session = None
-        elif status in (409, 422):
-            user.asked = asked if body["code"] == "still_running" else None
+            user.asked = user.session = None
+            self.note_ended(opened if asked.session is None else asked.session)
+        elif status in (409, 422, 503):
+            user.asked = asked if body["code"] in ("still_running", "session_busy") else None
 
     def next_request(self, user: WebUser) -> Asked:
         self.counter += 1
         key = f"{self.seed}-{self.counter}"
-        text = f"texto {key}"
         handsets = user.handsets if user.session else self.chance.choice([(ANA,), (LUIS,), HANDSETS])
-        body: dict[str, Any] = {"text": text}
+        body: dict[str, Any] = {"text": f"texto {key}"}
         if user.session is None or self.chance.random() < 0.7:
             body["numbers"] = list(handsets)
-        self.ids.append(id_of(key))
         path = "/sessions" if user.session is None else "/sessions/{session_id}/messages"
-        event = self.event("POST", path, user.session, body=body, key=key_of(key))
-        return Asked(key, event, user.session, handsets, text)
+        return Asked(
+            key, self.event("POST", path, user.session, body=body, key=key_of(key)), user.session, body["text"]
+        )
 
     def work(self) -> None:
-        heard = len(self.carrier.heard)
         for body in jobs_on("SessionsQueue"):
             try:
                 dispatch.work_page(dispatch.read_job(body), worker(self.carrier, self.clock))
             except BAD_WEATHER:
                 # SQS would give the job again; here the sweeper's fresh job is the one that must do.
                 self.dispatch_died = True
-        for text in self.carrier.heard[heard:]:
-            self.check_arrival(text.reference.split(".")[2], text.to, text.sender)
 
     def a_handset_answers(self) -> None:
         if not self.threads:
@@ -224,71 +268,79 @@ class World:
         now = self.clock()
         thread = self.threads.get((handset, code), [])
         expected = thread[-1] if thread else None
+        self.note_perhaps(expected)
         before = self.sessions_with(words)
+        if (handset, code, words) not in self.replies:
+            self.replies.append((handset, code, words))
         try:
             outcome = answer_to(handset, code, words, self.clock, reply_id=words.replace(" ", "-"))
         except (*BAD_WEATHER, SessionBusy):
             outcome = None
+        self.note_perhaps(expected)
         stored = self.sessions_with(words)
-        if (handset, code, words) not in self.replies:
-            self.replies.append((handset, code, words))
 
-        # Invariant 5: it lies in one session at most, and never moves.
+        # Invariant 5: it lies in one session at most, the one that wrote last on that code, and never moves.
         assert len(stored) <= 1, "a reply in two sessions"
         for session_id in stored - before:
             assert self.seen[session_id].may_live(now), "a reply reached a session that had ended"
-            self.check_thread(session_id, expected, now)
-            self.seen[session_id].active = self.seen[session_id].perhaps_active = now
+            if session_id != expected and expected is not None:
+                rested = self.clock() - self.seen[expected].earliest_end()
+                assert rested >= SETTINGS.quarantine, "a reply reached another session"
+            self.seen[session_id].active = max(self.seen[session_id].active, now)
+            self.note_perhaps(session_id)
         if outcome is ReplyOutcome.TO_SESSION:
             assert stored, "a reply that was said to be delivered is nowhere"
-        if outcome is ReplyOutcome.LATE and expected in self.seen:
-            assert not self.seen[expected].must_live(now), "a reply to a living session was dropped"
-            self.note_ended_if_it_must(expected, now)
-        if outcome is None and expected in self.seen:
-            self.note_perhaps(expected, now)
+        if outcome is ReplyOutcome.LATE and expected is not None:
+            assert not self.seen[expected].must_live(self.clock()), "a reply to a living session was dropped"
 
     def somebody_reads(self) -> None:
         user = self.chance.choice(self.users)
         if user.session is None:
             return
-        now = self.clock()
-        event = self.event("GET", "/sessions/{session_id}/messages", user.session)
-        status, body = self.ask(event)
+        session_id, now = user.session, self.clock()
+        there = [words for _, _, words in self.replies if session_id in self.sessions_with(words)]
+        status, body = self.ask(self.event("GET", "/sessions/{session_id}/messages", session_id))
         if status == 200:
-            assert self.seen[user.session].may_live(now), "read at or after the end"
-            mine = [words for _, _, words in self.replies if user.session in self.sessions_with(words)]
+            assert self.seen[session_id].may_live(now), "read at or after the end"
             shown = [one["text"] for one in body["messages"] if one["direction"] == "in"]
-            assert sorted(shown) == sorted(mine)
+            assert set(there) <= set(shown)
+            assert all(self.sessions_with(words) == {session_id} for words in shown), "somebody else's words"
         elif status == 410:
-            self.note_ended(user.session, now)
-            user.session = user.asked = None
+            self.note_ended(session_id)
+            self.leave(session_id)
 
     def somebody_extends(self) -> None:
         user = self.chance.choice(self.users)
         if user.session is None:
             return
-        now = self.clock()
-        status, _ = self.ask(self.event("POST", "/sessions/{session_id}/extend", user.session))
+        session_id, now = user.session, self.clock()
+        self.note_perhaps(session_id)
+        status, _ = self.ask(self.event("POST", "/sessions/{session_id}/extend", session_id))
         if status == 200:
-            assert self.seen[user.session].may_live(now), "extended at or after the end"
-            self.seen[user.session].active = self.seen[user.session].perhaps_active = now
+            assert self.seen[session_id].may_live(now), "extended at or after the end"
+            self.seen[session_id].active = max(self.seen[session_id].active, now)
         elif status == 410:
-            self.note_ended(user.session, now)
-            user.session = user.asked = None
-        else:
-            self.note_perhaps(user.session, now)
+            self.note_ended(session_id)
+            self.leave(session_id)
+        self.note_perhaps(session_id)
 
     def somebody_ends(self) -> None:
         user = self.chance.choice(self.users)
         if user.session is None:
             return
-        now, seen = self.clock(), self.seen[user.session]
-        status, _ = self.ask(self.event("DELETE", "/sessions/{session_id}", user.session))
+        session_id, seen = user.session, self.seen[user.session]
+        seen.perhaps_ended = seen.perhaps_ended or self.clock()
+        status, _ = self.ask(self.event("DELETE", "/sessions/{session_id}", session_id))
         if status == 204:
-            seen.ended = seen.ended or now
-            user.session = user.asked = None
-        else:
-            seen.perhaps_ended = seen.perhaps_ended or now
+            seen.ended = seen.ended or self.clock()
+            self.leave(session_id)
+
+    def leave(self, session_id: str) -> None:
+        """Its user knows that it has ended. What they are asking just now goes on."""
+        for user in self.users:
+            if user.session == session_id:
+                user.session = None
+                user.asked = user.asked if user.is_asking else None
 
     def sweep(self) -> None:
         faults = self.weather.faults
@@ -301,55 +353,53 @@ class World:
 
     # --- What must be true
 
-    def note_answered(self, user: WebUser, asked: Asked, body: dict[str, Any], now: datetime) -> None:
-        session_id, opened = body["session_id"], id_of(asked.key)
-        assert session_id in (asked.session, opened)
-        assert self.seen[session_id].may_live(now), "said in a session that had ended"
+    def note_answered(self, user: WebUser, asked: Asked, body: dict[str, Any]) -> None:
+        session_id = body["session_id"]
+        assert session_id in (asked.session, id_of(asked.key))
+        seen = self.seen[session_id]
+        assert seen.may_live(self.clock()), "said in a session that had ended"
         if asked.session not in (None, session_id):
-            self.note_ended(asked.session, now)
-        # Asked again under its key a text is not said again, so only its first time is sure to be activity.
-        self.promised[asked.text] = (session_id, tuple(one["number"] for one in body["handsets"]))
-        user.session, user.handsets = session_id, tuple(one["number"] for one in body["handsets"])
-        expires_at = datetime.fromisoformat(body["expires_at"])
-        self.seen[session_id].active = max(self.seen[session_id].active, min(now, expires_at - IDLE))
+            self.note_ended(asked.session)
+        handsets = tuple(one["number"] for one in body["handsets"])
+        self.promised[asked.text] = (session_id, handsets)
+        user.session, user.handsets = session_id, handsets
+        # Asked again under its key a text is not said again: it is no activity then.
+        seen.active = max(seen.active, min(self.clock(), datetime.fromisoformat(body["expires_at"]) - IDLE))
 
-    def note_perhaps(self, session_id: str | None, now: datetime) -> None:
-        if session_id in self.seen and self.seen[session_id].may_live(now):
-            self.seen[session_id].perhaps_active = now
+    def note_perhaps(self, session_id: str | None) -> None:
+        """Something may have happened to the session, now."""
+        if session_id in self.seen and self.seen[session_id].may_live(self.clock()):
+            self.seen[session_id].perhaps_active = self.clock()
 
-    def note_opened(self, session_id: str, now: datetime) -> None:
+    def note_opened(self, session_id: str) -> None:
         """A session is one from its first text on; its user may have had no answer yet. It is opened once."""
         if session_id not in self.seen:
             for row in self.rows("SessionsTable"):
                 if (row["pk"], row["sk"]) == (f"X#{session_id}", "session") and row["says"]:
-                    self.seen[session_id] = Seen(now, now, now)
+                    opened = datetime.strptime(row["opened_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
+                    self.seen[session_id] = Seen(opened, opened, self.clock())
 
-    def note_ended(self, session_id: str | None, now: datetime) -> None:
+    def note_ended(self, session_id: str | None) -> None:
         if session_id in self.seen:
-            assert not self.seen[session_id].must_live(now), "ended before its five minutes"
-            self.seen[session_id].ended = self.seen[session_id].ended or now
+            assert not self.seen[session_id].must_live(self.clock()), "ended before its five minutes"
+            self.seen[session_id].ended = self.seen[session_id].ended or self.clock()
 
-    def note_ended_if_it_must(self, session_id: str, now: datetime) -> None:
-        if not self.seen[session_id].may_live(now):
-            self.seen[session_id].ended = self.seen[session_id].ended or now
-
-    def check_arrival(self, session_id: str, handset: str, code: str) -> None:
-        """C8: whoever had this handset on this code before has ended, one quarantine ago."""
-        now = self.clock()
+    def a_text_arrives(self, text: Outgoing) -> Answer | None:
+        session_id, handset, code = text.reference.split(".")[2], text.to, text.sender
+        with self.weather.fair():
+            self.note_opened(session_id)
+        seen = self.seen[session_id]
+        assert seen.may_just_have_lived(self.clock()), "a text of a session that had ended"
+        # C8: whoever had this handset on this code before has ended, one quarantine ago.
         for other in self.threads[handset, code]:
             if other != session_id:
-                rested = now - self.seen[other].earliest_end()
+                rested = self.clock() - self.seen[other].earliest_end()
                 assert rested >= SETTINGS.quarantine, "a code serves a handset before its quarantine is over"
-        assert self.seen[session_id].may_live(now), "a text of a session that had ended"
         if session_id not in self.threads[handset, code]:
             self.threads[handset, code].append(session_id)
-        texts = [(text.text, text.to) for text in self.carrier.heard]
-        assert len(texts) == len(set(texts)), "a text went out twice"
-
-    def check_thread(self, session_id: str, expected: str | None, now: datetime) -> None:
-        """Invariant 5: the handset's owner answers whoever wrote last on that code; within a quarantine nobody else."""
-        if session_id != expected and expected is not None:
-            assert now >= self.seen[expected].earliest_end() + SETTINGS.quarantine, "a reply reached another session"
+        assert (handset, text.text) not in self.inbox, "a text went out twice"
+        self.inbox.add((handset, text.text))
+        return None
 
     def check_rows(self) -> None:
         rows = self.rows("SessionsTable")
@@ -370,7 +420,7 @@ class World:
             self.work()
         now = self.clock()
         for text, (session_id, handsets) in self.promised.items():
-            heard = {one.to for one in self.carrier.heard if one.text == text}
+            heard = {handset for handset, words in self.inbox if words == text}
             if self.seen[session_id].must_live(now) and not self.dispatch_died:
                 assert heard <= set(handsets)
                 assert heard, "a text that was accepted went nowhere"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import batched
 from typing import Any
 
 from recado import log, sessions
@@ -30,6 +31,7 @@ from recado.tables.replies import Reply
 from recado.tables.short_codes import Purpose, ShortCode
 
 REPLY_LIFE = timedelta(days=400)
+RECEIPTS_PER_JOB = 100  # SQS bills by 64 KB, and a receipt is some 80 bytes
 
 
 class Outcome(StrEnum):
@@ -79,16 +81,11 @@ def take_receipts(carrier: str, headers: Headers, body: bytes, clock: Clock) -> 
 def queue_receipts(carrier: str, found: Sequence[IncomingReceipt]) -> int:
     """Puts receipts on their queue; what a carrier reports of nothing of ours is counted and dropped there."""
     jobs = [
-        {
-            "carrier": carrier,
-            "reference": receipt.reference,
-            "carrier_id": receipt.carrier_id,
-            "state": receipt.state.value,
-            "part": receipt.part,
-        }
-        for receipt in found
+        {"carrier": carrier, "receipts": [_packed(receipt) for receipt in batch]}
+        for batch in batched(found, RECEIPTS_PER_JOB, strict=False)
     ]
-    return put_jobs(SETTINGS.receipts_queue_url, jobs, group=carrier)
+    put_jobs(SETTINGS.receipts_queue_url, jobs, group=carrier)
+    return len(found)
 
 
 def take_reply(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
@@ -109,27 +106,33 @@ def take_reply(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
 def add_receipts(jobs: Iterable[dict[str, Any]]) -> list[int]:
     """Adds a batch of queued receipts to their pages' sets, gathered by page; returns the positions to try again.
 
-    Again: a carrier's id that has no lookup row yet. Dropped: what names no page of ours.
+    Again: a job with a carrier's id that has no lookup row yet; what it had besides is added, now and once more.
+    Dropped: what names no page of ours.
     """
     members: dict[PageRef, dict[Receipt, set[int]]] = defaultdict(lambda: defaultdict(set))
-    again: list[int] = []
+    again: set[int] = set()
     dropped = 0
     for position, job in enumerate(jobs):
-        reference = job["reference"] or lookups.find_reference(job["carrier"], job["carrier_id"])
-        if reference is None:
-            again.append(position)
-            continue
-        found = pages.read_reference(reference)
-        if found is None:
-            dropped += 1
-            continue
-        ref, index = found
-        members[ref][Receipt(job["state"])].add(receipt_member(index, int(job["part"])))
+        for reference, carrier_id, state, part in job["receipts"]:
+            ours = reference or lookups.find_reference(job["carrier"], carrier_id)
+            if ours is None:
+                again.add(position)
+                continue
+            found = pages.read_reference(ours)
+            if found is None:
+                dropped += 1
+                continue
+            ref, index = found
+            members[ref][Receipt(state)].add(receipt_member(index, int(part)))
     for ref, states in members.items():
         if not pages.add_receipts(ref, states):
             dropped += sum(len(found) for found in states.values())
     log.outcome("receipts_added", pages=len(members), dropped=dropped, again=len(again))
-    return again
+    return sorted(again)
+
+
+def _packed(receipt: IncomingReceipt) -> list[str | int | None]:
+    return [receipt.reference, receipt.carrier_id, receipt.state.value, receipt.part]
 
 
 def _verify(carrier: str, headers: Headers, body: bytes, now: datetime) -> None:
