@@ -73,16 +73,17 @@ class CarrierServer:
 @contextmanager
 def school(guardians: int) -> Iterator[None]:
     """moto with one school, its credits, its key and this many guardians in one course, each with a handset."""
+    from recado import access
     from tests import tokens, worlds
 
     with mock_aws():
-        conftest.forget_clients()
+        access.forget()
         conftest.create_resources()
         worlds.create_school(domestic=guardians * SEGMENTS)
         tokens.create_key(worlds.SCHOOL)
         worlds.add_guardians(guardians)
         yield
-    conftest.forget_clients()
+    access.forget()
 
 
 def request_event() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,46 +68,45 @@ MASTER_SECRET = "bWFzdGVyLXNlY3JldC1mb3ItdGVzdHMtMzItYnl0ZXMhIQ=="
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """The template's tables, queues and bucket on moto, and the master secret; nothing else of AWS."""
+    """The template's tables, queues and bucket on moto, and the master secret; nothing else of AWS.
+
+    Each test has a world of its own. The clients outlive it: moto answers every client, and making them anew for each
+    test would take longer than most tests do.
+    """
+    from recado import access
+
     with mock_aws():
-        forget_clients()
+        access.forget()
         create_resources()
         yield
-    forget_clients()
+    access.forget()
+
+
+@cache
+def client(service: str) -> Any:
+    """A client for tests' own use."""
+    return boto3.client(service)
 
 
 def create_resources() -> None:
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = client("dynamodb")
     for name, properties in resources("AWS::DynamoDB::Table").items():
         dynamodb.create_table(TableName=name, **{key: properties[key] for key in TABLE_PROPERTIES if key in properties})
-    sqs = boto3.client("sqs")
+    sqs = client("sqs")
     for name in resources("AWS::SQS::Queue"):
         sqs.create_queue(QueueName=name)
-    boto3.client("s3").create_bucket(Bucket=os.environ["IMPORT_BUCKET"])
-    boto3.client("ssm").put_parameter(
-        Name=f"{os.environ['MASTER_SECRET_PATH']}/1", Value=MASTER_SECRET, Type="SecureString"
-    )
-
-
-def forget_clients() -> None:
-    """Clients made inside one moto world must not reach the next one."""
-    from recado import access, aws
-    from recado.tables import base
-
-    aws.client.cache_clear()
-    access.forget()
-    base.shared_connection.cache_clear()
-    for model in all_rows(base.Row):
-        model._connection = None
+    client("s3").create_bucket(Bucket=os.environ["IMPORT_BUCKET"])
+    client("ssm").put_parameter(Name=f"{os.environ['MASTER_SECRET_PATH']}/1", Value=MASTER_SECRET, Type="SecureString")
 
 
 def all_rows(kind: type[Any]) -> list[type[Any]]:
+    """Every model below a kind of row."""
     return [found for child in kind.__subclasses__() for found in (child, *all_rows(child))]
 
 
 def jobs_on(queue: str) -> list[str]:
     """Takes every waiting job off a queue; bodies in order of arrival."""
-    sqs = boto3.client("sqs")
+    sqs = client("sqs")
     bodies: list[str] = []
     while True:
         batch = sqs.receive_message(QueueUrl=queue_url(queue), MaxNumberOfMessages=10).get("Messages", [])

@@ -176,6 +176,44 @@ def test_somebody_who_opted_out_is_not_asked_again_and_stays_unknown() -> None:
     assert counts == {RecipientState.UNKNOWN: 1, RecipientState.SENT: 1}
 
 
+def test_who_was_perhaps_spoken_to_is_not_called_unsent_when_the_carrier_is_busy_the_second_time() -> None:
+    create_school()
+    add_guardians(1)
+    clock = TestClock()
+    carrier = FakeCarrier(answer=lambda _: Unknown("ReadTimeoutError"))  # taken, and the answer lost
+    message = create(alert(), clock)
+    [job] = jobs_on("BulkQueue")
+
+    work_all(carrier, clock, bodies=[job], line=carrier.line(dedupe_hours=24))
+    carrier.answer = refuse(RefusedBecause.FOR_NOW)
+    clock.move(seconds=33)
+    work_all(carrier, clock, bodies=[job.replace('"job":1', '"job":2')], line=carrier.line(dedupe_hours=24))
+    messages.stop(DIRECTOR, message.id, clock())
+    clock.move(seconds=33)
+    work_all(carrier, clock, bodies=[job.replace('"job":1', '"job":3')], line=carrier.line(dedupe_hours=24))
+
+    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 1}
+    assert figures() == (999, 0, 1)
+
+
+def test_an_emergency_stopped_after_its_worker_died_is_unknown_not_unsent() -> None:
+    create_school()
+    add_guardians(2)
+    clock, carrier = TestClock(), FakeCarrier()
+    message = create(alert(category=Category.EMERGENCY), clock)
+    [job] = jobs_on("UrgentQueue")
+
+    with pytest.raises(Killed):
+        work_all(FakeCarrier(before=kill), clock, bodies=[job])
+    messages.stop(DIRECTOR, message.id, clock())
+    clock.move(seconds=32)
+    work_all(carrier, clock, bodies=[job])
+
+    assert carrier.heard == []
+    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 2}
+    assert figures() == (998, 0, 2)
+
+
 def test_a_receipt_for_a_dead_workers_wave_proves_that_it_was_taken() -> None:
     create_school()
     add_guardians(2)
@@ -347,6 +385,20 @@ def test_a_worker_killed_mid_wave_is_replaced_within_three_minutes() -> None:
     assert messages.get(SCHOOL, message.id).state is MessageState.SENT
     counts = messages.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.UNKNOWN: 20, RecipientState.SENT: 10}
+
+
+def test_a_message_going_out_is_looked_at_every_minute_even_when_a_minute_comes_a_little_early() -> None:
+    create_school()
+    add_guardians(1)
+    clock = TestClock()
+    create(alert(), clock)
+
+    attended = []
+    for seconds in (61, 59, 61, 59):
+        clock.move(seconds=seconds)
+        attended.append(attend(clock))
+
+    assert attended == [1, 1, 1, 1]
 
 
 def test_a_worker_killed_between_the_last_page_and_settling_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 """The life of a message and its money (L1, L2, L3, L5, L11, L13)."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from recado import messages
+from recado import messages, planning
 from recado.errors import (
     ContractSuspended,
     IdempotencyKeyReused,
@@ -213,6 +214,29 @@ def test_pressing_send_twice_pays_once() -> None:
 
     assert len(carrier.heard) == 2
     assert figures() == (8, 0, 2)
+
+
+def test_whoever_presses_send_at_the_same_moment_is_not_told_that_the_credits_are_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_school(domestic=2)
+    add_guardians(2)
+    clock = TestClock()
+    draft = create(alert(send=False), clock)
+    made, plan = planning.make_plan, []
+
+    def plan_late(*arguments: Any) -> Any:
+        # The second press has read the draft; the first one sends it now, and takes all credits.
+        monkeypatch.setattr(planning, "make_plan", made)
+        plan.append(messages.send(DIRECTOR, draft.id, None, clock()).plan)
+        return made(*arguments)
+
+    monkeypatch.setattr(planning, "make_plan", plan_late)
+    second = messages.send(DIRECTOR, draft.id, None, clock())
+
+    assert [second.plan] == plan
+    assert second.state is MessageState.SENDING
+    assert figures() == (0, 2, 0)
 
 
 def test_the_same_key_after_its_row_has_expired_is_refused() -> None:
