@@ -1,0 +1,386 @@
+"""Invariants 3 and 4: nobody is handed over as two texts, nobody who opted out is spoken to, no outcome is invented.
+
+Follows every letter of every page, write by write, against what the carrier heard and answered, and by whose claim.
+It reads the raw rows of Messages and knows the letters from protocols.md alone.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from recado.carriers.speech import Accepted, Answer, Outgoing, Refused, RefusedBecause, Unknown
+from tests.simulation.baton import Actor
+from tests.simulation.facts import Asked, Facts, Speech, Violation
+from tests.simulation.memory_dynamodb import Item, Key
+from tests.simulation.wires import Aws
+
+SKEW = timedelta(seconds=1)  # clocks of two workers differ by less
+OVERDUE = timedelta(minutes=10)
+FINAL = frozenset("SWBUorxn")
+CAPTURED = frozenset("SWU")
+GIVEN_UP = frozenset("rxn")
+ON_ITS_WAY = ("sending", "stopping", "sent", "stopped")
+MOVES = {
+    ("", "draft"),
+    ("", "scheduled"),
+    ("", "sending"),
+    ("draft", "scheduled"),
+    ("draft", "sending"),
+    ("scheduled", "sending"),
+    ("scheduled", "cancelled"),
+    ("sending", "stopping"),
+    ("sending", "sent"),
+    ("stopping", "stopped"),
+}
+
+
+@dataclass(frozen=True)
+class Recipient:
+    number: str
+    people: tuple[str, ...]
+    zone: str
+    segments: int
+
+
+@dataclass
+class Claim:
+    """Who may speak to a recipient, since when and until when."""
+
+    step: int
+    at: datetime
+    until: datetime
+    actor: Actor
+    owner: str
+    is_again: bool
+
+
+@dataclass
+class Seen:
+    """A page as its last write left it. A recipient's claim stays known after it ended."""
+
+    school: str
+    message: str
+    plan: str
+    number: int
+    version: int
+    letters: str
+    recipients: tuple[Recipient, ...]
+    claims: dict[int, Claim] = field(default_factory=dict)
+
+
+@dataclass
+class PageWatch:
+    aws: Aws
+    facts: Facts
+    table: str
+    dedupe: timedelta
+    now: Callable[[], datetime]
+    step: Callable[[], int]
+    pages: dict[str, Seen] = field(default_factory=dict)  # by partition key
+    states: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # message → state and plan
+    heard: dict[tuple[str, str], list[Speech]] = field(default_factory=dict)  # by text and number
+
+    # --- rows -------------------------------------------------------------------------------------------------
+
+    def saw(self, keys: list[Key], actor: Actor) -> None:
+        """After a write: the rows with these keys may have changed, all at once."""
+        for key in keys:
+            if key[1] == "state":
+                self._saw_state(key, actor)
+        for key in keys:
+            if key[1] == "message":
+                self._saw_message(key, actor)
+
+    def _saw_message(self, key: Key, actor: Actor) -> None:
+        row = self.aws.row(self.table, key)
+        if row is None:
+            return
+        _, school, _, message = key[0].split("#")
+        asked, now = self.asked_of(row), self.now()
+        before, plan_before = self.states.get((school, message), ("", ""))
+        after, plan = row["state"]["S"], row.get("plan", {}).get("S", "")
+        self.states[school, message] = (after, plan)
+        if (before, plan_before) == (after, plan):
+            return
+        if (before, after) not in MOVES or (plan != plan_before and before in ON_ITS_WAY):
+            raise Violation(f"{asked.key} went from {before} {plan_before} to {after} {plan}")
+        if after in ("scheduled", "sending"):
+            if asked.accepted_at is None:
+                asked.accepted_at, asked.accepted_step = now, self.step()
+            if plan != plan_before:
+                self._check_plan(school, message, plan, asked, actor)
+            if before != after and self.facts.is_surely_suspended(school, actor.began):
+                raise Violation(f"{asked.key} is {after} although the contract is suspended")
+        self._check_reason(asked, before, after)
+        if after in ("sent", "stopped") and set(self.letters_of(school, message, plan)) - FINAL:
+            raise Violation(f"{asked.key} has ended with pages open")
+
+    def _check_reason(self, asked: Asked, before: str, after: str) -> None:
+        """It moved because somebody asked for it, or because its time had come."""
+        now = self.now()
+        if (before, after) == ("scheduled", "sending") and (asked.send_at is None or now + SKEW < asked.send_at):
+            raise Violation(f"{asked.key} goes out too early")
+        if after == "stopping" and asked.stop is None:
+            raise Violation(f"nobody stopped {asked.key}")
+        if after == "cancelled" and asked.cancel is None and now + SKEW < asked.gives_up_from:
+            raise Violation(f"nobody cancelled {asked.key}")
+
+    def _check_plan(self, school: str, message: str, plan: str, asked: Asked, actor: Actor) -> None:
+        """Exactly those are in it who may and must be (L8, L11, L13)."""
+        found = [one for page in self._pages_of(school, message, plan) for one in page.recipients]
+        numbers = [one.number for one in found]
+        if not found or len(set(numbers)) != len(numbers):
+            raise Violation(f"{asked.key}: a plan of {numbers}")
+        for one in found:
+            if one.segments != asked.segments or one.zone != zone_of(one.number):
+                raise Violation(f"{asked.key}: {one} is priced wrongly")
+            for person_id in one.people:
+                person, _ = self.facts.people[school, person_id]
+                if person.number != one.number or (asked.people is not None and person_id not in asked.people):
+                    raise Violation(f"{asked.key}: {person_id} is not of its audience, or not on {one.number}")
+            if self.facts.is_surely_out(school, one.number, one.people, actor.began):
+                raise Violation(f"{asked.key}: {one.number} opted out and is planned")
+        for (own, person_id), (person, span) in self.facts.people.items():
+            is_there = own == school and span.acked is not None and span.acked < actor.began
+            is_meant = asked.people is None or person_id in asked.people
+            if not is_there or not is_meant or person.number is None or person.number in numbers:
+                continue
+            is_out = self.facts.may_be_out(school, person.number, [person_id], self.step())
+            if not is_out and zone_of(person.number) == "domestic":
+                raise Violation(f"{asked.key}: {person_id} is left out")
+
+    def _saw_state(self, key: Key, actor: Actor) -> None:
+        row = self.aws.row(self.table, key)
+        if row is None:
+            return
+        seen = self.pages.get(key[0])
+        if seen is None:
+            self.pages[key[0]] = self._new_page(key, row)
+            return
+        version, letters = int(row["version"]["N"]), row["letters"]["S"]
+        if version == seen.version:
+            if letters != seen.letters:
+                raise Violation(f"{key[0]}: letters changed under version {version}")
+            return
+        if version != seen.version + 1 or len(letters) != len(seen.letters):
+            raise Violation(f"{key[0]}: version {seen.version} {seen.letters} became {version} {letters}")
+        asked = self._asked_for(seen)
+        for index, (before, after) in enumerate(zip(seen.letters, letters, strict=True)):
+            allowed = self._may_become(key[0], seen, asked, index, before, actor)
+            if after not in allowed:
+                raise Violation(
+                    f"{asked.key} {key[0]}: {before} of {index} ({seen.recipients[index].number}) became {after}, "
+                    f"by {actor.name}; allowed was {''.join(sorted(allowed))}"
+                )
+        self._note_claims(seen, letters, row, actor)
+        seen.version, seen.letters = version, letters
+
+    def _new_page(self, key: Key, row: Item) -> Seen:
+        _, school, _, message, plan, number = key[0].split("#")
+        manifest = self.aws.row(self.table, (key[0], "manifest"))
+        if manifest is None:
+            raise Violation(f"{key[0]} has a state and no manifest")
+        recipients = tuple(
+            Recipient(one[0], tuple(one[1]), {"d": "domestic", "i": "international"}[one[2]], one[3])
+            for one in json.loads(manifest["recipients"]["S"])
+        )
+        if row["letters"]["S"] != "P" * len(recipients):
+            raise Violation(f"{key[0]} begins as {row['letters']['S']}")
+        return Seen(school, message, plan, int(number), int(row["version"]["N"]), row["letters"]["S"], recipients)
+
+    def _note_claims(self, seen: Seen, letters: str, row: Item, actor: Actor) -> None:
+        for index in (place for place, letter in enumerate(letters) if letter == "C"):
+            old = seen.claims.get(index)
+            owner = row["owner"]["S"]
+            if old is not None and seen.letters[index] == "C" and old.owner == owner:
+                continue  # left claimed by whoever claimed it: nothing new
+            until = datetime.fromisoformat(row["wave_until"]["S"])
+            if until > self.now() + timedelta(seconds=30) + SKEW:
+                raise Violation(f"{seen.message}: a lease until {until}")
+            is_again = seen.letters[index] == "C"
+            seen.claims[index] = Claim(self.step(), self.now(), until, actor, owner, is_again)
+
+    def check_done(self, actor: Actor) -> None:
+        """A worker that ended well has left no wave of its own open, unless it is to be asked again."""
+        if self.dedupe:
+            return
+        for seen in self.pages.values():
+            for index, claim in seen.claims.items():
+                is_left = seen.letters[index] == "C" and claim.actor is actor
+                if is_left and not self._asked_for(seen).is_emergency:
+                    raise Violation(f"{seen.message}: {actor.name} went away and left {index} claimed")
+
+    # --- what a letter may become -----------------------------------------------------------------------------
+
+    def _may_become(self, page: str, seen: Seen, asked: Asked, index: int, before: str, actor: Actor) -> set[str]:
+        if before in FINAL:
+            return {before}
+        if before == "P":
+            return {"P", "C"} | self._given_up(asked)
+        claim = seen.claims[index]
+        if claim.actor is actor:
+            return self._own_outcome(page, seen, asked, index, claim)
+        # Somebody else's claim: only once its lease is over.
+        if self.now() + SKEW < claim.until:
+            raise Violation(f"{asked.key} {page}: {actor.name} writes over the open wave of {claim.actor.name}")
+        receipts = self.facts.receipts.get((page, index), [])
+        if any(span.acked is not None and span.acked < actor.began for span in receipts):
+            return {"S"}
+        again = {"C"} if self.dedupe or asked.is_emergency else set[str]()
+        planned = {"P"} | self._given_up(asked) if asked.is_emergency else set[str]()
+        return {"U"} | again | planned | ({"S"} if receipts else set[str]())
+
+    def _given_up(self, asked: Asked) -> set[str]:
+        now = self.now() + SKEW
+        return (
+            ({"r"} if asked.stop is not None else set())
+            | ({"x"} if now >= asked.gives_up_from else set())
+            | ({"n"} if now >= asked.gives_up_from + OVERDUE else set())
+        )
+
+    def _own_outcome(self, page: str, seen: Seen, asked: Asked, index: int, claim: Claim) -> set[str]:
+        answers = [
+            one for one in self.facts.speeches if (one.page, one.index, one.claimed) == (page, index, claim.step)
+        ]
+        if answers and answers[-1].answer is not None:
+            return self._letters_for(answers[-1].answer, claim)
+        recipient = seen.recipients[index]
+        is_out = self.facts.may_be_out(seen.school, recipient.number, recipient.people, self.step())
+        unspoken = self._given_up(asked) | ({"o"} if is_out else set())
+        if claim.is_again:
+            return {"U", "C"} if unspoken else {"C"}  # asked once before: nobody may say it was not sent
+        return unspoken | {"P"}
+
+    def _letters_for(self, answer: Answer, claim: Claim) -> set[str]:
+        match answer:
+            case Accepted():
+                return {"S"}
+            case Unknown():
+                return {"C"} if self.dedupe else {"U"}
+            case Refused(RefusedBecause.WRONG_NUMBER, _):
+                return {"W"}
+            case Refused(RefusedBecause.BLOCKED, _):
+                return {"B"}
+        return {"C"} if claim.is_again else {"P"}
+
+    # --- what the carrier hears -------------------------------------------------------------------------------
+
+    def check_speech(self, actor: Actor, text: Outgoing) -> tuple[str, int, Claim]:
+        """Before the carrier hears a text: may it be spoken at all? The page, the index and the claim it is under."""
+        page, index = self._place_of(text)
+        seen = self.pages.get(page)
+        if seen is None or index >= len(seen.recipients) or seen.recipients[index].number != text.to:
+            raise Violation(f"{text.reference} names nobody, or not {text.to}")
+        asked, claim = self.facts.asked[text.text], seen.claims.get(index)
+        if claim is None or claim.actor is not actor or seen.letters[index] != "C":
+            raise Violation(f"{asked.key} {page}: {actor.name} speaks to {text.to} without a claim: {seen.letters}")
+        if self.now() > claim.until + SKEW:
+            raise Violation(f"{asked.key} {page}: {actor.name} speaks after its lease")
+        if self.states[seen.school, seen.message] not in [(state, seen.plan) for state in ON_ITS_WAY]:
+            raise Violation(f"{asked.key} is {self.states[seen.school, seen.message]} and is spoken, plan {seen.plan}")
+        self._check_permission(seen, asked, index, claim)
+        self._check_once(asked, text, claim, actor)
+        return page, index, claim
+
+    def _check_permission(self, seen: Seen, asked: Asked, index: int, claim: Claim) -> None:
+        """Invariant 4, and: nothing claimed after a stop has answered, after its time, or once cancelled."""
+        recipient = seen.recipients[index]
+        if self.facts.is_surely_out(seen.school, recipient.number, recipient.people, claim.step):
+            raise Violation(f"{asked.key}: {recipient.number} opted out before the claim and is spoken to")
+        if asked.stop is not None and asked.stop.acked is not None and asked.stop.acked < claim.step:
+            raise Violation(f"{asked.key} was stopped before the claim and is spoken")
+        if asked.cancel is not None and asked.cancel.acked is not None:
+            raise Violation(f"{asked.key} was cancelled and is spoken")
+        if asked.gives_up_until is not None and claim.at > asked.gives_up_until + SKEW:
+            raise Violation(f"{asked.key} is spoken after its time")
+
+    def _check_once(self, asked: Asked, text: Outgoing, claim: Claim, actor: Actor) -> None:
+        """Invariant 3."""
+        for before in self.heard.get((text.text, text.to), ()):
+            if isinstance(before.answer, Refused) and before.answer.because in (
+                RefusedBecause.FOR_NOW,
+                RefusedBecause.ROUTE,
+            ):
+                continue  # it was not taken, and the worker knows
+            if before.reference != text.reference:
+                raise Violation(f"{asked.key}: {text.to} is handed over as two texts")
+            is_other_claim = before.claimed != claim.step and before.actor is not actor
+            if not is_other_claim or not (self.dedupe or asked.is_emergency):
+                raise Violation(f"{asked.key}: {text.to} is handed over twice (answered {before.answer})")
+
+    def note_speech(self, speech: Speech, text: str) -> None:
+        """After the carrier heard it: a handset shows a text once, an emergency's twice rather than never."""
+        asked, before = self.facts.asked[text], self.heard.get((text, speech.number), ())
+        if speech.is_fresh and not asked.is_emergency and any(one.is_fresh for one in before):
+            raise Violation(f"{asked.key}: {speech.number} shows it twice")
+        self.facts.speeches.append(speech)
+        self.heard.setdefault((text, speech.number), []).append(speech)
+
+    # --- at the end -------------------------------------------------------------------------------------------
+
+    def check_end(self) -> None:
+        """When nothing is on its way any more: every outcome is the truth, or `unknown`."""
+        for page, seen in self.pages.items():
+            state, plan = self.states.get((seen.school, seen.message), ("", ""))
+            if state not in ON_ITS_WAY or plan != seen.plan:
+                continue
+            asked = self._asked_for(seen)
+            for index, letter in enumerate(seen.letters):
+                speeches = [one for one in self.facts.speeches if (one.page, one.index) == (page, index)]
+                self._check_outcome(asked, seen.recipients[index].number, letter, speeches)
+
+    def _check_outcome(self, asked: Asked, number: str, letter: str, speeches: list[Speech]) -> None:
+        is_taken = any(one.is_taken for one in speeches)
+        verdicts = [one.verdict.because for one in speeches if isinstance(one.verdict, Refused)]
+        is_true = {
+            "S": is_taken,
+            "W": RefusedBecause.WRONG_NUMBER in verdicts,
+            "B": RefusedBecause.BLOCKED in verdicts and not is_taken,
+            "U": True,
+        }.get(letter, letter in FINAL and not is_taken)
+        if not is_true:
+            raise Violation(f"{asked.key}: {number} ends as {letter}, taken: {is_taken}, refused: {verdicts}")
+
+    def price_of_plan(self, school: str, message: str, plan: str, zone: str) -> int:
+        """What a plan costs in a zone, by its manifests and the model's own segments."""
+        return sum(
+            self._asked_for(page).segments
+            for page in self._pages_of(school, message, plan)
+            for one in page.recipients
+            if zone_of(one.number) == zone
+        )
+
+    def price_of_outcomes(self, school: str, message: str, plan: str, zone: str) -> int:
+        """What its letters come to now: S, W and U are captured."""
+        return sum(
+            self._asked_for(page).segments
+            for page in self._pages_of(school, message, plan)
+            for one, letter in zip(page.recipients, page.letters, strict=True)
+            if zone_of(one.number) == zone and letter in CAPTURED
+        )
+
+    def letters_of(self, school: str, message: str, plan: str) -> str:
+        return "".join(page.letters for page in self._pages_of(school, message, plan))
+
+    def asked_of(self, row: Item) -> Asked:
+        return self.facts.asked[row["text"]["S"]]
+
+    def _pages_of(self, school: str, message: str, plan: str) -> list[Seen]:
+        return [one for one in self.pages.values() if (one.school, one.message, one.plan) == (school, message, plan)]
+
+    def _asked_for(self, seen: Seen) -> Asked:
+        row = self.aws.row(self.table, (f"S#{seen.school}#M#{seen.message}", "message"))
+        if row is None:
+            raise Violation(f"{seen.message} has pages and no message")
+        return self.asked_of(row)
+
+    def _place_of(self, text: Outgoing) -> tuple[str, int]:
+        """Where a reference points (protocols: message, page, index)."""
+        _, school, message, plan, page, index = text.reference.split(".")
+        return f"S#{school}#M#{message}#{plan}#{page}", int(index)
+
+
+def zone_of(number: str) -> str:
+    """The simulated schools are Chilean."""
+    return "domestic" if number.startswith("+56") else "international"

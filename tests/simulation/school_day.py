@@ -1,0 +1,765 @@
+"""A simulated day of a school or two: directors, families, workers, a clock, and everything that goes wrong.
+
+One seed makes one day, always the same. Everybody runs recado's own code; the watches say when something broke.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+
+from recado import access, attention, directory, dispatch, idempotency, ids, inbound, log, messages, schools
+from recado.access import Caller
+from recado.errors import (
+    ContractSuspended,
+    IdempotencyKeyReused,
+    NobodyToReach,
+    NotEnoughCredits,
+    RecadoError,
+    StillRunning,
+)
+from recado.messages import NewMessage
+from recado.rules.credit_bags import Zone
+from recado.rules.message_states import Category
+from recado.rules.roles import Role
+from recado.settings import SETTINGS
+from recado.tables import messages as message_table
+from recado.tables import opt_outs, pages
+from recado.tables.base import Transaction
+from recado.tables.opt_outs import Note
+from recado.tables.schools import Contract
+from tests import worlds
+from tests.simulation.baton import Actor, End, Killed
+from tests.simulation.facts import Asked, Facts, Person, Purchase, Span, Switching, Violation
+from tests.simulation.memory_dynamodb import Key, key_of
+from tests.simulation.money_watch import MoneyWatch
+from tests.simulation.page_watch import PageWatch
+from tests.simulation.simulated_carrier import SimulatedCarrier
+from tests.simulation.wires import SQS, Aws
+
+OPERATOR = Caller("platform", Role.OPERATOR, "soporte")
+MASTER_SECRET = b"master-secret-for-simulated-days"
+WORKER_LIFE = timedelta(seconds=90)  # template.yaml: Dispatch.Timeout
+REQUEST_LIFE = timedelta(seconds=29)
+RUN_LIFE = timedelta(seconds=55)
+VISIBILITY = timedelta(seconds=540)
+RECEIVES_MAX = 5
+TAKEN_UP_WITHIN = timedelta(minutes=3)  # invariant 8
+LONGEST_PAUSE = timedelta(seconds=900)
+SUSPENDED_PAUSE = timedelta(minutes=15)
+STEPS_MAX = 6000
+SHARDS = 2  # of the attention index: 16 queries a simulated minute would be most of the work
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How much goes wrong: chances per call, job or text."""
+
+    lost: float
+    answer_lost: float
+    crash: float
+    pause: float
+    freeze: float
+    duplicate: float
+    job_lost: float
+    trouble: float  # of the carrier
+    ambush: float  # that somebody comes in between, just while a worker waits for its answer
+
+
+CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0)
+WEATHERS = (
+    Weather(0, 0, 0, 0.5, 0.02, 0.3, 0, 0.1, 0.05),  # nothing breaks, but everything overlaps
+    Weather(0.06, 0.08, 0, 0.2, 0.02, 0.1, 0.1, 0.2, 0.01),  # the network
+    Weather(0, 0, 0.04, 0.25, 0.05, 0.2, 0.5, 0.2, 0.03),  # workers die
+    Weather(0.03, 0.05, 0.03, 0.3, 0.05, 0.2, 0.3, 0.4, 0.02),
+    Weather(0.06, 0.1, 0.06, 0.2, 0.02, 0.1, 0.5, 0.3, 0.01),
+    Weather(0, 0, 0.01, 0.1, 0.01, 0.1, 0, 0.8, 0.02),  # a bad day of the carrier's
+)
+
+
+class Run(Actor):
+    """An actor with what AWS would know of it: when it started and how long it may last."""
+
+    def __init__(self, name: str, began: int, work: Callable[[], Any], now: datetime, life: timedelta) -> None:
+        super().__init__(name, began, work)
+        self.started = now
+        self.life = life
+        self.outlives = False  # a frozen worker that comes back after its time
+        self.is_hasty = False  # goes through without a pause
+        self.skew = timedelta()
+        self.speaking_until: datetime | None = None
+        self.last_call: tuple[str, Mapping[str, Any]] | None = None
+        self.last_look = 0  # the step of its last call that is not about the Idempotency-Key
+        self.failing = ""  # how this call fails, as long as `fails_left`
+        self.fails_left = 0
+
+
+@dataclass
+class Job:
+    body: str
+    receives: int = 0
+    is_lost: bool = False
+
+
+class SchoolDay:
+    """Use `play`. `trace` is what happened, line by line."""
+
+    def __init__(self, seed: int, aws: Aws) -> None:
+        self.random = Random(seed)  # noqa: S311  # one seed, one day
+        self.aws = aws
+        self.now = worlds.NOON
+        self.step = 0
+        self.trace: list[str] = []
+        self.violation: BaseException | None = None
+        self.facts = Facts()
+        self.weather = self.random.choice(WEATHERS)
+        self.current: Run | None = None
+        self._runs: list[Run] = []
+        self._ends: dict[Run, Callable[[Run], None]] = {}
+        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._numbers = count(1)
+        self._jobs: list[Job] = []
+        self._wishes = 0
+        self.wave_size = self.random.randint(1, 3)
+        self.page_size = self.random.randint(1, 4)
+        dedupe_hours = self.random.choice((0, 0, 24))
+        self.carrier = SimulatedCarrier(self, dedupe_hours)
+        self.pages = PageWatch(
+            aws,
+            self.facts,
+            SETTINGS.messages_table,
+            timedelta(hours=dedupe_hours),
+            lambda: self.now,
+            lambda: self.step,
+        )
+        self.money = MoneyWatch(
+            aws, self.facts, SETTINGS.ledger_table, self.pages.price_of_plan, self.pages.price_of_outcomes
+        )
+
+    # --- the day ----------------------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Raises Violation. Afterwards nothing of the day goes on."""
+        try:
+            with self._in_recado():
+                self._build()
+                self.aws.gate = self
+                self._plan_the_day()
+                self._live_until_nothing_is_planned()
+                self._come_to_rest()
+                self._check_end()
+        finally:
+            self.aws.gate = None
+            for run in self._runs:
+                run.kill()
+
+    @contextmanager
+    def _in_recado(self) -> Iterator[None]:
+        """Small waves and pages, ids that follow from the seed, and the log in the trace."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dispatch, "SETTINGS", replace(SETTINGS, wave_size=self.wave_size))
+            patch.setattr(pages, "PAGE_SIZE", self.page_size)
+            patch.setattr(attention, "ATTENTION_SHARDS", SHARDS)
+            patch.setattr(message_table, "ATTENTION_SHARDS", SHARDS)
+            patch.setattr(ids, "new_id", lambda _=16: f"i{next(self._numbers)}")
+            patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER_SECRET})})
+            patch.setattr(log, "outcome", self._log)
+            patch.setattr(log, "trouble", lambda name, error=None, **facts: self._log(name, error=repr(error), **facts))
+            yield
+
+    def _log(self, name: str, **facts: Any) -> None:
+        self.note(f"{name} {facts}")
+
+    def note(self, what: str) -> None:
+        who = self.current.name if self.current else "-"
+        self.trace.append(f"{self.now:%d %H:%M:%S.%f} {self.step:5} {who}: {what}")
+
+    def is_on(self, chance: float) -> bool:
+        return chance > 0 and self.random.random() < chance
+
+    def seconds(self, least: float, most: float) -> timedelta:
+        return timedelta(seconds=self.random.uniform(least, most))
+
+    # --- the gate every AWS call passes -----------------------------------------------------------------------
+
+    def before(self, operation: str, asked: Mapping[str, Any]) -> None:
+        run = self._count_step()
+        if run is None:
+            return
+        if run.last_call != (operation, asked):
+            run.last_call, run.fails_left = (operation, asked), 0
+        if not _is_about_keys(operation, asked):
+            run.last_look = self.step
+        self.advance(self.seconds(0.002, 0.03))
+        self.breathe(run, f"before {operation}")
+        if run.failing == "lost" and self._is_failing(run, self.weather.lost, "lost"):
+            self.note(f"{operation} lost")
+            raise ConnectTimeoutError(endpoint_url="simulated")
+        if run.fails_left == 0 and self._is_failing(run, self.weather.lost, "lost"):
+            self.note(f"{operation} lost")
+            raise ConnectTimeoutError(endpoint_url="simulated")
+
+    def after(self, operation: str, asked: Mapping[str, Any]) -> None:
+        run = self._count_step()
+        self._watch(operation, asked, run)
+        if run is None:
+            return
+        self.note(f"{operation} {_short(operation, asked)}")
+        self.breathe(run, f"after {operation}")
+        if self._is_failing(run, self.weather.answer_lost, "answer lost"):
+            self.note(f"{operation} answer lost")
+            raise ReadTimeoutError(endpoint_url="simulated")
+
+    def _is_failing(self, run: Run, chance: float, how: str) -> bool:
+        """Once begun, a failure lasts for some attempts: one that the SDK overcomes, or all it makes."""
+        if run.fails_left:
+            run.fails_left -= run.failing == how
+            return run.failing == how
+        if not self.is_on(chance):
+            return False
+        run.failing, run.fails_left = how, self.random.choice((0, 0, 1, 9, 9))
+        return True
+
+    def _count_step(self) -> Run | None:
+        self.step += 1
+        return self.current
+
+    def _watch(self, operation: str, asked: Mapping[str, Any], run: Run | None) -> None:
+        """Every write is looked at, by the rows it leaves."""
+        if operation == SQS:
+            for entry in asked["Entries"]:
+                self._put_job(Job(entry["MessageBody"]), timedelta(seconds=int(entry["DelaySeconds"])))
+            return
+        written = _keys_written(operation, asked)
+        try:
+            if run is not None:
+                self.pages.saw(written.get(SETTINGS.messages_table, []), run)
+            self.money.saw(written.get(SETTINGS.ledger_table, []))
+        except Violation as violation:
+            self.violation = self.violation or violation
+            raise Killed from violation
+
+    def breathe(self, run: Run, where: str) -> None:
+        """Here somebody else may run, or this worker may die."""
+        if self.is_on(self.weather.crash / 2):
+            self.note(f"dies {where}")
+            raise Killed
+        if not run.is_hasty and self.is_on(self.weather.pause):
+            run.pause()
+
+    # --- time, and who runs -----------------------------------------------------------------------------------
+
+    def advance(self, by: timedelta) -> None:
+        """Time passes, but never past the timeout of somebody who is speaking to the carrier."""
+        limits = [run.speaking_until for run in self._runs if run.speaking_until is not None]
+        self.now = max(self.now, min([self.now + by, *limits]))
+
+    def clock_of(self, run: Run) -> Callable[[], datetime]:
+        """Clocks of two workers differ, by less than a second."""
+        return lambda: self.now + run.skew
+
+    def at(self, moment: datetime, act: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (moment, next(self._numbers), act))
+
+    def after_a_while(self, least: float, most: float, act: Callable[[], None]) -> None:
+        self.at(self.now + self.seconds(least, most), act)
+
+    def wish(self, moment: datetime, act: Callable[[], None]) -> None:
+        """What a person will do: the day does not end before they have."""
+
+        def fulfil() -> None:
+            self._wishes -= 1
+            act()
+
+        self._wishes += 1
+        self.at(moment, fulfil)
+
+    def wish_soon(self, least: float, most: float, act: Callable[[], None]) -> None:
+        self.wish(self.now + self.seconds(least, most), act)
+
+    def start(
+        self, name: str, life: timedelta, work: Callable[[Run], Any], on_end: Callable[[Run], None] = lambda _: None
+    ) -> Run:
+        """Somebody begins; they run when their turn comes."""
+        self.step += 1
+        run = Run(f"{name}.{next(self._numbers)}", self.step, lambda: work(run), self.now, life)
+        run.outlives = self.weather is not CALM and self.is_on(0.25)
+        run.skew = timedelta(seconds=self.random.uniform(-0.45, 0.45)) if self.weather is not CALM else timedelta()
+        self._runs.append(run)
+        self._ends[run] = on_end
+        return run
+
+    def _take_turn(self, run: Run) -> None:
+        is_over = self.now > run.started + run.life and not run.outlives
+        self.current = run
+        if is_over:
+            run.kill()
+        elif run.end is None:
+            run.resume()
+        self.current = None
+        if self.violation is not None:
+            raise self.violation
+        if run.end is not None:
+            self._runs.remove(run)
+            self.step += 1
+            self.note(f"{run.name} ends: {run.end}{f', {run.where()}' if run.end is End.FAILED else ''}")
+            self._ends.pop(run)(run)
+
+    def _live_one_step(self) -> None:
+        if self.step > 10 * STEPS_MAX:
+            raise Violation("the day does not end")
+        hurried = [run for run in self._runs if run.speaking_until is not None and run.speaking_until <= self.now]
+        if hurried:
+            self._take_turn(self.random.choice(hurried))
+            return
+        is_something_due = bool(self._due) and self._due[0][0] <= self.now
+        if self._runs and not (is_something_due and self.is_on(0.5)):
+            if self.is_on(self.weather.freeze):
+                self.advance(self.seconds(1, 45))
+            if self.is_on(self.weather.ambush):
+                self._come_in_between()
+            self._take_turn(self.random.choice(self._runs))
+        elif is_something_due:
+            heapq.heappop(self._due)[2]()
+        else:
+            self.advance(max(self._due[0][0] - self.now, timedelta()))
+
+    def _live_until_nothing_is_planned(self) -> None:
+        end = self.now + self.seconds(20, 300)
+        while self.now < end and self.step < STEPS_MAX:
+            self._live_one_step()
+
+    # --- jobs -------------------------------------------------------------------------------------------------
+
+    def _put_job(self, job: Job, delay: timedelta) -> None:
+        self._jobs.append(job)
+        late = self.seconds(0, 90) if self.is_on(self.weather.duplicate) else timedelta()
+        self.at(self.now + delay + late, lambda: self._deliver(job))
+
+    def _deliver(self, job: Job) -> None:
+        if job.is_lost:
+            return
+        if self.is_on(self.weather.duplicate):
+            self.after_a_while(0, self.random.choice((0, 0, 1, 40)), lambda: self._deliver(job))
+        job.receives += 1
+        started = self.now
+
+        def work(run: Run) -> None:
+            worker = dispatch.Worker(
+                owner=run.name.replace(".", "-"),
+                clock=self.clock_of(run),
+                time_left=lambda: started + WORKER_LIFE - self.now,
+                jitter=self.random.random,
+                line=self.carrier.line(run),
+            )
+            dispatch.work_page(dispatch.read_job(job.body), worker)
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE:
+                self.pages.check_done(run)
+            elif job.receives < RECEIVES_MAX and not self.is_on(self.weather.job_lost):
+                self.at(max(self.now, started + VISIBILITY), lambda: self._deliver(job))
+
+        self.start("worker", WORKER_LIFE, work, on_end)
+
+    def _tick(self) -> None:
+        """The clock of the cloud: each minute, more or less."""
+        self.after_a_while(57, 63, self._tick)
+        started = self.now
+
+        def work(run: Run) -> int:
+            return attention.run(self.clock_of(run), lambda: started + RUN_LIFE - self.now)
+
+        self.start("attention", RUN_LIFE, work)
+
+    # --- what a school and its families do --------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.schools = ["los-aromos", *(["el-pinar"] if self.is_on(0.3) else [])]
+        numbers = [worlds.mobile(place) for place in range(1, 10)] + ["+18095550142", "+12125550123"]
+        for school in self.schools:
+            domestic = self.random.choice((self.random.randint(2, 8), self.random.randint(2, 40)))
+            international = self.random.choice((None, None, self.random.randint(0, 6)))
+            worlds.create_school(school, domestic=domestic, international=international)
+            sold = [("domestic", domestic), ("international", international or 0)]
+            self.facts.purchases[school] = [Purchase(zone, bought, Span(0, 0)) for zone, bought in sold if bought]
+            for place in range(self.random.randint(2, 8)):
+                number = self.random.choice(numbers) if not self.is_on(0.08) else None
+                person = worlds.add_guardian(place, number=number, school_id=school)
+                self.facts.people[school, person] = (Person(person, school, number), Span(0, 0))
+                if number is not None and self.is_on(0.1):
+                    cause = self.random.choice(("reply", f"person#{person}"))
+                    worlds.opt_out(number, cause, at=worlds.NOON + timedelta(microseconds=place), school_id=school)
+                    self.facts.switchings.append(Switching(school, number, cause, is_out=True, span=Span(0, 0)))
+            ledger = self.aws.rows(SETTINGS.ledger_table)
+            self.money.saw([key for key in ledger if key[0].startswith(f"S#{school}#")])
+        self.carrier.choose_handsets(numbers)
+
+    def _plan_the_day(self) -> None:
+        self.after_a_while(0, 60, self._tick)
+        is_rush = self.is_on(0.25)  # several directors at the same moment, and credits for one of them
+        for place in range(3 if is_rush else self.random.randint(1, 3)):
+            self._plan_message(place, self.now + self.seconds(0, 1 if is_rush else 90))
+        acts: tuple[tuple[float, Callable[[], None]], ...] = (
+            (2.0, self._opt_out),
+            (0.8, self._buy),
+            (0.4, self._suspend),
+            (0.6, self._enrol),
+            (0.5, self._jump),
+        )
+        for mean, act in acts:
+            for _ in range(self.random.choice((0, round(mean), round(2 * mean)))):
+                self.wish_soon(0, 240, act)
+
+    def _plan_message(self, place: int, when: datetime) -> None:
+        school = self.random.choice(self.schools)
+        people = sorted(person for own, person in self.facts.people if own == school)
+        is_long = self.is_on(0.25)
+        asked = Asked(
+            school=school,
+            key=f"aviso-{place}",
+            text=f"Aviso {place}: " + ("á" * 71 if is_long else "no hay clases."),
+            segments=2 if is_long else 1,
+            is_emergency=self.is_on(0.35),
+            people=frozenset(self.random.sample(people, self.random.randint(1, len(people))))
+            if self.is_on(0.2)
+            else None,
+        )
+        self.facts.asked[asked.text] = asked
+        if self.is_on(0.35):
+            asked.send_at = (when + self.seconds(20, 400)).replace(microsecond=0)
+        is_draft = self.is_on(0.25)
+        for _ in range(self.random.choice((1, 1, 2, 3))):
+            self.wish(when, lambda: self._press(asked, is_draft=is_draft, tries=4))
+            when += self.seconds(0, 2) if self.is_on(0.6) else self.seconds(2, 50)
+        if self.is_on(0.35):
+            act = self.random.choice((self._stop, self._stop, self._cancel))
+            for _ in range(self.random.choice((1, 2))):
+                self.wish(when + self.seconds(0, 60 if asked.send_at is None else 400), lambda: act(asked))
+
+    def _press(self, asked: Asked, *, is_draft: bool, tries: int) -> None:
+        """A director presses the button: the same key each time."""
+        asked.first_pressed_at = asked.first_pressed_at or self.now
+        caller = Caller(asked.school, Role.DIRECTOR, "directora")
+        who = {"who": ["guardians"], "groups": [worlds.COURSE]}
+        new = NewMessage(
+            text=asked.text,
+            category=Category.EMERGENCY if asked.is_emergency else Category.CLASSES_CANCELLED,
+            audience=who if asked.people is None else {"people": sorted(asked.people)},
+            channels=("sms",),
+            notice_confirmed=False,
+            send=not is_draft,
+            send_at=None if is_draft else asked.send_at,
+        )
+
+        def work(run: Run) -> dict[str, Any]:
+            now = self.clock_of(run)()
+
+            def make(is_first: bool) -> dict[str, Any]:
+                message = messages.create(caller, new, asked.key, now, key_is_first=is_first)
+                return {"id": message.id, "state": message.state.value}
+
+            return idempotency.once(asked.school, asked.key, [asked.text], now, make)
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE:
+                if is_draft:
+                    self._send_draft(asked, run.result["id"], tries)
+                else:
+                    asked.on_its_way = True
+                return
+            self._perhaps_again(asked, run, tries, lambda: self._press(asked, is_draft=is_draft, tries=tries - 1))
+
+        self.start(f"press {asked.key}", REQUEST_LIFE, work, on_end)
+
+    def _send_draft(self, asked: Asked, message_id: str, tries: int) -> None:
+        caller = Caller(asked.school, Role.DIRECTOR, "directora")
+
+        def work(run: Run) -> Any:
+            return messages.send(caller, message_id, asked.send_at, self.clock_of(run)())
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE:
+                asked.on_its_way = True
+                return
+            self._perhaps_again(asked, run, tries, lambda: self._send_draft(asked, message_id, tries - 1))
+
+        self.start(f"send {asked.key}", REQUEST_LIFE, work, on_end)
+
+    def _perhaps_again(self, asked: Asked, run: Run, tries: int, act: Callable[[], None]) -> None:
+        """What a person does who got no answer, or no good one."""
+        is_no = isinstance(run.error, (NotEnoughCredits, ContractSuspended, NobodyToReach))
+        if is_no and asked.accepted_step is not None and asked.accepted_step < run.last_look:
+            raise Violation(f"{asked.key} was accepted and then refused: {run.where()}")
+        if tries <= 1:
+            return
+        if isinstance(run.error, StillRunning):
+            self.wish_soon(run.error.retry_after_seconds or 1, 32, act)
+        elif (not isinstance(run.error, RecadoError) or self.is_on(0.3)) and self.is_on(0.7):
+            self.wish_soon(1, 45, act)
+
+    def _stop(self, asked: Asked) -> None:
+        self._ask_of(asked, "stop", messages.stop)
+
+    def _cancel(self, asked: Asked) -> None:
+        self._ask_of(asked, "cancel", messages.cancel)
+
+    def _ask_of(self, asked: Asked, name: str, act: Callable[[Caller, str, datetime], Any]) -> None:
+        found = [
+            row for row in self.aws.rows(SETTINGS.messages_table).values() if row.get("text", {}).get("S") == asked.text
+        ]
+        if not found:
+            return
+        message_id = found[0]["pk"]["S"].split("#")[3]
+        caller = Caller(asked.school, Role.DIRECTOR, "directora")
+        span = getattr(asked, name) or Span(self.step)
+        setattr(asked, name, span)
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE:
+                span.acked = span.acked or self.step
+
+        self.start(
+            f"{name} {asked.key}",
+            REQUEST_LIFE,
+            lambda run: act(caller, message_id, self.clock_of(run)()),
+            on_end,
+        )
+
+    def _opt_out(self) -> None:
+        """A family switches SMS off, or back on: by replying, or on the person's record."""
+        own = [person for person, _ in self.facts.people.values() if person.number is not None]
+        if not own:
+            return
+        person = self.random.choice(own)
+        number, is_out = person.number or "", self.is_on(0.75)
+        is_reply = self.is_on(0.5)
+        cause = "reply" if is_reply else f"person#{person.id}"
+        switching = Switching(person.school, number, cause, is_out, Span(self.step))
+        self.facts.switchings.append(switching)
+        caller = Caller(person.school, Role.DIRECTOR, "directora")
+
+        def work(run: Run) -> None:
+            now = self.clock_of(run)()
+            if not is_reply:
+                directory.set_sms(caller, person.id, allowed=not is_out, reason="pidió", now=now)
+                return
+            with Transaction() as write:
+                note = Note(cause, is_out, "handset", now, "reply")
+                opt_outs.change_cause(write, person.school, number, note)
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE:
+                switching.span.acked = self.step
+
+        self.start(f"{'out' if is_out else 'in'} {person.school} {number} {cause}", REQUEST_LIFE, work, on_end)
+
+    def _buy(self) -> None:
+        school, zone = (
+            self.random.choice(self.schools),
+            self.random.choice((Zone.DOMESTIC, Zone.DOMESTIC, Zone.INTERNATIONAL)),
+        )
+        purchase = Purchase(zone.value, self.random.randint(1, 12), Span(self.step))
+        self.facts.purchases[school].append(purchase)
+        self._pay(school, zone, purchase, f"compra-{next(self._numbers)}")
+
+    def _pay(self, school: str, zone: Zone, purchase: Purchase, key: str) -> None:
+        """Asked until it is answered: the operator's staff do not give up."""
+        order = schools.read_order(None, zone, purchase.credits)
+
+        def work(run: Run) -> dict[str, Any]:
+            now = self.clock_of(run)()
+
+            def sell(is_first: bool) -> dict[str, Any]:
+                entry = schools.sell_bag(OPERATOR, school, order, request_key=key, now=now, is_first=is_first)
+                return {"cause": entry.cause}
+
+            return idempotency.once("platform", key, [school, purchase.credits], now, sell)
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE or isinstance(run.error, IdempotencyKeyReused):  # bought with it a day ago
+                purchase.span.acked = self.step
+            else:
+                self.wish_soon(1, 40, lambda: self._pay(school, zone, purchase, key))
+
+        self.start(f"buy {school} {zone.value} {purchase.credits}", REQUEST_LIFE, work, on_end)
+
+    def _suspend(self) -> None:
+        if self.weather is CALM:
+            return
+        school = self.random.choice(self.schools)
+        self._set_contract(school, Contract.SUSPENDED)
+        self.wish_soon(20, 600, lambda: self._set_contract(school, Contract.ACTIVE))
+
+    def _set_contract(self, school: str, contract: Contract) -> None:
+        span = Span(self.step)
+        self.facts.contracts.setdefault(school, []).append((contract is Contract.SUSPENDED, span))
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE:
+                span.acked = self.step
+            elif contract is Contract.ACTIVE:
+                self.wish_soon(1, 30, lambda: self._set_contract(school, contract))
+
+        self.start(
+            f"{contract.value} {school}",
+            REQUEST_LIFE,
+            lambda _: schools.set_contract(OPERATOR, school, contract),
+            on_end,
+        )
+
+    def _enrol(self) -> None:
+        """Somebody new in the course: a scheduled message is planned again when it is due."""
+        school, place = self.random.choice(self.schools), 100 + next(self._numbers)
+        person = Person(f"g{place:05}", school, worlds.mobile(self.random.randint(1, 12)))
+        span = Span(self.step)
+        self.facts.people[school, person.id] = (person, span)
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE:
+                span.acked = self.step
+
+        self.start(
+            f"enrol {person.id}",
+            REQUEST_LIFE,
+            lambda _: worlds.add_guardian(place, number=person.number, school_id=school),
+            on_end,
+        )
+
+    def _come_in_between(self) -> None:
+        """While others wait for an answer of AWS, somebody does something from its beginning to its end."""
+        asked = self.random.choice(list(self.facts.asked.values()))
+        acts = (self._opt_out, self._opt_out, self._suspend, lambda: self._stop(asked), lambda: self._cancel(asked))
+        known = set(self._runs)
+        self.random.choice(acts)()
+        for run in [one for one in self._runs if one not in known]:
+            run.is_hasty = True
+            self._take_turn(run)
+
+    def _jump(self) -> None:
+        """An outage: nothing runs for a while, and the clock goes on."""
+        if self.weather is CALM:
+            return
+        self.advance(timedelta(minutes=self.random.choice((2, 5, 20, 70, 1500))))
+        self.note("the clock has jumped")
+
+    # --- the evening ------------------------------------------------------------------------------------------
+
+    def _come_to_rest(self) -> None:
+        """Nothing breaks any more. Everything that was begun must end by itself, soon (invariant 8)."""
+        is_power_cut, self.weather = self.weather.crash > 0 and self.is_on(0.6), CALM
+        self.note("the power is cut" if is_power_cut else "all is calm")
+        for job in self._jobs:
+            job.is_lost = is_power_cut
+        while self._runs:
+            run = self.random.choice(self._runs)
+            run.outlives = False
+            if is_power_cut:
+                run.kill()
+            self._take_turn(run)
+        for school in self.schools:
+            self._set_contract(school, Contract.ACTIVE)
+        calm_since = self.now
+        while (late := self._unfinished()) or self._wishes or self._runs:
+            for asked, not_before in late:
+                was_suspended = any(is_off for is_off, _ in self.facts.contracts[asked.school])
+                pause = SUSPENDED_PAUSE if was_suspended else timedelta()
+                since = max(
+                    calm_since + pause, asked.accepted_at or calm_since, asked.send_at or calm_since, not_before
+                )
+                self.worst = max(getattr(self, "worst", timedelta()), self.now - since)
+                if self.now > since + TAKEN_UP_WITHIN:
+                    raise Violation(f"{asked.key} has not ended by {since + TAKEN_UP_WITHIN}")
+            self._live_one_step()
+        # Whatever is still in a queue changes nothing any more.
+        heard, until = len(self.facts.speeches), self.now + timedelta(minutes=12)
+        while self.now < until or self._runs:
+            self._live_one_step()
+        if len(self.facts.speeches) != heard:
+            raise Violation("something was spoken after everything had ended")
+
+    def _unfinished(self) -> list[tuple[Asked, datetime]]:
+        """Messages that still owe something, and until when they rightly wait."""
+        found = []
+        rows = self.aws.rows(SETTINGS.messages_table)
+        for (pk, sk), row in rows.items():
+            if sk != "message" or row["state"]["S"] not in ("scheduled", "sending", "stopping"):
+                continue
+            waits = [
+                datetime.fromisoformat(page["not_before"]["S"])
+                for (page_pk, page_sk), page in rows.items()
+                if page_sk == "state" and page_pk.startswith(f"{pk}#")
+                if "not_before" in page
+            ]
+            found.append((self.pages.asked_of(row), min(max(waits, default=self.now), self.now + LONGEST_PAUSE)))
+        return found
+
+    def _check_end(self) -> None:
+        self.pages.check_end()
+        self.money.check_end()
+        for asked in self.facts.asked.values():
+            states = [state for key, (state, _) in self.pages.states.items() if self._text_of(key) == asked.text]
+            if asked.on_its_way and states not in (["sent"], ["stopped"], ["cancelled"]):
+                raise Violation(f"{asked.key} was accepted and is {states}")
+
+    def _text_of(self, key: tuple[str, str]) -> str:
+        row = self.aws.row(SETTINGS.messages_table, (f"S#{key[0]}#M#{key[1]}", "message"))
+        return row["text"]["S"] if row else ""
+
+    # --- receipts ---------------------------------------------------------------------------------------------
+
+    def take_receipt(self, place: tuple[str, int], job: dict[str, Any], tries: int = 4) -> None:
+        """The receipts queue brings one; it comes again when it could not be added."""
+        span = Span(self.step)
+        self.facts.receipts.setdefault(place, []).append(span)
+
+        def on_end(run: Run) -> None:
+            if run.end is End.DONE and not run.result:
+                span.acked = self.step
+            elif tries > 1 and not self.is_on(self.weather.job_lost):
+                self.after_a_while(30, 90, lambda: self.take_receipt(place, job, tries - 1))
+
+        self.start("receipt", REQUEST_LIFE, lambda _: inbound.add_receipts([job]), on_end)
+
+
+def _is_about_keys(operation: str, asked: Mapping[str, Any]) -> bool:
+    key = asked.get("Key") or asked.get("Item") or {}
+    return operation in ("GetItem", "PutItem", "UpdateItem", "DeleteItem") and key["pk"]["S"].startswith("IDEM#")
+
+
+def _keys_written(operation: str, asked: Mapping[str, Any]) -> dict[str, list[Key]]:
+    """The rows a write touches, by table."""
+    found: dict[str, list[Key]] = {}
+    match operation:
+        case "UpdateItem" | "DeleteItem":
+            found[asked["TableName"]] = [key_of(asked["Key"])]
+        case "PutItem":
+            found[asked["TableName"]] = [key_of(asked["Item"])]
+        case "BatchWriteItem":
+            for table, requests in asked["RequestItems"].items():
+                found[table] = [key_of(one["PutRequest"]["Item"]) for one in requests if "PutRequest" in one]
+        case "TransactWriteItems":
+            for one in (write for item in asked["TransactItems"] for write in item.values()):
+                found.setdefault(one["TableName"], []).append(key_of(one.get("Item", one.get("Key"))))
+    return found
+
+
+def _short(operation: str, asked: Mapping[str, Any]) -> str:
+    """What a call is about, for the trace."""
+    if operation == SQS:
+        return " ".join(f"{entry['MessageBody']} +{entry['DelaySeconds']}s" for entry in asked["Entries"])
+    written = _keys_written(operation, asked)
+    if written:
+        return " ".join(f"{pk}/{sk}" for keys in written.values() for pk, sk in keys)
+    if operation == "GetItem":
+        return "/".join(key_of(asked["Key"]))
+    if operation == "BatchGetItem":
+        return " ".join("/".join(key_of(key)) for one in asked["RequestItems"].values() for key in one["Keys"])
+    return f"{asked['TableName']} {asked.get('IndexName', '')}"
