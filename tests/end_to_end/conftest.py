@@ -41,6 +41,7 @@ class Stack:
         return self.school.token(role, subject, datetime.now(UTC), person=person)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of these run in one worker: a second stack would only slow both down."""
     for item in items:

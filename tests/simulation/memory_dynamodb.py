@@ -120,7 +120,7 @@ class MemoryDynamoDB:
             case "Delete":
                 rows.pop(key, None)
             case "Update":
-                changed = dict(rows.get(key, asked["Key"]))
+                changed: Item = dict(rows.get(key) or asked["Key"])
                 _change(asked["UpdateExpression"])(changed, *_names_and_values(asked))
                 rows[key] = changed
         return dict(rows[key]) if kind == "Update" else None
