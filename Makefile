@@ -15,7 +15,7 @@ run: set-up-local ## bring the whole stack up on this machine: API, demo school,
 	@exec $(BIN) -m local.run
 
 test: set-up-test set-up-sam ## run all tests
-	@$(BIN) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN) -m pytest -n 2 $(ARGS)
 
 check: set-up-test ## format, lint, types, the translated template, the architecture
 	@$(BIN) -m ruff format --check .

@@ -23,8 +23,8 @@ from recado.rules import signatures
 from tools import bootstrap
 from tools.bootstrap import OPERATOR, OPERATOR_KEY
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,6 @@ class Stack:
     def token(self, role: str = "director", subject: str = "directora", person: str | None = None) -> str:
         """A token as the demo school's portal signs it."""
         return self.school.token(role, subject, datetime.now(UTC), person=person)
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of these run in one worker: a second stack would only slow both down."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("end_to_end"))
 
 
 def bootstrap_by_command(running: Emulator) -> str:

@@ -1,6 +1,6 @@
 """The life of a message and its money (L1, L2, L3, L5, L11, L13)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import Category, MessageState
 from recado.tables import ledger, short_codes
 from recado.tables import messages as message_table
+from recado.tables.messages import Message
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import jobs_on
 from tests.worlds import (
@@ -285,6 +286,33 @@ def test_a_scheduled_message_goes_to_who_is_there_when_it_is_due() -> None:
     create(alert(send_at=NOON + timedelta(hours=1)), clock)
     add_guardian(7)
 
+    clock.move(hours=1)
+    attend(clock)
+    work_all(carrier, clock)
+
+    assert sorted(carrier.numbers_heard()) == [mobile(0), mobile(7)]
+    assert figures() == (8, 0, 2)
+
+
+def test_a_due_message_that_a_slow_run_releases_under_the_next_one_goes_out_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_school(domestic=10)
+    add_guardians(1)
+    clock, carrier = TestClock(), FakeCarrier()
+    create(alert(send_at=NOON + timedelta(hours=1)), clock)
+    add_guardian(7)
+    move = message_table.move_attention
+
+    def move_while_the_slow_run_ends(message: Message, attend_at: datetime) -> bool:
+        monkeypatch.setattr(message_table, "move_attention", move)
+        is_moved = move(message, attend_at)
+        messages.release_due(message, clock())
+        work_all(carrier, clock)
+        add_guardian(8)
+        return is_moved
+
+    monkeypatch.setattr(message_table, "move_attention", move_while_the_slow_run_ends)
     clock.move(hours=1)
     attend(clock)
     work_all(carrier, clock)

@@ -193,6 +193,9 @@ def job_of(ref: PageRef, number: int) -> dict[str, str | int]:
 
 def release_due(message: Message, now: datetime) -> None:
     """A scheduled message whose time has come: planned again, its hold exchanged, its jobs enqueued."""
+    if message.state is not MessageState.SCHEDULED:
+        return  # released already: planned again now, it would go out twice
+
     # 1. Too old after an outage, or a suspended contract: it waits, and in the end gives its credits back.
     if message.give_up_at is not None and now >= message.give_up_at:
         _cancel(message, "expired", now)
