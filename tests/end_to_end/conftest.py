@@ -23,7 +23,6 @@ from recado.rules import signatures
 from tools import bootstrap
 from tools.bootstrap import OPERATOR, OPERATOR_KEY
 
-
 ROOT = Path(__file__).parent.parent.parent
 
 
