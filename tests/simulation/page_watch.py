@@ -363,6 +363,15 @@ class PageWatch:
     def letters_of(self, school: str, message: str, plan: str) -> str:
         return "".join(page.letters for page in self._pages_of(school, message, plan))
 
+    def waiting(self) -> set[tuple[str, str]]:
+        """School and number of everybody who is still to be spoken to."""
+        return {
+            (page.school, one.number)
+            for page in self.pages.values()
+            for one, letter in zip(page.recipients, page.letters, strict=True)
+            if letter == "P"
+        }
+
     def asked_of(self, row: Item) -> Asked:
         return self.facts.asked[row["text"]["S"]]
 

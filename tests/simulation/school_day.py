@@ -536,11 +536,18 @@ class SchoolDay:
     def _opt_out(self) -> None:
         """A family switches SMS off, or back on: by replying, or on the person's record."""
         own = [person for person, _ in self.facts.people.values() if person.number is not None]
-        if not own:
-            return
-        person = self.random.choice(own)
-        number, is_out = person.number or "", self.is_on(0.75)
-        is_reply = self.is_on(0.5)
+        if own:
+            self._switch(self.random.choice(own), is_out=self.is_on(0.75))
+
+    def _opt_out_now(self) -> None:
+        """Somebody whose turn is just coming."""
+        waiting = self.pages.waiting()
+        own = [person for person, _ in self.facts.people.values() if (person.school, person.number) in waiting]
+        if own:
+            self._switch(self.random.choice(own), is_out=True)
+
+    def _switch(self, person: Person, *, is_out: bool) -> None:
+        number, is_reply = person.number or "", self.is_on(0.6)
         cause = "reply" if is_reply else f"person#{person.id}"
         switching = Switching(person.school, number, cause, is_out, Span(self.step))
         self.facts.switchings.append(switching)
@@ -636,7 +643,10 @@ class SchoolDay:
     def _come_in_between(self) -> None:
         """While others wait for an answer of AWS, somebody does something from its beginning to its end."""
         asked = self.random.choice(list(self.facts.asked.values()))
-        acts = (self._opt_out, self._opt_out, self._suspend, lambda: self._stop(asked), lambda: self._cancel(asked))
+        acts = (
+            *(self._opt_out_now, self._opt_out_now, self._opt_out_now),
+            *(self._suspend, lambda: self._stop(asked), lambda: self._cancel(asked)),
+        )
         known = set(self._runs)
         self.random.choice(acts)()
         for run in [one for one in self._runs if one not in known]:
@@ -698,7 +708,7 @@ class SchoolDay:
                 if page_sk == "state" and page_pk.startswith(f"{pk}#")
                 if "not_before" in page
             ]
-            found.append((self.pages.asked_of(row), min(max(waits, default=self.now), self.now + LONGEST_PAUSE)))
+            found.append((self.pages.asked_of(row), min(max(waits, default=worlds.NOON), self.now + LONGEST_PAUSE)))
         return found
 
     def _check_end(self) -> None:
