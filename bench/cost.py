@@ -79,7 +79,7 @@ def _receipts(bill: Bill, run: "Run", references: list[str]) -> None:
         bill.api_requests += 1
         run(bill, "inbound", world.receipts_event(list(some)))
         queued += conftest.jobs_on("ReceiptsQueue")  # at once: moto is slow with long queues
-    for bodies in batched(queued, PRICES["assumed"]["receipts_in_a_batch"], strict=False):
+    for bodies in batched(queued, PRICES["assumed"]["jobs_in_a_batch"], strict=False):
         run(bill, "receipts", world.queue_event(list(bodies)), from_queue=len(bodies))
 
 
