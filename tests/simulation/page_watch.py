@@ -110,7 +110,10 @@ class PageWatch:
                 asked.accepted_at, asked.accepted_step = now, self.step()
             if plan != plan_before:
                 self._check_plan(school, message, plan, asked, actor)
-            if before != after and self.facts.is_surely_suspended(school, actor.began):
+            # A hold is refused by the account itself; what is due looks at the school, some calls before.
+            if before != after and self.facts.is_surely_suspended(
+                school, actor.began if before == "scheduled" else self.step()
+            ):
                 raise Violation(f"{asked.key} is {after} although the contract is suspended")
         self._check_reason(asked, before, after)
         if after in ("sent", "stopped") and set(self.letters_of(school, message, plan)) - FINAL:
@@ -363,13 +366,12 @@ class PageWatch:
     def letters_of(self, school: str, message: str, plan: str) -> str:
         return "".join(page.letters for page in self._pages_of(school, message, plan))
 
-    def waiting(self) -> set[tuple[str, str]]:
-        """School and number of everybody who is still to be spoken to."""
+    def waiting(self, wave_size: int) -> set[tuple[str, str]]:
+        """School and number of those whose turn is next."""
         return {
-            (page.school, one.number)
+            (page.school, page.recipients[index].number)
             for page in self.pages.values()
-            for one, letter in zip(page.recipients, page.letters, strict=True)
-            if letter == "P"
+            for index in [place for place, letter in enumerate(page.letters) if letter == "P"][:wave_size]
         }
 
     def asked_of(self, row: Item) -> Asked:

@@ -75,12 +75,12 @@ class Weather:
 
 CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0)
 WEATHERS = (
-    Weather(0, 0, 0, 0.5, 0.02, 0.3, 0, 0.1, 0.05),  # nothing breaks, but everything overlaps
-    Weather(0.06, 0.08, 0, 0.2, 0.02, 0.1, 0.1, 0.2, 0.01),  # the network
-    Weather(0, 0, 0.04, 0.25, 0.05, 0.2, 0.5, 0.2, 0.03),  # workers die
-    Weather(0.03, 0.05, 0.03, 0.3, 0.05, 0.2, 0.3, 0.4, 0.02),
-    Weather(0.06, 0.1, 0.06, 0.2, 0.02, 0.1, 0.5, 0.3, 0.01),
-    Weather(0, 0, 0.01, 0.1, 0.01, 0.1, 0, 0.8, 0.02),  # a bad day of the carrier's
+    Weather(0, 0, 0, 0.5, 0.02, 0.3, 0, 0.1, 0.15),  # nothing breaks, but everything overlaps
+    Weather(0.06, 0.08, 0, 0.2, 0.02, 0.1, 0.1, 0.2, 0.05),  # the network
+    Weather(0, 0, 0.04, 0.25, 0.05, 0.2, 0.5, 0.2, 0.05),  # workers die
+    Weather(0.03, 0.05, 0.03, 0.3, 0.05, 0.2, 0.3, 0.4, 0.05),
+    Weather(0.06, 0.1, 0.06, 0.2, 0.02, 0.1, 0.5, 0.3, 0.03),
+    Weather(0, 0, 0.01, 0.1, 0.01, 0.1, 0, 0.8, 0.05),  # a bad day of the carrier's
 )
 
 
@@ -127,6 +127,7 @@ class SchoolDay:
         self._numbers = count(1)
         self._jobs: list[Job] = []
         self._wishes = 0
+        self._ambushes = 6
         self.wave_size = self.random.randint(1, 3)
         self.page_size = self.random.randint(1, 4)
         dedupe_hours = self.random.choice((0, 0, 24))
@@ -323,9 +324,11 @@ class SchoolDay:
         if self._runs and not (is_something_due and self.is_on(0.5)):
             if self.is_on(self.weather.freeze):
                 self.advance(self.seconds(1, 45))
-            if self.is_on(self.weather.ambush):
-                self._come_in_between()
-            self._take_turn(self.random.choice(self._runs))
+            run = self.random.choice(self._runs)
+            if self._ambushes and run.last_look and self.is_on(self.weather.ambush):
+                self._ambushes -= 1
+                self._come_in_between(run)
+            self._take_turn(run)
         elif is_something_due:
             heapq.heappop(self._due)[2]()
         else:
@@ -410,12 +413,12 @@ class SchoolDay:
         acts: tuple[tuple[float, Callable[[], None]], ...] = (
             (2.0, self._opt_out),
             (0.8, self._buy),
-            (0.4, self._suspend),
+            (0.5, self._suspend),
             (0.6, self._enrol),
             (0.5, self._jump),
         )
         for mean, act in acts:
-            for _ in range(self.random.choice((0, round(mean), round(2 * mean)))):
+            for _ in range(self.random.choice((0, int(mean), round(2 * mean)))):
                 self.wish_soon(0, 240, act)
 
     def _plan_message(self, place: int, when: datetime) -> None:
@@ -541,7 +544,7 @@ class SchoolDay:
 
     def _opt_out_now(self) -> None:
         """Somebody whose turn is just coming."""
-        waiting = self.pages.waiting()
+        waiting = self.pages.waiting(self.wave_size)
         own = [person for person, _ in self.facts.people.values() if (person.school, person.number) in waiting]
         if own:
             self._switch(self.random.choice(own), is_out=True)
@@ -603,7 +606,7 @@ class SchoolDay:
             return
         school = self.random.choice(self.schools)
         self._set_contract(school, Contract.SUSPENDED)
-        self.wish_soon(20, 600, lambda: self._set_contract(school, Contract.ACTIVE))
+        self.wish_soon(10, 200, lambda: self._set_contract(school, Contract.ACTIVE))
 
     def _set_contract(self, school: str, contract: Contract) -> None:
         span = Span(self.step)
@@ -640,15 +643,17 @@ class SchoolDay:
             on_end,
         )
 
-    def _come_in_between(self) -> None:
-        """While others wait for an answer of AWS, somebody does something from its beginning to its end."""
+    def _come_in_between(self, waiting: Run) -> None:
+        """While somebody waits for an answer of AWS, somebody else does something from its beginning to its end."""
         asked = self.random.choice(list(self.facts.asked.values()))
-        acts = (
-            *(self._opt_out_now, self._opt_out_now, self._opt_out_now),
-            *(self._suspend, lambda: self._stop(asked), lambda: self._cancel(asked)),
-        )
+        worst: dict[str, tuple[Callable[[], None], ...]] = {
+            "worker": (self._opt_out_now, self._opt_out_now, lambda: self._stop(asked)),
+            "attention": (self._suspend, lambda: self._stop(asked), lambda: self._cancel(asked)),
+            "press": (self._suspend, self._opt_out, self._buy),
+            "send": (self._suspend, self._opt_out, self._buy),
+        }
         known = set(self._runs)
-        self.random.choice(acts)()
+        self.random.choice(worst.get(waiting.name.split(".")[0].split(" ")[0], (self._opt_out,)))()
         for run in [one for one in self._runs if one not in known]:
             run.is_hasty = True
             self._take_turn(run)

@@ -1,0 +1,517 @@
+"""What web users and handsets know of sessions, independently of their rows, and all that may meet a request on its
+way: it is lost, its answer is lost, the worker dies, or somebody else acts first.
+
+A promise that does not hold raises Broken, which no `except Exception` on its way can turn into an answer.
+"""
+
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import pytest
+from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
+from pynamodb.exceptions import PynamoDBException
+
+from recado import access, dispatch, session_sweep, web
+from recado import clock as clock_module
+from recado.carriers.speech import Answer, Outgoing
+from recado.errors import SessionBusy
+from recado.sessions import ReplyOutcome
+from recado.settings import SETTINGS
+from tests.apps import Context, load_app
+from tests.session_worlds import answer_to, id_of, key_of
+from tests.simulation.baton import Killed
+from tests.simulation.wires import SQS, Aws
+from tests.tokens import MASTER
+from tests.worlds import NOON, FakeCarrier, TestClock, worker
+
+IDLE = timedelta(minutes=5)
+LONGEST = timedelta(hours=8)
+MOMENTS = timedelta(seconds=10)
+BAD_WEATHER = (Killed, PynamoDBException, BotoCoreError)
+
+type Act = Callable[[], None]
+type Meets = Literal["lost", "applied", "dead"] | Act | None
+
+
+@contextmanager
+def moved_clock() -> Iterator[TestClock]:
+    """Everybody has the clock that the world moves, the SDK tries again at once, and there is a master secret."""
+    clock = TestClock(NOON)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock_module, "now", clock)
+        patch.setattr(time, "sleep", lambda _: None)
+        patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
+        yield clock
+
+
+class Broken(BaseException):
+    """A promise that does not hold."""
+
+
+def require(holds: object, promise: str) -> None:
+    if not holds:
+        raise Broken(f"not so: {promise}")
+
+
+class Weather:
+    """The gate between us and AWS. `plan` says what the n-th request meets; jobs that got through wait in `jobs`."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.faults = 0
+        self.jobs: list[str] = []
+        self._plan: Callable[[int], Meets] = lambda _: None
+        self._meets: Meets = None
+
+    @contextmanager
+    def planned(self, plan: Callable[[int], Meets]) -> Iterator[None]:
+        self._plan, self.count = plan, 0
+        try:
+            yield
+        finally:
+            self._plan = lambda _: None
+
+    def before(self, _: str, __: Mapping[str, Any]) -> None:
+        self.count += 1
+        meets = self._plan(self.count)
+        if callable(meets):
+            # Somebody else, from beginning to end and in good weather.
+            plan, count, self._plan = self._plan, self.count, lambda _: None
+            try:
+                meets()
+            finally:
+                self._plan, self.count = plan, count
+            meets = None
+        self._meets = meets
+        self.faults += meets is not None
+        if meets == "lost":
+            raise ConnectTimeoutError(endpoint_url="https://aws.test")
+
+    def after(self, operation: str, asked: Mapping[str, Any]) -> None:
+        if operation == SQS:
+            self.jobs += [entry["MessageBody"] for entry in asked["Entries"]]
+        if self._meets == "applied":
+            raise ReadTimeoutError(endpoint_url="https://aws.test")
+        if self._meets == "dead":
+            raise Killed
+
+
+@dataclass
+class Seen:
+    """What is known of one session from outside. `active` is certain, `perhaps_active` may have been."""
+
+    opened: datetime
+    active: datetime
+    perhaps_active: datetime
+    ended: datetime | None = None
+    perhaps_ended: datetime | None = None
+
+    def must_live(self, now: datetime) -> bool:
+        is_ended = self.ended is not None or self.perhaps_ended is not None
+        return not is_ended and now < min(self.active + IDLE, self.opened + LONGEST)
+
+    def may_live(self, now: datetime) -> bool:
+        return self.ended is None and now < min(self.perhaps_active + IDLE, self.opened + LONGEST)
+
+    def may_just_have_lived(self, now: datetime) -> bool:
+        """Between asking whether a session lives and speaking for it others may act, for moments."""
+        ended = self.ended or min(self.perhaps_active + IDLE, self.opened + LONGEST)
+        return now - ended < MOMENTS
+
+    def earliest_end(self) -> datetime:
+        known = (self.ended, self.perhaps_ended, self.active + IDLE, self.opened + LONGEST)
+        return min(moment for moment in known if moment is not None)
+
+
+@dataclass
+class Asked:
+    """A request that has no answer yet; the same is asked again."""
+
+    key: str
+    event: dict[str, Any]
+    session: str | None
+    text: str
+
+
+@dataclass
+class WebUser:
+    session: str | None = None
+    handsets: tuple[str, ...] = ()
+    asked: Asked | None = None
+    is_asking: bool = False
+
+
+@dataclass
+class World:
+    """Web users, handsets, the carrier between them, and what all of them have seen."""
+
+    name: str
+    clock: TestClock
+    weather: Weather
+    aws: Aws
+    users: list[WebUser] = field(default_factory=lambda: [WebUser(), WebUser(), WebUser()])
+    carrier: FakeCarrier = field(default_factory=FakeCarrier)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    threads: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    replies: list[tuple[str, str, str]] = field(default_factory=list)
+    promised: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    inbox: set[tuple[str, str]] = field(default_factory=set)
+    counter: int = 0
+    dispatch_died: bool = False
+
+    def __post_init__(self) -> None:
+        self.carrier.answer = self._text_arrives
+
+    # --- What happens
+
+    def ask(self, user: WebUser, handsets: Sequence[str] = (), *, names_them: bool = True) -> None:
+        """Opens, says, or asks again what has no answer yet."""
+        if user.is_asking:
+            return
+        asked = user.asked or self._next_request(user, tuple(handsets), names_them=names_them)
+        user.asked, user.is_asking = asked, True
+        self.clock.move(microseconds=1)  # no two requests come in the same moment
+        opened = id_of(asked.key)
+        self._note_perhaps(asked.session, opened)
+        status, body = self._request(asked.event)
+        user.is_asking = False
+        self._note_opened(opened)
+        self._note_perhaps(asked.session, opened)
+        if status == 201:
+            user.asked = None
+            self._note_answered(user, asked, body)
+        elif status == 410:
+            user.asked = user.session = None
+            self._note_ended(opened if asked.session is None else asked.session)
+        elif status in (409, 422, 503):
+            user.asked = asked if body["code"] in ("still_running", "session_busy") else None
+
+    def work(self) -> None:
+        """Works the jobs that wait. One that its worker's death leaves is left to the sweeper's fresh job."""
+        while self.weather.jobs:
+            job = self.weather.jobs.pop(0)
+            try:
+                dispatch.work_page(dispatch.read_job(job), worker(self.carrier, self.clock))
+            except BAD_WEATHER:
+                self.dispatch_died = True
+            # A job that is put back for later comes later.
+            if job in self.weather.jobs:
+                break
+
+    def answer(self, handset: str, code: str) -> None:
+        self.counter += 1
+        self.take_reply(handset, code, f"respuesta-{self.name}-{self.counter}")
+
+    def take_reply(self, handset: str, code: str, words: str) -> None:
+        now = self.clock()
+        thread = self.threads.get((handset, code), [])
+        expected = thread[-1] if thread else None
+        self._note_perhaps(expected)
+        before = self._sessions_with(words)
+        if (handset, code, words) not in self.replies:
+            self.replies.append((handset, code, words))
+        outcome = None
+        try:
+            outcome = answer_to(handset, code, words, self.clock, reply_id=words)
+        except (*BAD_WEATHER, SessionBusy):
+            self._note_perhaps(expected)
+        self._note_perhaps(expected)
+        stored = self._sessions_with(words)
+
+        # Invariant 5: it lies in one session at most, the one that wrote last on that code, and never moves.
+        require(len(stored) <= 1, "a reply lies in one session")
+        for session_id in stored - before:
+            self._note_opened(session_id, needs_text=False)
+            require(self.seen[session_id].may_live(now), "a reply reaches no session that has ended")
+            if session_id != expected and expected is not None:
+                rested = self.clock() - self.seen[expected].earliest_end()
+                require(rested >= SETTINGS.quarantine, "a reply reaches nobody but whom it answers")
+            self.seen[session_id].active = max(self.seen[session_id].active, now)
+            self._note_perhaps(session_id)
+        if outcome is ReplyOutcome.TO_SESSION:
+            require(stored, "a reply that was delivered is there")
+        if outcome is ReplyOutcome.LATE and expected is not None:
+            require(not self.seen[expected].must_live(self.clock()), "a reply to a living session reaches it")
+
+    def read(self, user: WebUser) -> None:
+        if user.session is None:
+            return
+        session_id, now = user.session, self.clock()
+        there = [words for _, _, words in self.replies if session_id in self._sessions_with(words)]
+        status, body = self._request(self._event("GET", "/sessions/{session_id}/messages", session_id))
+        if status == 200:
+            require(self.seen[session_id].may_live(now), "nothing is read at or after the end")
+            shown = [one["text"] for one in body["messages"] if one["direction"] == "in"]
+            require(set(there) <= set(shown), "what came in is shown")
+            require(all(self._sessions_with(words) == {session_id} for words in shown), "nobody reads others' words")
+        elif status == 410:
+            self._leave(session_id)
+
+    def extend(self, user: WebUser) -> None:
+        if user.session is None:
+            return
+        session_id, now = user.session, self.clock()
+        self._note_perhaps(session_id)
+        status, _ = self._request(self._event("POST", "/sessions/{session_id}/extend", session_id))
+        if status == 200:
+            require(self.seen[session_id].may_live(now), "nothing is extended at or after the end")
+            self.seen[session_id].active = max(self.seen[session_id].active, now)
+        elif status == 410:
+            self._leave(session_id)
+        self._note_perhaps(session_id)
+
+    def end(self, user: WebUser) -> None:
+        if user.session is None:
+            return
+        session_id, seen = user.session, self.seen[user.session]
+        seen.perhaps_ended = seen.perhaps_ended or self.clock()
+        status, _ = self._request(self._event("DELETE", "/sessions/{session_id}", session_id))
+        if status == 204:
+            self._leave(session_id)
+
+    def sweep(self) -> None:
+        faults = self.weather.faults
+        try:
+            swept = session_sweep.run(self.clock, lambda: timedelta(seconds=55))
+        except BAD_WEATHER:
+            return
+        require(swept.is_done, "a sweep has time")
+        require(swept.failed == 0 or self.weather.faults > faults, "a sweep does not fail in good weather")
+
+    def settle(self) -> None:
+        """Good weather: what was accepted goes on its way, and what has ended leaves nothing."""
+        for _ in range(3):
+            self.clock.move(seconds=61)
+            self.sweep()
+            self.work()
+        now = self.clock()
+        living = [session_id for session_id, seen in self.seen.items() if seen.must_live(now)]
+        for text, (session_id, handsets) in self.promised.items():
+            heard = {handset for handset, words in self.inbox if words == text}
+            require(heard <= set(handsets), "a text goes to whom it was said")
+            is_owed = session_id in living and not self.dispatch_died
+            require(heard or not is_owed, "a text that was accepted arrives")
+        for session_id in living:
+            status, body = self._request(self._event("GET", "/sessions/{session_id}/messages", session_id))
+            require((status, body["is_sending"]) == (200, False), "after its text a session may say the next")
+        self.clock.move(seconds=600)
+        self.sweep()
+        left = self.rows("SessionsTable")
+        require({row["sk"] for row in left} <= {"session"}, "no word of a session outlives it")
+        require(not any("check_at" in row for row in left), "nobody looks at what has ended")
+        require(not self._held(), "no code is held for what has ended")
+
+    def check_rows(self) -> None:
+        """What is true at any moment, whoever died."""
+        found = self.rows("SessionsTable")
+        sessions = {row["pk"]: row for row in found if row["sk"] == "session"}
+        require({row["pk"] for row in found} <= set(sessions), "rows lie under a session's own row")
+        living = {pk.removeprefix("X#") for pk, row in sessions.items() if "check_at" in row}
+        require(set(self._held()) <= living, "no code is held by what is gone")
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """What lies in a table, read past the weather."""
+        return [
+            {name: next(iter(value.values())) for name, value in row.items()} for row in self.aws.rows(table).values()
+        ]
+
+    # --- What is seen
+
+    def _note_answered(self, user: WebUser, asked: Asked, body: dict[str, Any]) -> None:
+        session_id = body["id"]
+        require(session_id in (asked.session, id_of(asked.key)), "a key opens its own session")
+        seen = self.seen[session_id]
+        require(seen.may_live(self.clock()), "nothing is said in a session that has ended")
+        if asked.session not in (None, session_id):
+            self._note_ended(asked.session)
+        handsets = tuple(one["number"] for one in body["handsets"])
+        self.promised[asked.text] = (session_id, handsets)
+        user.session, user.handsets = session_id, handsets
+        # Asked again under its key a text is not said again: it is no activity then.
+        seen.active = max(seen.active, min(self.clock(), datetime.fromisoformat(body["expires_at"]) - IDLE))
+
+    def _note_perhaps(self, *session_ids: str | None) -> None:
+        """Something may have happened to these sessions, now."""
+        for session_id in session_ids:
+            if session_id in self.seen and self.seen[session_id].may_live(self.clock()):
+                self.seen[session_id].perhaps_active = self.clock()
+
+    def _note_opened(self, session_id: str, *, needs_text: bool = True) -> None:
+        """A session is one from its first text on; its user may have had no answer yet. It is opened once."""
+        row = self.aws.rows("SessionsTable").get((f"X#{session_id}", "session"))
+        if session_id not in self.seen and row is not None and (row["says"]["N"] != "0" or not needs_text):
+            opened = datetime.strptime(row["opened_at"]["S"], "%Y-%m-%dT%H:%M:%S.%f%z")
+            self.seen[session_id] = Seen(opened, opened, self.clock())
+
+    def _note_ended(self, session_id: str | None) -> None:
+        if session_id in self.seen:
+            seen = self.seen[session_id]
+            require(not seen.must_live(self.clock()), "no session ends before its five minutes")
+            seen.ended = seen.ended or self.clock()
+
+    def _leave(self, session_id: str) -> None:
+        """Its user knows that it has ended. What they are asking just now goes on."""
+        self._note_ended(session_id)
+        for user in self.users:
+            if user.session == session_id:
+                user.session = None
+                user.asked = user.asked if user.is_asking else None
+
+    def _text_arrives(self, text: Outgoing) -> Answer | None:
+        session_id, handset, code = text.reference.split(".")[2], text.to, text.sender
+        self._note_opened(session_id)
+        require(self.seen[session_id].may_just_have_lived(self.clock()), "no text comes from a session that has ended")
+        # C8: whoever had this handset on this code before has ended, one quarantine ago.
+        for other in self.threads[handset, code]:
+            if other != session_id:
+                rested = self.clock() - self.seen[other].earliest_end()
+                require(rested >= SETTINGS.quarantine, "a code rests before it serves its handset again")
+        if session_id not in self.threads[handset, code]:
+            self.threads[handset, code].append(session_id)
+        require((handset, text.text) not in self.inbox, "a text goes out once")
+        self.inbox.add((handset, text.text))
+        return None
+
+    # --- How it is asked
+
+    def _next_request(self, user: WebUser, handsets: tuple[str, ...], *, names_them: bool) -> Asked:
+        self.counter += 1
+        key, text = f"{self.name}-{self.counter}", f"texto-{self.name}-{self.counter}"
+        body: dict[str, Any] = {"text": text}
+        if user.session is None or names_them:
+            body["to"] = list(user.handsets if user.session else handsets)
+        path = "/sessions" if user.session is None else "/sessions/{session_id}/messages"
+        return Asked(key, self._event("POST", path, user.session, body=body, key=key_of(key)), user.session, text)
+
+    def _request(self, event: dict[str, Any]) -> tuple[int, Any]:
+        faults = self.weather.faults
+        try:
+            # Not by its handler: that one is held to the policies of one function, and here others come between.
+            answered = web.answer(load_app("sessions").app, event, Context())  # type: ignore[arg-type]
+        except Killed:
+            return 500, {}
+        require(answered["statusCode"] != 500 or self.weather.faults > faults, "no defect in good weather")
+        return answered["statusCode"], json.loads(answered["body"] or "{}")
+
+    def _event(
+        self, method: str, resource: str, session_id: str | None, *, body: Any = None, key: str | None = None
+    ) -> dict[str, Any]:
+        return {
+            "resource": resource,
+            "path": resource.replace("{session_id}", session_id or ""),
+            "httpMethod": method,
+            "headers": {"content-type": "application/json"} | ({"idempotency-key": key} if key else {}),
+            "queryStringParameters": None,
+            "multiValueQueryStringParameters": None,
+            "pathParameters": {"session_id": session_id} if session_id else None,
+            "requestContext": {"requestId": "r", "authorizer": {"session": session_id} if session_id else None},
+            "body": json.dumps(body) if body is not None else None,
+            "isBase64Encoded": False,
+        }
+
+    def _sessions_with(self, words: str) -> set[str]:
+        """In whose transcript the words are."""
+        texts = [row for row in self.rows("SessionsTable") if row["sk"].startswith("t#")]
+        return {row["pk"].removeprefix("X#") for row in texts if row["text"] == words}
+
+    def _held(self) -> list[str]:
+        """The sessions that hold a code of a handset."""
+        found = [row for row in self.rows("RoutesTable") if row["pk"].startswith("H#")]
+        return [row["session_id"] for row in found if "free_at" not in row]
+
+
+class Crowd:
+    """A world in which anybody does anything at any time, by chance."""
+
+    def __init__(self, world: World, chance: random.Random, handsets: Sequence[str], codes: Sequence[str]) -> None:
+        self.world = world
+        self.chance = chance
+        self.handsets = tuple(handsets)
+        self.codes = tuple(codes)
+
+    def step(self) -> None:
+        is_bad, is_crowded = self.chance.random() < 0.4, self.chance.random() < 0.5
+
+        def plan(_: int) -> Meets:
+            if is_crowded and self.chance.random() < 0.15:
+                return self._somebody_else()
+            faults: list[Meets] = [None, "lost", "applied", "dead"]
+            return self.chance.choices(faults, (88, 4, 4, 4))[0] if is_bad else None
+
+        act = self._somebody()
+        with self.world.weather.planned(plan):
+            act()
+        self.world.check_rows()
+
+    def _somebody(self) -> Act:
+        acts: dict[Act, int] = {
+            self._time: 30,
+            self._ask: 30,
+            self.world.work: 25,
+            self._answer: 20,
+            self._answer_again: 5,
+            lambda: self.world.read(self._user()): 10,
+            lambda: self.world.extend(self._user()): 4,
+            lambda: self.world.end(self._user()): 3,
+            self.world.sweep: 12,
+        }
+        return self.chance.choices(list(acts), list(acts.values()))[0]
+
+    def _somebody_else(self) -> Act:
+        acts: dict[Act, int] = {
+            self._ask: 35,
+            lambda: self.world.end(self._user()): 15,
+            self._answer: 15,
+            self._moment: 15,
+            self.world.sweep: 5,
+            self.world.work: 5,
+            lambda: self.world.extend(self._user()): 5,
+        }
+        return self.chance.choices(list(acts), list(acts.values()))[0]
+
+    def _time(self) -> None:
+        rest = SETTINGS.quarantine_seconds
+        steps = {
+            1: 9,
+            7: 9,
+            31: 9,
+            60: 9,
+            119: 5,
+            180: 5,
+            299: 4,
+            300: 4,
+            301: 4,
+            rest - 301: 2,
+            rest: 3,
+            rest + 300: 2,
+        }
+        self.world.clock.move(seconds=self.chance.choices(list(steps), list(steps.values()))[0])
+
+    def _moment(self) -> None:
+        self.world.clock.move(seconds=self.chance.choice((0.001, 1)))
+
+    def _user(self) -> WebUser:
+        return self.chance.choice(self.world.users)
+
+    def _ask(self) -> None:
+        user = self._user()
+        if user.asked is None and self.chance.random() < 0.3:
+            user.session = None  # the page is closed, and opened again
+        some = self.handsets if self.chance.random() < 0.3 else (self.chance.choice(self.handsets),)
+        self.world.ask(user, some, names_them=self.chance.random() < 0.7)
+
+    def _answer(self) -> None:
+        if self.world.threads:
+            handset, code = self.chance.choice(sorted(self.world.threads))
+            self.world.answer(handset, code if self.chance.random() < 0.9 else self.chance.choice(self.codes))
+
+    def _answer_again(self) -> None:
+        if self.world.replies:
+            self.world.take_reply(*self.chance.choice(self.world.replies))
