@@ -91,6 +91,7 @@ class Speech:
     index: int
     reference: str
     number: str
+    carrier: str
     actor: Actor
     claimed: int
     is_taken: bool

@@ -269,7 +269,7 @@ class PageWatch:
 
     # --- what the carrier hears -------------------------------------------------------------------------------
 
-    def check_speech(self, actor: Actor, text: Outgoing) -> tuple[str, int, Claim]:
+    def check_speech(self, actor: Actor, text: Outgoing, carrier: str) -> tuple[str, int, Claim]:
         """Before the carrier hears a text: may it be spoken at all? The page, the index and the claim it is under."""
         page, index = self._place_of(text)
         seen = self.pages.get(page)
@@ -283,7 +283,7 @@ class PageWatch:
         if self.states[seen.school, seen.message] not in [(state, seen.plan) for state in ON_ITS_WAY]:
             raise Violation(f"{asked.key} is {self.states[seen.school, seen.message]} and is spoken, plan {seen.plan}")
         self._check_permission(seen, asked, index, claim)
-        self._check_once(asked, text, claim, actor)
+        self._check_once(asked, text, claim, carrier)
         return page, index, claim
 
     def _check_permission(self, seen: Seen, asked: Asked, index: int, claim: Claim) -> None:
@@ -298,7 +298,7 @@ class PageWatch:
         if asked.gives_up_until is not None and claim.at > asked.gives_up_until + SKEW:
             raise Violation(f"{asked.key} is spoken after its time")
 
-    def _check_once(self, asked: Asked, text: Outgoing, claim: Claim, actor: Actor) -> None:
+    def _check_once(self, asked: Asked, text: Outgoing, claim: Claim, carrier: str) -> None:
         """Invariant 3."""
         for before in self.heard.get((text.text, text.to), ()):
             if isinstance(before.answer, Refused) and before.answer.because in (
@@ -308,8 +308,9 @@ class PageWatch:
                 continue  # it was not taken, and the worker knows
             if before.reference != text.reference:
                 raise Violation(f"{asked.key}: {text.to} is handed over as two texts")
-            is_other_claim = before.claimed != claim.step and before.actor is not actor
-            if not is_other_claim or not (self.dedupe or asked.is_emergency):
+            is_other_claim = before.claimed != claim.step and before.actor is not claim.actor
+            is_deduped = bool(self.dedupe) and before.carrier == carrier
+            if not is_other_claim or not (is_deduped or asked.is_emergency):
                 raise Violation(f"{asked.key}: {text.to} is handed over twice (answered {before.answer})")
 
     def note_speech(self, speech: Speech, text: str) -> None:

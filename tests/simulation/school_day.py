@@ -4,6 +4,7 @@ One seed makes one day, always the same. Everybody runs recado's own code; the w
 """
 
 import heapq
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from recado import access, attention, directory, dispatch, idempotency, ids, inbound, log, messages, schools
 from recado.access import Caller
@@ -55,6 +56,7 @@ TAKEN_UP_WITHIN = timedelta(minutes=3)  # invariant 8
 LONGEST_PAUSE = timedelta(seconds=900)
 SUSPENDED_PAUSE = timedelta(minutes=15)
 STEPS_MAX = 6000
+ATTEMPTS_MAX = 3  # of the SDK
 SHARDS = 2  # of the attention index: 16 queries a simulated minute would be most of the work
 
 
@@ -64,6 +66,7 @@ class Weather:
 
     lost: float
     answer_lost: float
+    conflict: float  # of two transactions
     crash: float
     pause: float
     freeze: float
@@ -73,14 +76,14 @@ class Weather:
     ambush: float  # that somebody comes in between, just while a worker waits for its answer
 
 
-CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0)
+CALM = Weather(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 WEATHERS = (
-    Weather(0, 0, 0, 0.5, 0.02, 0.3, 0, 0.1, 0.15),  # nothing breaks, but everything overlaps
-    Weather(0.06, 0.08, 0, 0.2, 0.02, 0.1, 0.1, 0.2, 0.05),  # the network
-    Weather(0, 0, 0.04, 0.25, 0.05, 0.2, 0.5, 0.2, 0.05),  # workers die
-    Weather(0.03, 0.05, 0.03, 0.3, 0.05, 0.2, 0.3, 0.4, 0.05),
-    Weather(0.06, 0.1, 0.06, 0.2, 0.02, 0.1, 0.5, 0.3, 0.03),
-    Weather(0, 0, 0.01, 0.1, 0.01, 0.1, 0, 0.8, 0.05),  # a bad day of the carrier's
+    Weather(0, 0, 0.1, 0, 0.5, 0.02, 0.3, 0, 0.1, 0.15),  # nothing breaks, but everything overlaps
+    Weather(0.06, 0.08, 0.1, 0, 0.2, 0.02, 0.1, 0.1, 0.2, 0.05),  # the network
+    Weather(0, 0, 0, 0.04, 0.25, 0.05, 0.2, 0.5, 0.2, 0.05),  # workers die
+    Weather(0.03, 0.05, 0.05, 0.03, 0.3, 0.05, 0.2, 0.3, 0.4, 0.05),
+    Weather(0.06, 0.1, 0.2, 0.06, 0.2, 0.02, 0.1, 0.5, 0.3, 0.03),
+    Weather(0, 0, 0, 0.01, 0.1, 0.01, 0.1, 0, 0.8, 0.05),  # a bad day of the carrier's
 )
 
 
@@ -95,6 +98,7 @@ class Run(Actor):
         self.is_hasty = False  # goes through without a pause
         self.skew = timedelta()
         self.speaking_until: datetime | None = None
+        self.carrier = ""
         self.last_call: tuple[str, Mapping[str, Any]] | None = None
         self.last_look = 0  # the step of its last call that is not about the Idempotency-Key
         self.failing = ""  # how this call fails, as long as `fails_left`
@@ -171,6 +175,7 @@ class SchoolDay:
             patch.setattr(message_table, "ATTENTION_SHARDS", SHARDS)
             patch.setattr(ids, "new_id", lambda _=16: f"i{next(self._numbers)}")
             patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER_SECRET})})
+            patch.setattr(time, "sleep", lambda _: None)  # pauses between attempts
             patch.setattr(log, "outcome", self._log)
             patch.setattr(log, "trouble", lambda name, error=None, **facts: self._log(name, error=repr(error), **facts))
             yield
@@ -200,12 +205,12 @@ class SchoolDay:
             run.last_look = self.step
         self.advance(self.seconds(0.002, 0.03))
         self.breathe(run, f"before {operation}")
-        if run.failing == "lost" and self._is_failing(run, self.weather.lost, "lost"):
+        if self._is_failing(run, self.weather.lost, "lost"):
             self.note(f"{operation} lost")
             raise ConnectTimeoutError(endpoint_url="simulated")
-        if run.fails_left == 0 and self._is_failing(run, self.weather.lost, "lost"):
-            self.note(f"{operation} lost")
-            raise ConnectTimeoutError(endpoint_url="simulated")
+        if operation == "TransactWriteItems" and self.is_on(self.weather.conflict):
+            self.note(f"{operation} meets another")
+            raise _conflict(len(asked["TransactItems"]))
 
     def after(self, operation: str, asked: Mapping[str, Any]) -> None:
         run = self._count_step()
@@ -219,13 +224,12 @@ class SchoolDay:
             raise ReadTimeoutError(endpoint_url="simulated")
 
     def _is_failing(self, run: Run, chance: float, how: str) -> bool:
-        """Once begun, a failure lasts for some attempts: one that the SDK overcomes, or all it makes."""
-        if run.fails_left:
-            run.fails_left -= run.failing == how
-            return run.failing == how
-        if not self.is_on(chance):
+        """Once begun, a failure lasts for some attempts: for one, that the SDK overcomes, or for all it makes."""
+        if not run.fails_left and self.is_on(chance):
+            run.failing, run.fails_left = how, self.random.choice((1, 1, 2, ATTEMPTS_MAX, ATTEMPTS_MAX))
+        if not run.fails_left or run.failing != how:
             return False
-        run.failing, run.fails_left = how, self.random.choice((0, 0, 1, 9, 9))
+        run.fails_left -= 1
         return True
 
     def _count_step(self) -> Run | None:
@@ -416,6 +420,7 @@ class SchoolDay:
             (0.5, self._suspend),
             (0.6, self._enrol),
             (0.5, self._jump),
+            (0.5, self.carrier.be_another),
         )
         for mean, act in acts:
             for _ in range(self.random.choice((0, int(mean), round(2 * mean)))):
@@ -744,6 +749,13 @@ class SchoolDay:
         self.start("receipt", REQUEST_LIFE, lambda _: inbound.add_receipts([job]), on_end)
 
 
+def _conflict(size: int) -> ClientError:
+    """What DynamoDB answers when another transaction is at one of the rows."""
+    reasons = [{"Code": "TransactionConflict", "Message": "Transaction is ongoing"}, *[{"Code": "None"}] * (size - 1)]
+    error = {"Code": "TransactionCanceledException", "Message": "Transaction cancelled"}
+    return ClientError({"Error": error, "CancellationReasons": reasons}, "TransactWriteItems")
+
+
 def _is_about_keys(operation: str, asked: Mapping[str, Any]) -> bool:
     key = asked.get("Key") or asked.get("Item") or {}
     return operation in ("GetItem", "PutItem", "UpdateItem", "DeleteItem") and key["pk"]["S"].startswith("IDEM#")
@@ -776,5 +788,6 @@ def _short(operation: str, asked: Mapping[str, Any]) -> str:
     if operation == "GetItem":
         return "/".join(key_of(asked["Key"]))
     if operation == "BatchGetItem":
-        return " ".join("/".join(key_of(key)) for one in asked["RequestItems"].values() for key in one["Keys"])
+        keys = (key_of(key) for one in asked["RequestItems"].values() for key in one["Keys"])
+        return " ".join(sorted("/".join(key) for key in keys))  # PynamoDB asks in the order of a set
     return f"{asked['TableName']} {asked.get('IndexName', '')}"

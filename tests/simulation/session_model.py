@@ -34,9 +34,11 @@ from tests.worlds import NOON, FakeCarrier, TestClock, worker
 IDLE = timedelta(minutes=5)
 LONGEST = timedelta(hours=8)
 MOMENTS = timedelta(seconds=10)
+SKEW = timedelta(seconds=1)  # clocks of two functions differ by less
 BAD_WEATHER = (Killed, PynamoDBException, BotoCoreError)
 
 type Act = Callable[[], None]
+type Plan = Callable[[int, str], Meets]  # of the n-th request, and its operation
 type Meets = Literal["lost", "applied", "dead"] | Act | None
 
 
@@ -60,30 +62,34 @@ def require(holds: object, promise: str) -> None:
         raise Broken(f"not so: {promise}")
 
 
+def _good_weather(_: int, __: str) -> Meets:
+    return None
+
+
 class Weather:
-    """The gate between us and AWS. `plan` says what the n-th request meets; jobs that got through wait in `jobs`."""
+    """The gate between us and AWS. A plan says what each request meets; jobs that got through wait in `jobs`."""
 
     def __init__(self) -> None:
         self.count = 0
         self.faults = 0
         self.jobs: list[str] = []
-        self._plan: Callable[[int], Meets] = lambda _: None
+        self._plan: Plan = _good_weather
         self._meets: Meets = None
 
     @contextmanager
-    def planned(self, plan: Callable[[int], Meets]) -> Iterator[None]:
+    def planned(self, plan: Plan) -> Iterator[None]:
         self._plan, self.count = plan, 0
         try:
             yield
         finally:
-            self._plan = lambda _: None
+            self._plan = _good_weather
 
-    def before(self, _: str, __: Mapping[str, Any]) -> None:
+    def before(self, operation: str, _: Mapping[str, Any]) -> None:
         self.count += 1
-        meets = self._plan(self.count)
+        meets = self._plan(self.count, operation)
         if callable(meets):
             # Somebody else, from beginning to end and in good weather.
-            plan, count, self._plan = self._plan, self.count, lambda _: None
+            plan, count, self._plan = self._plan, self.count, _good_weather
             try:
                 meets()
             finally:
@@ -227,18 +233,19 @@ class World:
 
         # Invariant 5: it lies in one session at most, the one that wrote last on that code, and never moves.
         require(len(stored) <= 1, "a reply lies in one session")
+        require(len(self._lines_with(words)) <= 1, "a reply is shown once")
         for session_id in stored - before:
             self._note_opened(session_id, needs_text=False)
             require(self.seen[session_id].may_live(now), "a reply reaches no session that has ended")
             if session_id != expected and expected is not None:
                 rested = self.clock() - self.seen[expected].earliest_end()
-                require(rested >= SETTINGS.quarantine, "a reply reaches nobody but whom it answers")
+                require(rested + SKEW >= SETTINGS.quarantine, "a reply reaches nobody but whom it answers")
             self.seen[session_id].active = max(self.seen[session_id].active, now)
             self._note_perhaps(session_id)
         if outcome is ReplyOutcome.TO_SESSION:
             require(stored, "a reply that was delivered is there")
         if outcome is ReplyOutcome.LATE and expected is not None:
-            require(not self.seen[expected].must_live(self.clock()), "a reply to a living session reaches it")
+            require(not self.seen[expected].must_live(self.clock() + SKEW), "a reply to a living session reaches it")
 
     def read(self, user: WebUser) -> None:
         if user.session is None:
@@ -372,7 +379,7 @@ class World:
         for other in self.threads[handset, code]:
             if other != session_id:
                 rested = self.clock() - self.seen[other].earliest_end()
-                require(rested >= SETTINGS.quarantine, "a code rests before it serves its handset again")
+                require(rested + SKEW >= SETTINGS.quarantine, "a code rests before it serves its handset again")
         if session_id not in self.threads[handset, code]:
             self.threads[handset, code].append(session_id)
         require((handset, text.text) not in self.inbox, "a text goes out once")
@@ -418,8 +425,11 @@ class World:
 
     def _sessions_with(self, words: str) -> set[str]:
         """In whose transcript the words are."""
-        texts = [row for row in self.rows("SessionsTable") if row["sk"].startswith("t#")]
-        return {row["pk"].removeprefix("X#") for row in texts if row["text"] == words}
+        return {row["pk"].removeprefix("X#") for row in self._lines_with(words)}
+
+    def _lines_with(self, words: str) -> list[dict[str, Any]]:
+        lines = [row for row in self.rows("SessionsTable") if row["sk"].startswith("t#")]
+        return [row for row in lines if row["text"] == words]
 
     def _held(self) -> list[str]:
         """The sessions that hold a code of a handset."""
@@ -439,7 +449,7 @@ class Crowd:
     def step(self) -> None:
         is_bad, is_crowded = self.chance.random() < 0.4, self.chance.random() < 0.5
 
-        def plan(_: int) -> Meets:
+        def plan(_: int, __: str) -> Meets:
             if is_crowded and self.chance.random() < 0.15:
                 return self._somebody_else()
             faults: list[Meets] = [None, "lost", "applied", "dead"]

@@ -33,31 +33,34 @@ PATIENCE = timedelta(seconds=CONNECT_SECONDS_MAX + READ_SECONDS_MAX)
 class SimulatedCarrier:
     def __init__(self, day: SchoolDay, dedupe_hours: int) -> None:
         self.day = day
+        self.name = "simulated"
         self.dedupe_hours = dedupe_hours
         self.echoes_reference = not day.is_on(0.3)
         self.takes_whole_waves = day.is_on(0.5)
         self._wrong: set[str] = set()
         self._blocked: set[str] = set()
-        self._taken: dict[str, tuple[datetime, str]] = {}  # by reference: when, and our id
+        self._taken: dict[tuple[str, str], tuple[datetime, str]] = {}  # by carrier and reference: when, and its id
         self._ids = count(1)
 
     def choose_handsets(self, numbers: Sequence[str]) -> None:
         self._wrong = {number for number in numbers if self.day.is_on(0.1)}
         self._blocked = {number for number in numbers if self.day.is_on(0.1)}
 
+    def be_another(self) -> None:
+        """The school's texts go through another carrier from now on: it knows no reference of the first one's."""
+        self.name = "other"
+
     def line(self, run: Run) -> Line:
         def speak(texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
             try:
-                return self._speak(run, texts, may_start)
+                if self.takes_whole_waves:
+                    return self._exchange(run, texts, may_start)
+                return [self._exchange(run, [text], may_start)[0] for text in texts]
             finally:
                 run.speaking_until = None
 
-        return Line("simulated", speak, self.dedupe_hours, self.echoes_reference)
-
-    def _speak(self, run: Run, texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
-        if self.takes_whole_waves:
-            return self._exchange(run, texts, may_start)
-        return [self._exchange(run, [text], may_start)[0] for text in texts]
+        run.carrier = self.name
+        return Line(self.name, speak, self.dedupe_hours, self.echoes_reference)
 
     def _exchange(self, run: Run, texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
         """One request and its answer: for a wave, or for one text."""
@@ -82,19 +85,23 @@ class SimulatedCarrier:
         day = self.day
         day.step += 1
         try:
-            page, index, claim = day.pages.check_speech(run, text)
-            is_taken, is_fresh, verdict = (False, False, Unknown("lost")) if is_lost else self._decide(text)
-            speech = Speech(page, index, text.reference, text.to, run, claim.step, is_taken, is_fresh, verdict)
+            page, index, claim = day.pages.check_speech(run, text, run.carrier)
+            is_taken, is_fresh, verdict = (
+                (False, False, Unknown("lost")) if is_lost else self._decide(run.carrier, text)
+            )
+            speech = Speech(
+                page, index, text.reference, text.to, run.carrier, run, claim.step, is_taken, is_fresh, verdict
+            )
             day.pages.note_speech(speech, text.text)
         except Violation as violation:
             day.violation = day.violation or violation
             raise Killed from violation
         day.note(f"carrier hears {text.reference} {text.to}: {verdict}{' (taken)' if is_taken else ''}")
         if is_fresh:
-            self._plan_receipts((page, index), text)
+            self._plan_receipts((page, index), run.carrier, text)
         return speech
 
-    def _decide(self, text: Outgoing) -> tuple[bool, bool, Answer]:
+    def _decide(self, carrier: str, text: Outgoing) -> tuple[bool, bool, Answer]:
         """Whether the handset has it now, whether that is new, and what the carrier answers."""
         day, trouble = self.day, self.day.weather.trouble
         if day.is_on(trouble * 0.25):
@@ -106,21 +113,21 @@ class SimulatedCarrier:
             return False, False, Refused(RefusedBecause.BLOCKED, "barred")
         if day.is_on(trouble * 0.1):
             return False, False, Unknown("not_in_answer")
-        known_at, carrier_id = self._taken.get(text.reference, (None, ""))
+        known_at, carrier_id = self._taken.get((carrier, text.reference), (None, ""))
         is_known = known_at is not None and day.now - known_at < timedelta(hours=self.dedupe_hours)
         if not is_known:
             carrier_id = f"c{next(self._ids)}"
-            self._taken[text.reference] = (day.now, carrier_id)
+            self._taken[carrier, text.reference] = (day.now, carrier_id)
         answer = Unknown("not_in_answer") if day.is_on(trouble * 0.1) else Accepted(carrier_id)
         return True, not is_known, answer
 
-    def _plan_receipts(self, place: tuple[str, int], text: Outgoing) -> None:
+    def _plan_receipts(self, place: tuple[str, int], carrier: str, text: Outgoing) -> None:
         day = self.day
         if day.is_on(0.25):
             return  # lost
         reference = text.reference if self.echoes_reference else None
-        carrier_id = None if self.echoes_reference else self._taken[text.reference][1]
+        carrier_id = None if self.echoes_reference else self._taken[carrier, text.reference][1]
         state = day.random.choice(("delivered", "delivered", "unreachable", "wrong_number", "blocked"))
-        job: dict[str, Any] = {"carrier": "simulated", "receipts": [[reference, carrier_id, state, 0]]}
+        job: dict[str, Any] = {"carrier": carrier, "receipts": [[reference, carrier_id, state, 0]]}
         for _ in range(day.random.choice((1, 1, 2))):
             day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.take_receipt(place, job))

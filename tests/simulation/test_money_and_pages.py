@@ -8,7 +8,7 @@ import pytest
 from tests.simulation.school_day import SchoolDay
 from tests.simulation.wires import Aws, MemoryAws, memory_aws
 
-SEEDS = int(os.environ.get("RECADO_SEEDS", "100"))
+SEEDS = int(os.environ.get("RECADO_SEEDS", "300"))
 ONLY = os.environ.get("RECADO_SEED")
 
 

@@ -6,14 +6,15 @@ A crowd by chance: `RECADO_SEED=7` plays a seed again. And one by one: each faul
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
+from recado.settings import SETTINGS
 from tests.session_worlds import ANA, LUIS, create_codes
-from tests.simulation.session_model import Act, Crowd, Meets, Weather, World, moved_clock
-from tests.simulation.wires import Aws, MemoryAws, memory_aws
+from tests.simulation.session_model import Act, Crowd, Meets, Plan, Weather, WebUser, World, moved_clock
+from tests.simulation.wires import SQS, Aws, MemoryAws, memory_aws
 from tests.worlds import TestClock
 
 SEEDS = int(os.environ.get("RECADO_SEEDS", "60"))
@@ -52,45 +53,57 @@ def test_a_crowd_in_bad_weather_breaks_no_promise(seed: int, memory: MemoryAws, 
 
 
 class Scene:
-    """One session, its user and its handset, in the moment when something meets a request."""
+    """One handset, and sessions with it, in the moment when something meets a request."""
 
-    def __init__(self, name: str, clock: TestClock, aws: Aws, weather: Weather) -> None:
-        self.world = World(name, clock, weather, aws)
+    def __init__(self, clock: TestClock, aws: Aws, weather: Weather) -> None:
+        self.world = World("scene", clock, weather, aws)
         self.mine, self.other, self.third = self.world.users
-        self.handset = ANA
+        self.is_away = False  # whoever got no answer comes back only after the end
 
     def act(self, name: str) -> Act:
+        world = self.world
         acts: dict[str, Act] = {
-            "open": lambda: self.world.ask(self.third, [self.handset]),
-            "open another": lambda: self.world.ask(self.other, [self.handset]),
-            "say": lambda: self.world.ask(self.mine),
-            "reply": lambda: self.world.answer(self.handset, self.code()),
-            "same reply": lambda: self.world.take_reply(self.handset, self.code(), "la-misma"),
-            "extend": lambda: self.world.extend(self.mine),
-            "read": lambda: self.world.read(self.mine),
-            "end": lambda: self.world.end(self.mine),
-            "sweep": self.world.sweep,
-            "work": self.world.work,
+            "open": lambda: world.ask(self.other, [ANA]),
+            "say": lambda: world.ask(self.mine),
+            "reply": lambda: world.answer(ANA, self._code()),
+            "same reply": lambda: world.take_reply(ANA, self._code(), "la-misma"),
+            "reply by a clock behind": lambda: self._by_a_clock_behind(self.act("reply")),
+            "extend": lambda: world.extend(self.mine),
+            "read": lambda: world.read(self.mine),
+            "end": lambda: world.end(self.mine),
+            "sweep": world.sweep,
+            "work": world.work,
+            "another opens": lambda: world.ask(self.third, [ANA]),
+            "another comes and goes": lambda: self._comes_and_goes(self.third),
         }
         return acts[name]
 
-    def code(self) -> str:
-        return next((code for handset, code in self.world.threads if handset == self.handset), CODES[0])
-
     def begin(self, state: str) -> None:
-        self.world.ask(self.mine, [self.handset])
+        if state.startswith("its codes"):
+            for user in (self.mine, self.other, self.third):
+                self._comes_and_goes(user)
+            rest = SETTINGS.quarantine_seconds
+            self.world.clock.move(seconds=rest if state == "its codes have rested" else rest / 2)
+            return
+        dies = state == "its user has no answer"
+        with self.world.weather.planned(lambda _, operation: "dead" if dies and operation == SQS else None):
+            self.world.ask(self.mine, [ANA])
         if state == "its jobs are lost":
             self.world.weather.jobs.clear()
             self.world.clock.move(seconds=61)
-        if state != "its text waits":
+        if state in ("it is open", "it is over"):
             self.world.work()
         if state == "it is over":
-            self.world.answer(self.handset, self.code())
+            self.world.answer(ANA, self._code())
             self.world.clock.move(minutes=5)
 
     def go_on(self) -> None:
         """Whoever has no answer asks again; the handset answers everybody who wrote to it; all is looked at."""
         self.world.clock.move(seconds=31)
+        if self.is_away:
+            self.world.work()
+            self.world.clock.move(minutes=6)
+            self.world.sweep()
         for user in self.world.users:
             if user.asked is not None:
                 self.world.ask(user)
@@ -102,11 +115,35 @@ class Scene:
         self.world.check_rows()
         self.world.settle()
 
+    def _code(self) -> str:
+        return next((code for _, code in self.world.threads), CODES[0])
 
-FAULTS = ("lost", "applied", "dead")
-OTHERS = ("open", "say", "reply", "same reply", "extend", "end", "sweep", "work")
+    def _comes_and_goes(self, user: WebUser) -> None:
+        self.world.ask(user, [ANA])
+        self.world.work()
+        self.world.end(user)
+
+    def _by_a_clock_behind(self, act: Act) -> None:
+        self.world.clock.move(seconds=-0.9)
+        act()
+        self.world.clock.move(seconds=0.9)
+
+
+FAULTS: dict[str, Meets] = {"lost": "lost", "applied": "applied", "dead": "dead", "dead for long": "dead"}
+OTHERS = (
+    "say",
+    "reply",
+    "same reply",
+    "reply by a clock behind",
+    "extend",
+    "end",
+    "sweep",
+    "work",
+    "another opens",
+    "another comes and goes",
+)
 SCENES = (
-    ("it is open", "open another"),
+    ("it is open", "open"),
     ("it is open", "say"),
     ("it is over", "say"),
     ("it is open", "reply"),
@@ -119,6 +156,9 @@ SCENES = (
     ("its jobs are lost", "sweep"),
     ("its text waits", "work"),
     ("its text waits", "end"),
+    ("its user has no answer", "work"),
+    ("its codes have rested", "open"),
+    ("its codes have half rested", "open"),
 )
 
 
@@ -130,9 +170,10 @@ def test_whatever_a_request_meets_no_promise_breaks(
     for at in count(1):
         memory.clear()
         memory.gate = weather = Weather()
-        create_codes(*CODES)
-        scene = Scene(f"{at}", clock, memory, weather)
+        create_codes(*CODES[: 3 if state.startswith("its codes") else 4])
+        scene = Scene(clock, memory, weather)
         scene.begin(state)
+        scene.is_away = event == "dead for long"
 
         with weather.planned(meeting(at, event if event in FAULTS else scene.act(event))):
             scene.act(does)()
@@ -143,6 +184,7 @@ def test_whatever_a_request_meets_no_promise_breaks(
             return
 
 
-def meeting(at: int, event: str | Act) -> Callable[[int], Meets]:
+def meeting(at: int, event: str | Act) -> Plan:
     """The request with this number meets the event."""
-    return lambda number: event if number == at else None  # type: ignore[return-value]  # a fault's name or an act
+    happens = event if callable(event) else FAULTS[event]
+    return lambda number, _: happens if number == at else None

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnected
+from botocore.retries.quota import RetryQuota
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.dynamodb.models.dynamo_type import DynamoType
@@ -102,7 +103,7 @@ class MotoAws:
 
     def row(self, table: str, key: Key) -> Item | None:
         found = self._table(table).get_item(*(DynamoType({"S": part}) for part in key))
-        return found.to_json()["Attributes"] if found.attrs else None
+        return found.to_json()["Attributes"] if found is not None and found.attrs else None
 
     def rows(self, table: str) -> dict[Key, Item]:
         items = [item.to_json()["Attributes"] for item in self._table(table).all_items()]
@@ -139,7 +140,9 @@ def memory_aws() -> Iterator[MemoryAws]:
 
 @contextmanager
 def moto_aws() -> Iterator[MotoAws]:
-    with mock_aws():
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        # What the SDK allows itself of retries is a client's, and the clients outlive a day.
+        patch.setattr(RetryQuota, "acquire", lambda *_: True)
         access.forget()
         conftest.create_resources()
         found = MotoAws()
@@ -149,7 +152,7 @@ def moto_aws() -> Iterator[MotoAws]:
 
 
 def _forget_clients() -> None:
-    base.shared_connection.cache_clear()
+    """Each model asks for the shared client again."""
     for model in conftest.all_rows(base.Row):
         model._connection = None
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pynamodb.exceptions import PutError
 
 from recado import idempotency
 from recado.errors import IdempotencyKeyReused, NotEnoughCredits, StillRunning
@@ -150,3 +151,13 @@ def test_the_answer_is_kept_though_the_request_that_keeps_it_is_lost(fault: Faul
 
     assert attempts == [fault, "arrived"]
     assert once(work) == {"number": 1}
+
+
+@pytest.mark.parametrize("fault", ["lost", "applied"])
+def test_a_database_that_never_answers_is_an_error_of_its_own_and_no_refusal(fault: Fault) -> None:
+    work = Worker()
+
+    with faults("PutItem", fault, fault, fault), pytest.raises(PutError):
+        once(work)
+
+    assert work.firsts == []

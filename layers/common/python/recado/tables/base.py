@@ -58,8 +58,10 @@ class RoutesMeta(BaseMeta):
 
 
 def is_refused(error: PynamoDBException) -> bool:
-    """Whether a single write was refused by its own condition."""
-    return error.cause_response_code == "ConditionalCheckFailedException"
+    """Whether a single write was refused by its own condition; an answer that never came is no refusal."""
+    # Not `cause_response_code`: it fails itself on a timeout, which has no response.
+    response = getattr(error.cause, "response", None) or {}
+    return bool(response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
 
 
 def put_if(row: Model, condition: Condition) -> bool:
