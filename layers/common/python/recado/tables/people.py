@@ -157,10 +157,21 @@ def list_people_by_id(school_id: str, person_ids: Iterable[str]) -> list[Person]
     return sorted(found, key=lambda person: person.id)
 
 
-def list_members(school_id: str, shards: int) -> Iterator[Member]:
-    """Everybody who is there, equal numbers next to each other: by shard, number, person. Eventually consistent."""
-    for shard in range(shards):
-        for row in _PersonRow.by_number.query(f"S#{school_id}#{shard}"):
+def place_of(member: Member, shards: int) -> str:
+    """Where somebody stands in the order of `list_members`: `<shard>/<number>#<person>`."""
+    shard = zlib.crc32((member.number or member.person_id).encode()) % shards
+    return f"{shard}/{member.number or NO_NUMBER}#{member.person_id}"
+
+
+def list_members(school_id: str, shards: int, after: str | None = None) -> Iterator[Member]:
+    """Everybody who is there, equal numbers next to each other: by shard, number, person. Eventually consistent.
+
+    `after` is a place (`place_of`): those behind it.
+    """
+    first, _, key = (after or "0/").partition("/")
+    for shard in range(int(first), shards):
+        behind = _ByNumberIndex.by_number_sk > key if key and shard == int(first) else None
+        for row in _PersonRow.by_number.query(f"S#{school_id}#{shard}", range_key_condition=behind):
             yield Member(
                 person_id=row.sk.removeprefix("P#"),
                 role=row.role,
