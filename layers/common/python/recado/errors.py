@@ -4,7 +4,8 @@ RecadoError
 ├── InvalidRequest        422 invalid_request             fields that are wrong, all at once
 ├── NotAuthenticated      401 not_authenticated           no token, or one that does not hold
 ├── NotAllowed            403 not_allowed                 this role may not do that
-│   └── NotAllowedToSend  403 not_allowed_to_send         L2
+│   ├── NotAllowedToSend  403 not_allowed_to_send         L2
+│   └── NobodysInbox      403 token_names_nobody          L4: an inbox is a person's, and the token has no `person`
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
 ├── AlreadyExists         409 already_exists              an id that is taken
@@ -81,6 +82,10 @@ class NotAllowed(RecadoError):
 
 class NotAllowedToSend(NotAllowed):
     code, title = "not_allowed_to_send", "Only directors and administrative staff may create and send SMS"
+
+
+class NobodysInbox(NotAllowed):
+    code, title = "token_names_nobody", "An inbox is one person's; this token has no person"
 
 
 class NotFound(RecadoError):

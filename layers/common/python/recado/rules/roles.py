@@ -29,3 +29,8 @@ def may_read_messages(role: str) -> bool:
 def may_edit_people(role: str) -> bool:
     """Change other people's records and preferences (L8). Changing one's own (L10) is not asked here."""
     return role in IN_CHARGE
+
+
+def has_inbox(role: str) -> bool:
+    """Read the copies addressed to oneself (L4): whoever belongs to a school, and nobody anybody else's."""
+    return role in Role and role != Role.OPERATOR
