@@ -138,7 +138,8 @@ class MemoryDynamoDB:
         page = found[:limit]
         is_kept = _test(asked["FilterExpression"]) if "FilterExpression" in asked else lambda *_: True
         kept = [dict(row) for row in page if is_kept(row, *context)]
-        answer: dict[str, Any] = {"Items": kept, "Count": len(kept), "ScannedCount": len(page)}
+        answer: dict[str, Any] = {"Count": len(kept), "ScannedCount": len(page)}
+        answer["Items"] = [] if asked.get("Select") == "COUNT" else kept
         if len(found) > limit:
             answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {"pk", "sk", *by}}
         return answer
@@ -303,10 +304,22 @@ def _read_change(clause: str, words: _Words) -> Change:
     if clause == "SET":
         words.take("=")
     value = words.take()
+    if value == "if_not_exists":
+        return _read_first(path, words)
     if clause == "SET":
         return lambda row, names, values: row.update({names[path]: values[value]})
     act = _add if clause == "ADD" else _delete
     return lambda row, names, values: act(row, names[path], values[value])
+
+
+def _read_first(path: str, words: _Words) -> Change:
+    """`if_not_exists (path, value)`, of the attribute that is set."""
+    words.take("(")
+    words.take(path)
+    words.take(",")
+    value = words.take()
+    words.take(")")
+    return lambda row, names, values: row.update({names[path]: row.get(names[path], values[value])})
 
 
 def _remove(row: Item, name: str) -> None:
