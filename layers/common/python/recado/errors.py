@@ -12,6 +12,8 @@ RecadoError
 ├── RefundRefused         409 bags_are_not_refundable     L6
 ├── ContractSuspended     409 contract_suspended          L5: credits are frozen, not lost
 ├── NotEnoughCredits      402 not_enough_credits          says how many are missing, per zone
+├── PlanChanged           409 plan_changed                not what the estimate showed; says what has changed
+├── QuietHoursNow         409 quiet_hours                 says the next allowed time
 ├── AudienceTooLarge      413 audience_too_large
 ├── NobodyToReach         422 nobody_to_reach             the audience has no sendable recipient
 ├── NoticeNeedsConfirming 422 notice_by_sms_not_confirmed L1: points to the message centre
@@ -116,8 +118,16 @@ class AudienceTooLarge(RecadoError):
     code, status, title = "audience_too_large", 413, "The audience is larger than one message may have"
 
 
+class PlanChanged(RecadoError):
+    code, status, title = "plan_changed", 409, "The audience or its price is no longer what the estimate showed"
+
+
+class QuietHoursNow(RecadoError):
+    code, status, title = "quiet_hours", 409, "The school does not send everyday texts at this time"
+
+
 class NobodyToReach(RecadoError):
-    code, status, title = "nobody_to_reach", 422, "Nobody of the audience can be reached by SMS"
+    code, status, title = "nobody_to_reach", 422, "Nobody of the audience can be reached"
 
 
 class NoticeNeedsConfirming(RecadoError):

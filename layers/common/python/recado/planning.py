@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from itertools import batched, groupby
 from typing import Any
 
@@ -127,9 +126,20 @@ class Plan:
     totals: Totals
     chunks: tuple[Chunk, ...] | None = None
 
-    @cached_property
+    @property
     def digest(self) -> str:
         return self.totals.seal
+
+    def states(self) -> dict[str, tuple[str, int]]:
+        """Each person's state and the segments of their text (none: 0), of a plan in memory."""
+        found: dict[str, tuple[str, int]] = {}
+        for chunk in self.chunks or ():
+            for recipient in chunk.recipients:
+                first, *others = recipient.person_ids
+                found[first] = (audiences.SENDABLE, recipient.segments)
+                found |= dict.fromkeys(others, (DUPLICATE, 0))
+            found |= {one.person_id: (one.reason.value, 0) for one in chunk.skipped}
+        return found
 
 
 def audience_of(stored: Mapping[str, Sequence[str]]) -> Audience:
@@ -370,11 +380,16 @@ def write_pages(message: Message, plan: Plan, now: datetime) -> Totals:
     return writer.flush(plan.totals)
 
 
-def require_reach(school_id: str, totals: Totals) -> None:
-    """Refuses a plan that reaches nobody, or that the credits do not reach: says how many are missing per zone."""
+def require_reach(school_id: str, totals: Totals, held: Mapping[str, int] | None = None) -> None:
+    """Refuses a plan that reaches nobody, or that the credits do not reach: says how many are missing per zone.
+
+    `held` are credits that the message itself holds and would give back.
+    """
     if not totals.recipients and not totals.copies:
         raise NobodyToReach(members={"skipped": dict(totals.skipped)})
-    available = {account.zone: account.available for account in ledger.list_accounts(school_id)}
+    own = held or {}
+    accounts = ledger.list_accounts(school_id)
+    available = {account.zone: account.available + own.get(account.zone.value, 0) for account in accounts}
     missing = missing_credits(totals.needed, available)
     if missing:
         raise not_enough(totals.needed, available, missing)

@@ -98,6 +98,14 @@ def check_text(text: str, *, drop_accents: bool = False) -> None:
 
     Segments are counted with the neutral words in place of the fields, and without accents if they are to be dropped.
     """
+    check_words(text)
+    segments = measure(plain(render(text, EMPTY), drop_accents)).segments
+    if segments > SEGMENTS_MAX:
+        raise _refused("too_long", f"It takes {segments} segments; {SEGMENTS_MAX} are the most")
+
+
+def check_words(text: str) -> None:
+    """As `check_text`, but for the segments: what is read on a screen has none."""
     if len(text) > CHARACTERS_MAX:
         raise _refused("too_long", f"At most {CHARACTERS_MAX} characters")
     # Cc: control characters; Cs: half a surrogate pair, which no encoding can carry.

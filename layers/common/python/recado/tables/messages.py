@@ -215,17 +215,31 @@ def find_message(school_id: str, message_id: str) -> Message | None:
     return _message(row)
 
 
-def list_messages(school_id: str, *, limit: int, before: datetime | None = None) -> list[Message]:
-    """A school's messages, newest first; at most `limit`."""
-    condition = _BySchoolIndex.created_at < before if before else None
-    keys = [
-        (row.pk, row.sk)
-        for row in _MessageRow.by_school.query(
-            school_id, range_key_condition=condition, scan_index_forward=False, limit=limit, page_size=limit
-        )
-    ]
-    found = {row.pk: _message(row) for row in _MessageRow.batch_get(keys)} if keys else {}
-    return [found[pk] for pk, _ in keys if pk in found]
+def list_messages(school_id: str, *, limit: int, before: str | None = None) -> tuple[list[Message], str | None]:
+    """A page of a school's messages, newest first, and the cursor of the next one (None: no more).
+
+    The cursor is a moment and an id, for two messages may be of one moment.
+    """
+    moment, _, last_id = (before or "").partition("#")
+    condition = _BySchoolIndex.created_at <= datetime.fromisoformat(moment) if moment else None
+    rows = _MessageRow.by_school.query(
+        school_id, range_key_condition=condition, scan_index_forward=False, page_size=limit + 2
+    )
+    # Of one moment the index gives no order that lasts: the cursor's own moment is passed over by id.
+    keys: list[tuple[str, str, str]] = []
+    for row in rows:
+        place = f"{row.created_at:%Y-%m-%dT%H:%M:%S.%f+00:00}"
+        if moment and place == moment and row.pk <= _pk(school_id, last_id):
+            continue
+        if len(keys) > limit and place != keys[-1][2]:
+            break
+        keys.append((row.pk, row.sk, place))
+    keys.sort(key=lambda one: one[0])
+    keys.sort(key=lambda one: one[2], reverse=True)
+    shown = keys[:limit]
+    found = {row.pk: _message(row) for row in _MessageRow.batch_get([(pk, sk) for pk, sk, _ in shown])} if shown else {}
+    last = f"{shown[-1][2]}#{shown[-1][0].rpartition('#')[2]}" if len(keys) > limit else None
+    return [found[pk] for pk, _, _ in shown if pk in found], last
 
 
 def list_due(shard: int, now: datetime, *, limit: int) -> Iterator[tuple[str, str]]:
@@ -269,6 +283,14 @@ def move_attention(message: Message, attend_at: datetime) -> bool:
     row = _MessageRow(_pk(message.school_id, message.id), "message")
     condition = _MessageRow.attend_at == message.attend_at
     return update_if(row, [_MessageRow.attend_at.set(attend_at)], condition)
+
+
+def end_attention(message: Message, attend_at: datetime | None) -> bool:
+    """Of a message that has ended: when its receipts are counted again, or never. False: it has changed since."""
+    row = _MessageRow(_pk(message.school_id, message.id), "message")
+    if attend_at is not None:
+        return update_if(row, [_MessageRow.attend_at.set(attend_at)], _expected(message))
+    return update_if(row, [_MessageRow.attend_at.remove(), _MessageRow.attend_shard.remove()], _expected(message))
 
 
 def count_page(
