@@ -18,6 +18,7 @@ import pytest
 from local.run import ROOT, stack_parameters
 from recado import about, tables
 from recado.carriers import signed_webhook
+from recado.rules import plain_words
 from recado.rules.delivery_states import Letter
 from recado.settings import Settings
 from recado.tables.base import Row
@@ -326,3 +327,33 @@ def test_the_examples_of_the_carrier_format_are_read_as_the_page_says() -> None:
     assert len(json.loads(answer)["messages"]) == 2
     assert len(signed_webhook.read_receipts(receipts.encode())) == 1
     assert signed_webhook.read_replies(replies.encode())[0].in_reply_to is not None
+
+
+# --- states in plain words --------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_states_says_what_the_api_says() -> None:
+    written = [cells for cells in table_rows(text_of("docs/states.md")) if cells[0].startswith("`")]
+
+    meanings = [
+        *plain_words.RECIPIENT_STATES.items(),
+        *plain_words.SKIP_REASONS.items(),
+        *plain_words.MESSAGE_STATES.items(),
+    ]
+    expected = [
+        [
+            f"`{name}`",
+            meaning.words.es,
+            meaning.words.en,
+            "yes" if meaning.is_final else "no",
+            meaning.charged.value,
+            f"{meaning.advice.es} / {meaning.advice.en}",
+        ]
+        for name, meaning in meanings
+    ]
+    expected += [[f"`{name}`", words.es, words.en] for name, words in plain_words.LEDGER_CAUSES.items()]
+    expected += [
+        [f"`{name}`", one.name.es, one.name.en, f"{one.advice.es} / {one.advice.en}"]
+        for name, one in plain_words.CATEGORIES.items()
+    ]
+    assert written == expected

@@ -115,7 +115,7 @@ def buy(school_id: str, zone: Zone, credits_bought: int) -> None:
 
 def suspend(school_id: str = SCHOOL) -> None:
     with Transaction() as write:
-        schools.set_contract(write, school_id, Contract.SUSPENDED, AssertionError("no school"))
+        schools.set_contract(write, school_id, Contract.SUSPENDED, NOON, AssertionError("no school"))
         for account in ledger.list_accounts(school_id):
             ledger.set_contract(write, school_id, account.zone, "suspended")
 

@@ -133,7 +133,7 @@ def get_school(school_id: SchoolId) -> SchoolView:
     responses=NOT_FOUND,
 )
 def set_contract(school_id: SchoolId, body: ContractRequest) -> SchoolView:
-    return _school_view(schools.set_contract(web.caller(app), school_id, body.contract))
+    return _school_view(schools.set_contract(web.caller(app), school_id, body.contract, clock.now()))
 
 
 @app.post(

@@ -63,7 +63,7 @@ def test_a_director_sees_what_the_school_has_and_nothing_of_another() -> None:
 
 def test_a_suspended_school_sees_its_frozen_credits() -> None:  # L5
     sell("domestic-500")
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
     _, body = call("credits", load_event("credits_balances"))
 

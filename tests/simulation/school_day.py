@@ -626,7 +626,7 @@ class SchoolDay:
         self.start(
             f"{contract.value} {school}",
             REQUEST_LIFE,
-            lambda _: schools.set_contract(OPERATOR, school, contract),
+            lambda run: schools.set_contract(OPERATOR, school, contract, self.clock_of(run)()),
             on_end,
         )
 

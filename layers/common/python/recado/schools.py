@@ -3,16 +3,18 @@
 It must never return credits (L6), nor store a key's secret: a secret is derived each time it is shown.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
-from recado import access
+from recado import access, credits, events, idempotency, log  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.carriers import REGISTRY
 from recado.errors import AlreadyExists, FieldProblem, IdempotencyKeyReused, InvalidRequest, NotAllowed, NotFound
+from recado.events import NewEvent
 from recado.rules import school_records, signatures
 from recado.rules.credit_bags import Zone, find_bag
+from recado.rules.event_types import EventType
 from recado.rules.roles import Role
 from recado.settings import SETTINGS
 from recado.tables import ledger, portal_keys, short_codes
@@ -83,13 +85,22 @@ def get_school(caller: Caller, school_id: str) -> School:
     return _school(school_id)
 
 
-def set_contract(caller: Caller, school_id: str, contract: Contract) -> School:
-    """Suspends a school or makes it active again: its credits freeze and thaw, none is lost (L5)."""
+def set_contract(caller: Caller, school_id: str, contract: Contract, now: datetime) -> School:
+    """Suspends a school or makes it active again: its credits freeze and thaw, none is lost (L5). Raises NotFound."""
     check_caller(caller)
-    with Transaction() as write:
-        table.set_contract(write, school_id, contract, missing=NotFound("There is no such school"))
-        for account in ledger.list_accounts(school_id):
-            ledger.set_contract(write, school_id, account.zone, contract.value)
+
+    # 1. The contract, the accounts' copies of it, and the portal's notice. One that is so already is not told again.
+    if _school(school_id).contract is not contract:
+        event_type = EventType.CONTRACT_ACTIVE if contract is Contract.ACTIVE else EventType.CONTRACT_SUSPENDED
+        told = NewEvent(event_type, f"contract#{contract.value}#{now.isoformat()}", now, {})
+        try:
+            events.commit(school_id, told, partial(_change_contract, school_id, contract, now))
+        except _Moved:
+            log.outcome("contract_was_so_already", school=school_id)  # somebody else's, or our own with its answer lost
+        else:
+            log.outcome("contract_changed", school=school_id, contract=contract.value)
+
+    # 2. An account that was opened at that very moment; or one left behind by somebody who died here.
     _align_accounts(school_id)
     return _school(school_id)
 
@@ -108,7 +119,12 @@ def create_key(
     _school(school_id)
     version, _ = access.newest_master()
     key = PortalKey(
-        school_id, key_id or f"k{_fingerprint(request_key)}", KeyKind.PORTAL, version, not_after, revoked_at=None
+        school_id,
+        key_id or f"k{idempotency.fingerprint(request_key)}",
+        KeyKind.PORTAL,
+        version,
+        not_after,
+        revoked_at=None,
     )
     if portal_keys.create_key(key):
         return key
@@ -163,7 +179,7 @@ def sell_bag(caller: Caller, school_id: str, order: Order, *, request_key: str, 
     _school(school_id)
     entry = Entry(
         zone=order.zone,
-        cause=f"purchase#{_fingerprint(request_key)}",
+        cause=f"purchase#{idempotency.fingerprint(request_key)}",
         at=now,
         by=caller.subject,
         available=order.credits,
@@ -181,7 +197,8 @@ def sell_bag(caller: Caller, school_id: str, order: Order, *, request_key: str, 
         is_ours = found is not None and replace(found, by=entry.by) == replace(entry, at=found.at)
         if found is None or not is_ours or (is_first and found.at != now):
             raise IdempotencyKeyReused from None
-        return found
+        entry = found
+    credits.note_balance(school_id, now)
     return entry
 
 
@@ -248,7 +265,10 @@ def _check_record(school: School) -> None:
 def _the_one_asked_for(found: School, asked: School, *, is_first: bool) -> School:
     # The same moment: our own write, tried again by the SDK after its answer was lost.
     is_repeat = not is_first or found.created_at == asked.created_at
-    if not is_repeat or replace(found, created_at=asked.created_at, contract=asked.contract) != asked:
+    if (
+        not is_repeat
+        or replace(found, created_at=asked.created_at, contract=asked.contract, contract_since=None) != asked
+    ):
         raise AlreadyExists("A school of this id is there already")
     return found
 
@@ -263,19 +283,35 @@ def _reserve_code(school: School) -> None:
 
 
 def _purchase(school_id: str, entry: Entry) -> None:
+    figures = {
+        "zone": entry.zone.value,
+        "credits": entry.available,
+        "bag": entry.facts.get("bag"),
+        "cause": entry.cause,
+    }
+    told = NewEvent(EventType.BAG_PURCHASED, f"{entry.zone.value}#{entry.cause}", entry.at, figures)
     for _ in range(ALIGNMENTS_MAX):
-        contract = _school(school_id).contract
         try:
-            with Transaction() as write:
-                if ledger.find_account(school_id, entry.zone) is not None:
-                    ledger.purchase(write, school_id, entry)
-                else:
-                    ledger.open_account(write, school_id, entry, contract=contract.value, taken=_Moved())
-                    table.check_contract(write, school_id, contract, moved=_Moved())
+            events.commit(school_id, told, partial(_enter_purchase, school_id, entry))
         except _Moved:
             continue  # somebody else's first bag, or the contract changed, this moment
         return
     raise RuntimeError("the account does not come to rest")
+
+
+def _enter_purchase(school_id: str, entry: Entry, write: Transaction) -> None:
+    if ledger.find_account(school_id, entry.zone) is not None:
+        ledger.purchase(write, school_id, entry)
+        return
+    contract = _school(school_id).contract
+    ledger.open_account(write, school_id, entry, contract=contract.value, taken=_Moved())
+    table.check_contract(write, school_id, contract, moved=_Moved())
+
+
+def _change_contract(school_id: str, contract: Contract, now: datetime, write: Transaction) -> None:
+    table.set_contract(write, school_id, contract, now, refused=_Moved())
+    for account in ledger.list_accounts(school_id):
+        ledger.set_contract(write, school_id, account.zone, contract.value)
 
 
 def _align_accounts(school_id: str) -> None:
@@ -293,8 +329,3 @@ def _align_accounts(school_id: str) -> None:
 
 def _wrong(field: str, code: str, detail: str) -> InvalidRequest:
     return InvalidRequest(fields=[FieldProblem(field, code, detail)])
-
-
-def _fingerprint(request_key: str) -> str:
-    # A key is the caller's own text: its hash is short, and holds no separator.
-    return hashlib.sha256(request_key.encode()).hexdigest()[:32]

@@ -26,6 +26,7 @@ class School:
     contract: Contract
     shards: int
     created_at: datetime
+    contract_since: datetime | None = None  # None: since the school was created
 
 
 class SchoolRow(Row):
@@ -41,6 +42,7 @@ class SchoolRow(Row):
     contract = UnicodeAttribute()
     shards = NumberAttribute()
     created_at = UTCDateTimeAttribute()
+    contract_since = UTCDateTimeAttribute(null=True)
 
 
 def find_school(school_id: str) -> School | None:
@@ -57,6 +59,7 @@ def find_school(school_id: str) -> School | None:
         Contract(row.contract),
         int(row.shards),
         row.created_at,
+        row.contract_since,
     )
 
 
@@ -75,12 +78,13 @@ def create_school(write: Transaction, school: School, taken: Exception) -> None:
     write.put(row, SchoolRow.pk.does_not_exist(), lambda _: taken)
 
 
-def set_contract(write: Transaction, school_id: str, contract: Contract, missing: Exception) -> None:
+def set_contract(write: Transaction, school_id: str, contract: Contract, at: datetime, refused: Exception) -> None:
+    """Changes the contract at a moment; refused when there is no such school, or the contract is that already."""
     write.update(
         SchoolRow(f"S#{school_id}", "CONTRACT"),
-        [SchoolRow.contract.set(contract.value)],
-        SchoolRow.pk.exists(),
-        lambda _: missing,
+        [SchoolRow.contract.set(contract.value), SchoolRow.contract_since.set(at)],
+        SchoolRow.pk.exists() & (SchoolRow.contract != contract.value),
+        lambda _: refused,
     )
 
 
