@@ -8,7 +8,7 @@ RecadoError
 │   └── NobodysInbox      403 token_names_nobody          L4: an inbox is a person's, and the token has no `person`
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
-├── ChangedMeanwhile      409 changed_meanwhile           somebody else wrote it since it was read
+│   └── ChangedMeanwhile  409 changed_meanwhile           somebody else's change would be overwritten unseen
 ├── AlreadyExists         409 already_exists              an id that is taken
 ├── RefundRefused         409 bags_are_not_refundable     L6
 ├── ContractSuspended     409 contract_suspended          L5: credits are frozen, not lost
@@ -99,8 +99,8 @@ class WrongState(RecadoError):
     code, status, title = "wrong_state", 409, "Its state does not allow that"
 
 
-class ChangedMeanwhile(RecadoError):
-    code, status, title = "changed_meanwhile", 409, "Somebody else changed it since it was read"
+class ChangedMeanwhile(WrongState):
+    code, title = "changed_meanwhile", "It was changed meanwhile; read it again before changing it"
 
 
 class AlreadyExists(RecadoError):

@@ -26,6 +26,11 @@ def may_read_messages(role: str) -> bool:
     return role in IN_CHARGE
 
 
+def may_use_templates(role: str) -> bool:
+    """Read and write the school's saved texts, and try a text out: those who send (L2)."""
+    return role in IN_CHARGE
+
+
 def may_edit_people(role: str) -> bool:
     """Change other people's records and preferences (L8). Changing one's own (L10) is not asked here."""
     return role in IN_CHARGE

@@ -123,6 +123,16 @@ def check_words(text: str) -> None:
         raise _refused("too_long", f"It takes {size.segments} segments; {SEGMENTS_MAX} are the most")
 
 
+def check_label(text: str, field: str, characters_max: int) -> None:
+    """Raises InvalidRequest for `field`: a name to be shown, one line of 1 to `characters_max` visible characters."""
+    if not any(_is_seen(letter) for letter in text):
+        raise _refused("empty", "It cannot be empty", field)
+    if len(text) > characters_max:
+        raise _refused("too_long", f"At most {characters_max} characters", field)
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text) or BIDI_CONTROLS.search(text):
+        raise _refused("control_character", "One line, without control characters", field)
+
+
 def list_fields(text: str) -> frozenset[Field]:
     """The fields a text uses. Raises InvalidRequest `/text` `unknown_field` for `{word}` that is none; any other brace
     is a character like the rest."""
@@ -131,6 +141,11 @@ def list_fields(text: str) -> frozenset[Field]:
         known = ", ".join(f"{{{word}}}" for word in FIELD_OF_WORD)
         raise _refused("unknown_field", f"The fields are {known}")
     return frozenset(FIELD_OF_WORD[word] for word in words)
+
+
+def fields_in(text: str) -> frozenset[Field]:
+    """The fields a text uses, whatever else stands in braces. Never raises."""
+    return frozenset(_split(text, False)[1])
 
 
 def missing_fields(text: str, values: FieldValues) -> frozenset[Field]:
@@ -240,5 +255,5 @@ def _is_seen(letter: str) -> bool:
     return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
 
 
-def _refused(code: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(fields=[FieldProblem("/text", code, detail)])
+def _refused(code: str, detail: str, field: str = "/text") -> InvalidRequest:
+    return InvalidRequest(fields=[FieldProblem(field, code, detail)])
