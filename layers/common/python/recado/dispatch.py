@@ -346,9 +346,7 @@ def _outgoing(page: Page, index: int, errand: _Errand, now: datetime) -> Outgoin
     validity = max(1, int((errand.give_up_at - now).total_seconds()))
     # What somebody wrote on the web is nobody's message with fields: it goes out as it is.
     is_composed = errand.message is not None
-    text = (
-        texts.text_for(errand.text, recipient.values or EMPTY, errand.drop_accents) if is_composed else errand.text
-    )
+    text = texts.text_for(errand.text, recipient.values or EMPTY, errand.drop_accents) if is_composed else errand.text
     return Outgoing(page.ref.reference(index), recipient.number, recipient.code or errand.sender, text, validity)
 
 

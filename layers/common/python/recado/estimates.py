@@ -89,7 +89,9 @@ def estimate(caller: Caller, new: NewMessage, now: datetime, *, state: str | Non
     return _estimate(school, draft, now, is_kept=False, state=state, limit=limit, cursor=cursor)
 
 
-def estimate_of(caller: Caller, message_id: str, now: datetime, *, state: str | None, limit: int, cursor: int) -> Estimate:
+def estimate_of(
+    caller: Caller, message_id: str, now: datetime, *, state: str | None, limit: int, cursor: int
+) -> Estimate:
     """The estimate of a draft as it is now; begins it, or says how far it is, when the audience is large."""
     messages.require_sender(caller)
     message = sending.get_message(caller.school_id, message_id)

@@ -172,9 +172,7 @@ def _count(message: Message, now: datetime) -> tuple[dict[RecipientState, int], 
         found = delivery_states.count_states(letters, segments, {name.value: one for name, one in receipts.items()})
         for state, count in found.items():
             counts[delivery_states.shown_state(state, is_patience_over=is_over)] += count
-    copies = sum(
-        len(state.indices(Letter.IN_INBOX)) for _, state, _ in pages.list_states(_refs(message, copies=True))
-    )
+    copies = sum(len(state.indices(Letter.IN_INBOX)) for _, state, _ in pages.list_states(_refs(message, copies=True)))
     return _filled(counts), copies
 
 
@@ -258,16 +256,19 @@ def _named(school_id: str, lines: Sequence[Line]) -> list[Line]:
 
 def _with_names(line: Line, known: Mapping[str, Person]) -> Line:
     named = tuple(
-        Named(one.person_id, f"{known[one.person_id].record.given_name} {known[one.person_id].record.family_name}",
-              known[one.person_id].record.role) if one.person_id in known else one
+        Named(
+            one.person_id,
+            f"{known[one.person_id].record.given_name} {known[one.person_id].record.family_name}",
+            known[one.person_id].record.role,
+        )
+        if one.person_id in known
+        else one
         for one in line.people
     )
     # Of whoever was skipped the number is shown as it is now: red where they opted out (L9).
     only = known.get(line.people[0].person_id) if line.number is None else None
     number = only.record.number if only is not None else line.number
-    return Line(
-        named, number, line.state, line.code, line.zone, line.segments, line.handed_over_at, line.reported_at
-    )
+    return Line(named, number, line.state, line.code, line.zone, line.segments, line.handed_over_at, line.reported_at)
 
 
 def _read_cursor(text: str | None) -> Place:

@@ -10,7 +10,14 @@ from datetime import datetime
 from recado import drafts, sending
 from recado.access import Caller, first_master
 from recado.drafts import NewMessage
-from recado.errors import IdempotencyKeyReused, NotAllowed, NotAllowedToSend, RecadoError, WrongState
+from recado.errors import (
+    ChangedMeanwhile,
+    IdempotencyKeyReused,
+    NotAllowed,
+    NotAllowedToSend,
+    RecadoError,
+    WrongState,
+)
 from recado.rules import roles, signatures
 from recado.rules.message_states import MessageState
 from recado.sending import Order, get_message, get_school
@@ -56,7 +63,7 @@ def edit(caller: Caller, message_id: str, new: NewMessage, now: datetime, *, rev
     if message.state not in (MessageState.DRAFT, MessageState.SCHEDULED):
         raise WrongState(f"A message that is {message.state.value} cannot be changed")
     if revision is not None and revision != message.revision:
-        raise WrongState("Somebody else has changed the message: look at it again")
+        raise ChangedMeanwhile
     school = get_school(caller.school_id)
     edited = drafts.edited(message, school, new, caller.subject, now)
 
@@ -67,7 +74,7 @@ def edit(caller: Caller, message_id: str, new: NewMessage, now: datetime, *, rev
         return edited
     found = get_message(caller.school_id, message_id)
     if found != edited:  # else the change was made, and its answer lost
-        raise WrongState("Somebody else has just changed the message: look at it again")
+        raise ChangedMeanwhile
     return found
 
 

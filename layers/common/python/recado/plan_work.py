@@ -112,7 +112,13 @@ def _take(message: Message, found: Planning, worker: Worker) -> Planning | None:
             return None
         # Its owner died, or has come to a halt and may go on: its pages are its own, ours get another number.
         again = Planning(
-            found.school_id, found.message_id, ids.new_id(), found.revision, found.purpose, found.started_at, found.order
+            found.school_id,
+            found.message_id,
+            ids.new_id(),
+            found.revision,
+            found.purpose,
+            found.started_at,
+            found.order,
         )
         if not plannings.create_planning(again, was=found):
             return None

@@ -290,9 +290,7 @@ class _Resolver:
         return FieldValues(
             students=tuple(dict.fromkeys(one.record.given_name for one in students)),
             courses=tuple(dict.fromkeys(courses)),
-            guardians=tuple(
-                dict.fromkeys(f"{one.record.given_name} {one.record.family_name}" for one in guardians)
-            ),
+            guardians=tuple(dict.fromkeys(f"{one.record.given_name} {one.record.family_name}" for one in guardians)),
         )
 
     def _students_of(self, person: Person, known: Mapping[str, Person]) -> list[Person]:
@@ -354,9 +352,7 @@ class PageWriter:
             self._pages += pages.create_pages(zip(refs, texts_cut, strict=True), expires_at=self._expires_at)
         if copies_cut:
             refs = (self._ref(COPY_PAGES + self._copy_pages + place) for place in range(len(copies_cut)))
-            self._copy_pages += pages.create_copy_pages(
-                zip(refs, copies_cut, strict=True), expires_at=self._expires_at
-            )
+            self._copy_pages += pages.create_copy_pages(zip(refs, copies_cut, strict=True), expires_at=self._expires_at)
         if lots:
             skipped.create_lots(
                 self._message.school_id,
@@ -419,9 +415,7 @@ def _named_again(school: School, audience: Audience, now: datetime) -> Audience:
     return replace(audience, who=frozenset(), groups=frozenset(), people=frozenset(found))
 
 
-def list_people_in_states(
-    school_id: str, message_id: str, states: frozenset[str], now: datetime
-) -> Iterator[str]:
+def list_people_in_states(school_id: str, message_id: str, states: frozenset[str], now: datetime) -> Iterator[str]:
     """Whose text of a message is in one of these states now, and whom it skipped for one of these reasons."""
     message = message_table.find_message(school_id, message_id)
     if message is None or message.plan is None:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from recado import credits, drafts, ids, log, planning  # noqa: A004  # the school's word
 from recado.errors import (
     AudienceTooLarge,
+    ChangedMeanwhile,
     ContractSuspended,
     FieldProblem,
     InvalidRequest,
@@ -272,11 +273,11 @@ def release_due(message: Message, now: datetime) -> None:
         pass  # done by somebody else, or by us with the answer lost: what is there is read below
 
     # 3. Out it goes, whoever won the exchange.
-    credits.note_balance(message.school_id, now)
     released = get_message(message.school_id, message.id)
     if released.state is MessageState.SENDING:
         enqueue(released, now)
         log.outcome("message_released", school=message.school_id, message=message.id, pages=released.all_pages)
+    credits.note_balance(message.school_id, now)
 
 
 # --- jobs ----------------------------------------------------------------------------------------------------------
@@ -341,8 +342,8 @@ def settle(school_id: str, message_id: str, now: datetime) -> bool:
             continue  # stopped in this very moment: read again
         except AlreadyEntered:
             return True
-        credits.note_balance(school_id, now)
         log.outcome("message_settled", school=school_id, message=message_id, state=after.value, pages=message.all_pages)
+        credits.note_balance(school_id, now)
         return True
     return False
 
@@ -377,9 +378,7 @@ def check_time(send_at: datetime | None, now: datetime) -> None:
 # --- the steps -----------------------------------------------------------------------------------------------------
 
 
-def _accept_plan(
-    school: School, message: Message, order: Order, plan: Plan, now: datetime, *, is_new: bool
-) -> Message:
+def _accept_plan(school: School, message: Message, order: Order, plan: Plan, now: datetime, *, is_new: bool) -> Message:
     # 1. Is it what was shown? Refuse what reaches nobody or what the credits do not reach.
     _check_digest(message, order, plan)
     planning.require_reach(school.id, plan.totals)
@@ -414,7 +413,6 @@ def _accept_plan(
         raise WrongState("Credits moved at the same moment; try again") from None
 
     # 3. The jobs; from here on the attention run takes up whatever does not move.
-    credits.note_balance(school.id, now)
     log.outcome(
         "message_accepted",
         school=school.id,
@@ -426,6 +424,7 @@ def _accept_plan(
     )
     if after is MessageState.SENDING:
         enqueue(planned, now)
+    credits.note_balance(school.id, now)
     return planned
 
 
@@ -433,7 +432,7 @@ def _found_instead(message: Message, planned: Message) -> Message:
     """What is there instead of the message that was read: another request won, and it enqueues; or it was edited."""
     found = get_message(message.school_id, message.id)
     if found.state is MessageState.DRAFT or found.revision != planned.revision:
-        raise WrongState("Somebody has just changed the message: look at it again")
+        raise ChangedMeanwhile
     return found
 
 

@@ -182,6 +182,15 @@ RECIPIENT_STATES: Mapping[RecipientState, Meaning] = MappingProxyType(
             is_final=True,
             charged=Charged.NO,
         ),
+        RecipientState.IN_INBOX: Meaning(
+            Words(
+                "El mensaje está en el centro de mensajes de la persona.",
+                "The message is in the person's message centre.",
+            ),
+            NOTHING,
+            is_final=True,
+            charged=Charged.NO,
+        ),
     }
 )
 
@@ -253,6 +262,15 @@ MESSAGE_STATES: Mapping[MessageState, Meaning] = MappingProxyType(
         MessageState.DRAFT: Meaning(
             Words("Es un borrador: no se ha enviado a nadie.", "It is a draft: nobody has been sent it."),
             Words("Envíelo o prográmelo cuando esté listo.", "Send or schedule it when it is ready."),
+            is_final=False,
+            charged=Charged.NO,
+        ),
+        MessageState.PLANNING: Meaning(
+            Words(
+                "Se está preparando: son muchos destinatarios; saldrá o quedará programado en cuanto esté listo.",
+                "It is being prepared: there are many recipients; it goes out, or waits for its time, once it is ready.",
+            ),
+            WAIT,
             is_final=False,
             charged=Charged.NO,
         ),

@@ -99,9 +99,9 @@ def check_text(text: str, *, drop_accents: bool = False) -> None:
     Segments are counted with the neutral words in place of the fields, and without accents if they are to be dropped.
     """
     check_words(text)
-    segments = measure(plain(render(text, EMPTY), drop_accents)).segments
-    if segments > SEGMENTS_MAX:
-        raise _refused("too_long", f"It takes {segments} segments; {SEGMENTS_MAX} are the most")
+    size = measure(_fill(text, EMPTY, drop_accents))
+    if size.segments > SEGMENTS_MAX:
+        raise _refused("too_long", f"It takes {size.segments} segments; {SEGMENTS_MAX} are the most")
 
 
 def check_words(text: str) -> None:
@@ -116,11 +116,8 @@ def check_words(text: str) -> None:
     if not any(_is_seen(letter) for letter in text):
         raise _refused("empty", "A message needs a text")
     list_fields(text)
-    if len(_split(text, drop_accents)[1]) > FIELDS_MAX:
+    if len(_split(text, drop_accents=False)[1]) > FIELDS_MAX:
         raise _refused("too_many_fields", f"At most {FIELDS_MAX} fields")
-    size = measure(_fill(text, EMPTY, drop_accents))
-    if size.segments > SEGMENTS_MAX:
-        raise _refused("too_long", f"It takes {size.segments} segments; {SEGMENTS_MAX} are the most")
 
 
 def check_label(text: str, field: str, characters_max: int) -> None:

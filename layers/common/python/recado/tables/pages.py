@@ -367,7 +367,9 @@ def _packed(recipients: Sequence[PageRecipient]) -> list[list[Any]]:
 
 def _unpacked(packed: Sequence[Sequence[Any]]) -> tuple[PageRecipient, ...]:
     return tuple(
-        PageRecipient(one[0], tuple(one[1]), _ZONES[one[2]], int(one[3]), one[4] if len(one) > 4 else None, _read_said(one, 5))
+        PageRecipient(
+            one[0], tuple(one[1]), _ZONES[one[2]], int(one[3]), one[4] if len(one) > 4 else None, _read_said(one, 5)
+        )
         for one in packed
     )
 

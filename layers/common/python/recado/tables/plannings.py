@@ -119,7 +119,12 @@ def note_progress(
 
 
 def finish_planning(
-    planning: Planning, owner: str, now: datetime, *, totals: Mapping[str, Any] | None, refusal: Mapping[str, Any] | None
+    planning: Planning,
+    owner: str,
+    now: datetime,
+    *,
+    totals: Mapping[str, Any] | None,
+    refusal: Mapping[str, Any] | None,
 ) -> bool:
     """Says that the plan is made, or why it cannot be; False when it is not the owner's any more."""
     actions = [_PlanningRow.done_at.set(now), _PlanningRow.lease_until.remove()]

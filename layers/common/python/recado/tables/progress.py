@@ -64,9 +64,7 @@ def note_point(
         counted_at=now,
         points=[list(one) for one in points[:1] + points[1:][-POINTS_MAX + 1 :]],
     )
-    is_as_read = (
-        _ProgressRow.pk.does_not_exist() if before is None else _ProgressRow.counted_at == before.counted_at
-    )
+    is_as_read = _ProgressRow.pk.does_not_exist() if before is None else _ProgressRow.counted_at == before.counted_at
     return put_if(row, is_as_read)
 
 
