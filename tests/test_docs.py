@@ -18,7 +18,7 @@ import pytest
 from local.run import ROOT, stack_parameters
 from recado import about, tables
 from recado.carriers import signed_webhook
-from recado.rules import plain_words
+from recado.rules import plain_words, texts
 from recado.rules.delivery_states import Letter
 from recado.settings import Settings
 from recado.tables.base import Row
@@ -357,3 +357,23 @@ def test_the_page_of_states_says_what_the_api_says() -> None:
         for name, one in plain_words.CATEGORIES.items()
     ]
     assert written == expected
+
+
+def test_the_page_of_the_api_names_every_field_of_a_text_and_its_neutral_word() -> None:
+    section = sections(text_of("docs/api.md"), "##")["Texts and templates"]
+
+    rows = [cells for cells in table_rows(section) if cells[0].startswith("`{")]
+
+    said = {word: cells[2] for cells in rows for word in QUOTED.findall(" ".join(cells[:2]))}
+    assert said == {f"{{{word}}}": texts.NEUTRAL[field] for word, field in texts.FIELD_OF_WORD.items()}
+
+
+def test_the_page_of_the_api_names_every_way_a_text_is_refused() -> None:
+    section = sections(text_of("docs/api.md"), "##")["Texts and templates"]
+    source = (ROOT / LAYER / "rules/texts.py").read_text()
+
+    assert set(first_names(section)) == set(re.findall(r'_refused\("(\w+)"', source)) | {
+        "{course}",
+        "{guardian}",
+        "{student}",
+    }

@@ -35,9 +35,12 @@ GroupId = Annotated[str, Path(min_length=1, max_length=64, pattern=ID)]
 Limit = Annotated[int, Query(ge=1, le=100, description="how many on a page")]
 LanguageQuery = Annotated[Language, Query(alias="lang", description="of the words for people: es or en")]
 StateQuery = Annotated[
-    str | None, Query(pattern=r"^[a-z_]{1,40}$", description="only recipients in this state, or skipped for this reason")
+    str | None,
+    Query(pattern=r"^[a-z_]{1,40}$", description="only recipients in this state, or skipped for this reason"),
 ]
-Cursor = Annotated[str | None, Query(max_length=200, pattern=r"^[A-Za-z0-9.:#+_-]+$", description="`next` of the page before")]
+Cursor = Annotated[
+    str | None, Query(max_length=200, pattern=r"^[A-Za-z0-9.:#+_-]+$", description="`next` of the page before")
+]
 Ids = Annotated[list[Annotated[str, Field(min_length=1, max_length=64, pattern=ID)]], Field(max_length=1000)]
 CSV: dict[int, OpenAPIResponse] = {
     200: {"description": "CSV in UTF-8", "content": {"text/csv": {"schema": {"type": "string"}}}}
@@ -93,7 +96,7 @@ class MessageContent(web.RequestModel):
     text: str | None = Field(
         default=None,
         max_length=5000,
-        description="may have {student}, {course}, {guardian}; left out: the template's",
+        description="may have {student}, {course}, {guardian}; or name a template",
         examples=["Mañana no hay clases por falta de agua."],
     )
     template: TemplateRef | None = None
@@ -114,8 +117,10 @@ class MessageContent(web.RequestModel):
 
     @model_validator(mode="after")
     def says_something(self) -> "MessageContent":
-        if self.template is None and (self.text is None or self.category is None):
-            raise ValueError("text and category, or a template")
+        if (self.text is None) == (self.template is None):
+            raise ValueError("a text, or a template; not both")
+        if self.template is None and self.category is None:
+            raise ValueError("a category")
         return self
 
 
@@ -403,7 +408,7 @@ def create_message(body: MessageRequest) -> Response[MessageView]:
     messages.require_sender(caller)  # before anything is written, the key's own row included
     new = _new(caller, body, send=body.send is not None, digest=body.digest, despite=body.despite_quiet_hours)
     if isinstance(body.send, SendAt):
-        new = _timed(new, read_local(body.send.at, _zone(caller), "/send/at"))
+        new = new.at(read_local(body.send.at, _zone(caller), "/send/at"))
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
         return _view(messages.create(caller, new, key, now, key_is_first=is_first)).model_dump(mode="json")
@@ -459,7 +464,9 @@ def ask_data_check(group_id: GroupId) -> Response[MessageView]:
 # --- estimates -----------------------------------------------------------------------------------------------------
 
 
-@app.post("/messages/estimate", summary="What a message would cost, and whom it would reach", tags=TAGS, responses=LATER)
+@app.post(
+    "/messages/estimate", summary="What a message would cost, and whom it would reach", tags=TAGS, responses=LATER
+)
 def estimate(body: EstimateRequest) -> Response[EstimateView]:
     caller = web.caller(app)
     messages.require_sender(caller)
@@ -696,10 +703,6 @@ def _new(
         digest=digest,
         despite_quiet_hours=despite,
     )
-
-
-def _timed(new: NewMessage, send_at: datetime) -> NewMessage:
-    return new.at(send_at)
 
 
 def _zone(caller: Caller) -> ZoneInfo:

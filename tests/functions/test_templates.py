@@ -1,6 +1,7 @@
 """/templates as a school's portal uses it; nobody but those who send, and never another school's."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -392,3 +393,16 @@ def test_a_version_that_is_not_there_is_not_found() -> None:
     status, body = call("templates", with_query(load_event("templates_one"), version="2"))
 
     assert (status, body["code"]) == (404, "not_found")
+
+
+def test_no_log_line_holds_a_text_or_a_name(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.INFO):
+        create()
+        call("templates", asked("templates_preview", {"text": "Hola {estudiante}", "values": {"student": ["Sofía"]}}))
+        call("templates", asked("templates_created", {"text": "Un secreto {nombre}"}, key="another"))
+
+    logged = caplog.text + capsys.readouterr().out + "".join(str(record.__dict__) for record in caplog.records)
+    assert "request_answered" in logged
+    assert [one for one in ("Estimada", "Sofía", "Hola", "secreto", "Suspensión") if one in logged] == []

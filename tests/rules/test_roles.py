@@ -2,7 +2,7 @@
 
 import pytest
 
-from recado.rules.roles import Role, has_inbox, may_edit_people, may_read_messages, may_send
+from recado.rules.roles import Role, has_inbox, may_edit_people, may_read_messages, may_send, may_use_templates
 
 
 @pytest.mark.parametrize("role", Role)
@@ -12,6 +12,7 @@ def test_directors_and_administrators_alone_are_in_charge(role: Role) -> None:
     assert may_send(role) is in_charge
     assert may_read_messages(role) is in_charge
     assert may_edit_people(role) is in_charge
+    assert may_use_templates(role) is in_charge
 
 
 @pytest.mark.parametrize("role", Role)
@@ -25,3 +26,4 @@ def test_an_unknown_role_may_nothing(role: str) -> None:
     assert not may_read_messages(role)
     assert not may_edit_people(role)
     assert not has_inbox(role)
+    assert not may_use_templates(role)

@@ -40,6 +40,10 @@ class NewMessage:
     digest: str | None = None
     despite_quiet_hours: bool = False
 
+    def at(self, send_at: datetime) -> "NewMessage":
+        """The same, to go out then."""
+        return replace(self, send_at=send_at)
+
 
 def compose(school: School, message_id: str, new: NewMessage, by: str, now: datetime) -> Message:
     """The draft somebody asks for. Raises InvalidRequest, NoticeNeedsConfirming."""
@@ -90,7 +94,7 @@ def edited(message: Message, school: School, new: NewMessage, by: str, now: date
 
 
 def history_with(message: Message, act: str, by: str, now: datetime) -> tuple[Mapping[str, str], ...]:
-    """What was done to a message, with one thing more; of very many edits the oldest are forgotten, not the creation."""
+    """What was done to a message, with one thing more; of very many the oldest are forgotten, but not the creation."""
     history = (*message.history, {"act": act, "by": by, "at": now.isoformat()})
     return history if len(history) <= HISTORY_MAX else (history[0], *history[-HISTORY_MAX + 1 :])
 

@@ -151,7 +151,7 @@ def _said(school: School, draft: Message, *, is_kept: bool) -> Estimate:
 
 
 def _expected(school: School, draft: Message) -> int:
-    """About how many the audience has, by what its groups say of themselves; the whole school by its schools' groups."""
+    """About how many the audience has, by what its groups say of themselves."""
     wanted = planning.audience_of(draft.audience)
     listed = groups.list_groups(school.id)
     chosen = [one for one in listed if one.record.id in wanted.groups]
@@ -165,7 +165,7 @@ def _expected(school: School, draft: Message) -> int:
 def _preview(
     school: School, draft: Message, plan: Plan, state: str | None, limit: int, cursor: int
 ) -> tuple[list[PreviewRow], int | None]:
-    """A page of the audience: sendable ones in the order of numbers, each followed by who shares it, and the skipped."""
+    """A page of the audience in the order of numbers: each recipient, who shares the number, and the skipped."""
     places: list[tuple[str, str, str | None, int]] = []
     for chunk in plan.chunks or ():
         for recipient in chunk.recipients:

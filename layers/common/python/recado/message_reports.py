@@ -1,4 +1,4 @@
-"""What became of a message: counts and their curve, each recipient with a reason in plain words, and what it cost (L11).
+"""What became of a message: counts and their curve, each recipient and why, and what it cost (L11).
 
 A receipt changes what is shown here and nothing else: credits are the letters' alone.
 """
@@ -12,11 +12,9 @@ from recado import credits, messages, sending  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules import delivery_states
-from recado.rules.audience import DUPLICATE
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Letter, Receipt, RecipientState
 from recado.rules.message_states import MessageState
-from recado.tables import messages as table
 from recado.tables import pages, people, progress, skipped
 from recado.tables.ledger import Entry
 from recado.tables.messages import COPY_PAGES, Message
@@ -81,7 +79,7 @@ class Statement:
 
 
 def get_delivery(caller: Caller, message_id: str, now: datetime) -> Delivery:
-    """A message with its recipients counted per state, as its pages say now; of a large one as they said a moment ago."""
+    """A message with its recipients counted per state, as its pages say now; of a large one as they said lately."""
     messages.require_reader(caller)
     message = sending.get_message(caller.school_id, message_id)
     kept = progress.find_progress(message.school_id, message.id) if message.plan is not None else None
@@ -93,7 +91,7 @@ def get_delivery(caller: Caller, message_id: str, now: datetime) -> Delivery:
 
 
 def note_counts(message: Message, now: datetime) -> datetime | None:
-    """Keeps the counts of now and a point of their curve; returns when to look again (None: no receipt comes any more)."""
+    """Keeps the counts of now and a point of their curve; returns when to look again (None: no receipt comes)."""
     counts, copies = _count(message, now)
     progress.note_point(
         message.school_id,

@@ -3,30 +3,39 @@
 Who may is decided here; what that does to credits and jobs is `sending.py`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from recado import drafts, sending
+from recado import drafts, sending, templates
 from recado.access import Caller, first_master
 from recado.drafts import NewMessage
 from recado.errors import (
     ChangedMeanwhile,
+    FieldProblem,
     IdempotencyKeyReused,
+    InvalidRequest,
     NotAllowed,
     NotAllowedToSend,
+    NotFound,
     RecadoError,
     WrongState,
 )
-from recado.rules import roles, signatures
-from recado.rules.message_states import MessageState
+from recado.rules import message_states, roles, signatures
+from recado.rules.message_states import Category, Channel, MessageState
 from recado.sending import Order, get_message, get_school
+from recado.tables import groups, replies, school_settings
 from recado.tables import messages as table
-from recado.tables import replies
 from recado.tables.messages import Message
 from recado.tables.replies import Reply
 from recado.tables.schools import School
 
+DATA_CHECK_TEXTS = {
+    "es": "Por favor, revise en la intranet que su número de teléfono y sus demás datos estén al día, y corríjalos si "
+    "cambiaron: así el colegio puede avisarle a tiempo.",
+    "en": "Please check in the intranet that your phone number and your other data are up to date, and correct them if "
+    "they have changed: then the school can tell you in time.",
+}
 ON_ITS_WAY = (MessageState.PLANNING, MessageState.SENDING, MessageState.STOPPING, MessageState.SENT)
 
 
@@ -50,6 +59,74 @@ def create(caller: Caller, new: NewMessage, key: str, now: datetime, *, key_is_f
     if found is None and not table.create_message(draft):
         return get_message(school.id, message_id)
     return draft
+
+
+def create_again(
+    caller: Caller, message_id: str, states: Sequence[str], key: str, now: datetime, *, key_is_first: bool
+) -> Message:
+    """A draft of the same message for whom it did not reach: its own estimate, its own price. Raises WrongState."""
+    require_sender(caller)
+    first = get_message(caller.school_id, message_id)
+    if first.plan is None or first.state not in (*message_states.FINAL, MessageState.SENDING, MessageState.STOPPING):
+        raise WrongState(f"A message that is {first.state.value} has reached nobody yet: there is no again")
+    new = NewMessage(
+        text=first.text,
+        category=first.category,
+        audience={"again_of": [message_id], "again_states": sorted(set(states) or drafts.NOT_REACHED)},
+        channels=tuple(first.channels),
+        notice_confirmed=first.notice_confirmed,
+        send=False,
+        send_at=None,
+        drop_accents=first.drop_accents,
+        inbox_for_unreachable=False,
+        template=first.template,
+    )
+    return create(caller, new, key, now, key_is_first=key_is_first)
+
+
+def create_data_check(caller: Caller, group_id: str, key: str, now: datetime, *, key_is_first: bool) -> Message:
+    """Asks a group's students and guardians, in their message centre and for nothing, to check their data (L14)."""
+    require_sender(caller)
+    if groups.find_group(caller.school_id, group_id) is None:
+        raise NotFound("There is no such group")
+    language = school_settings.find_settings(caller.school_id).language
+    new = NewMessage(
+        text=DATA_CHECK_TEXTS[language.value],
+        category=Category.NOTICE,
+        audience={"who": ["guardians", "students"], "groups": [group_id]},
+        channels=(Channel.INBOX.value,),
+        notice_confirmed=False,
+        send=True,
+        send_at=None,
+    )
+    return create(caller, new, key, now, key_is_first=key_is_first)
+
+
+def content_of(
+    caller: Caller,
+    text: str | None,
+    category: Category | None,
+    template: tuple[str, int | None] | None,
+    *,
+    drop_accents: bool,
+) -> tuple[str, Category, Mapping[str, str | int] | None, bool]:
+    """Text, category, which version of which template, and whether accents are dropped: as said, or as it says."""
+    require_sender(caller)
+    if template is None:
+        if text is None or category is None:
+            raise RuntimeError("the request's shape asks for both")
+        return text, category, None, drop_accents
+    template_id, version = template
+    try:
+        found = templates.get_version(caller.school_id, template_id, version)
+    except NotFound:
+        raise InvalidRequest(
+            fields=[FieldProblem("/template", "no_such_template", "The school has no such template or version")]
+        ) from None
+    if found.archived_at is not None:
+        raise InvalidRequest(fields=[FieldProblem("/template", "archived", "This template is not offered any more")])
+    made_from: dict[str, str | int] = {"id": found.id, "version": found.version}
+    return found.text, category or found.category, made_from, drop_accents or found.drop_accents
 
 
 def edit(caller: Caller, message_id: str, new: NewMessage, now: datetime, *, revision: int | None = None) -> Message:
@@ -150,11 +227,6 @@ def list_replies(caller: Caller, *, limit: int, before: str | None) -> tuple[lis
     """What families answered, newest first, and the cursor of the next page."""
     require_reader(caller)
     return replies.list_replies(caller.school_id, limit=limit, before=before)
-
-
-def audience_again(message_id: str, states: Sequence[str]) -> dict[str, list[str]]:
-    """The audience of a message that is sent again to whom it did not reach."""
-    return {"again_of": [message_id], "again_states": sorted(states or drafts.NOT_REACHED)}
 
 
 def require_sender(caller: Caller) -> None:

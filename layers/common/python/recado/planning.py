@@ -54,7 +54,7 @@ class Chunk:
 class Totals:
     """What a plan comes to, so far or in the end. Credits are per zone; `seal` is the digest.
 
-    `credits_plain` is the price without á í ó ú; `wide` are the texts in UCS-2; `filled` are recipients for whom a field
+    `credits_plain` is the price without á í ó ú; `wide` are texts in UCS-2; `filled` are recipients for whom a field
     says a neutral word.
     """
 
@@ -120,7 +120,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Plan:
-    """One attempt at planning. `chunks` are there while nothing is written yet; a large plan is written as it is made."""
+    """One attempt at planning. `chunks` are there while nothing is written; a large plan is written as it is made."""
 
     id: str
     totals: Totals
@@ -262,7 +262,7 @@ class _Resolver:
         said = [values.get(one.person_ids) for one in recipients]
         text, drops = self._message.text, self._message.drop_accents
         sizes = tuple(texts.price_of(text, one or EMPTY, drops) for one in said)
-        plain = sizes if drops else tuple(texts.price_of(text, one or EMPTY, True) for one in said)  # noqa: FBT003
+        plain = sizes if drops else tuple(texts.price_of(text, one or EMPTY, True) for one in said)
         priced = tuple(
             PageRecipient(one.number, one.person_ids, one.zone, size.segments, values=found)
             for one, size, found in zip(recipients, sizes, said, strict=True)

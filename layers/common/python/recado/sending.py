@@ -4,6 +4,7 @@ Credits of a message move here and nowhere else. Every step is keyed by its caus
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched, islice
@@ -580,10 +581,8 @@ def _exchange(was: Message, becomes: Message, totals: Totals | None, now: dateti
 
 
 def _exchange_held(was: Message, sending: Message, now: datetime) -> None:
-    try:
+    with suppress(_Moved):  # done by somebody else, or by us with the answer lost
         _exchange(was, sending, None, now)
-    except _Moved:
-        pass  # done by somebody else, or by us with the answer lost
 
 
 def _require_reach_with(message: Message, totals: Totals) -> None:

@@ -267,8 +267,8 @@ MESSAGE_STATES: Mapping[MessageState, Meaning] = MappingProxyType(
         ),
         MessageState.PLANNING: Meaning(
             Words(
-                "Se está preparando: son muchos destinatarios; saldrá o quedará programado en cuanto esté listo.",
-                "It is being prepared: there are many recipients; it goes out, or waits for its time, once it is ready.",
+                "Se está preparando: son muchos destinatarios; saldrá o quedará programado cuando esté listo.",
+                "It is being prepared: there are many recipients; it goes out or waits for its time once it is ready.",
             ),
             WAIT,
             is_final=False,

@@ -29,7 +29,7 @@ HISTORY_MAX = 50
 class Message:
     """`held` and `captured` are credits per zone, `skipped` people per reason, `plan` the attempt that counts.
 
-    `revision` grows with every edit; `history` is who did what when; `refusal` why planning it in the background failed.
+    `revision` grows with every edit; `history` is who did what when; `refusal` why planning in the background failed.
     `segments` are those of the longest text, `segments_least` of the shortest; `copies` go to the message centre;
     `lots` are rows of people skipped.
     """

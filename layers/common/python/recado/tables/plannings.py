@@ -26,10 +26,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """`revision` is the message's as it is planned; `order` what is asked of it then; `totals` and `place` how far it is.
-
-    `begun_plans` counts how often it was begun anew.
-    """
+    """`revision` is the message's as it is planned; `order` what is asked of it then; `totals`, `place` how far it is."""
 
     school_id: str
     message_id: str

@@ -1,4 +1,4 @@
-"""Whom a plan skips, and why: in lots of at most 100, written once with the plan and read for lists and reports (L11)."""
+"""Whom a plan skips, and why: in lots of at most 100, written once with the plan, read for reports (L11)."""
 
 from collections.abc import Iterator, Sequence
 
