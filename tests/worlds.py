@@ -10,7 +10,7 @@ from typing import Any
 from recado import attention, dispatch, messages
 from recado.access import Caller
 from recado.carriers.speech import Accepted, Answer, Line, Outgoing, Refused, RefusedBecause
-from recado.messages import NewMessage
+from recado.drafts import NewMessage
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.oneroster import RosterGroup, RosterPerson

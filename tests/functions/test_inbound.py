@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recado import clock, inbound, messages
+from recado import clock, inbound, message_reports
 from recado.carriers.speech import IncomingReceipt, IncomingReply
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
@@ -237,7 +237,7 @@ def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: Tes
 
     inbound.add_receipts([receipt(ref.reference(0), "delivered"), receipt(ref.reference(1), "unreachable")])
 
-    delivery = messages.get_delivery(DIRECTOR, message.id, NOON)
+    delivery = message_reports.get_delivery(DIRECTOR, message.id, NOON)
     assert delivery.counts == {RecipientState.DELIVERED: 1, RecipientState.UNREACHABLE: 1}
     assert delivery.message.captured == {"domestic": 2}
 

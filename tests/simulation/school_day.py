@@ -26,7 +26,7 @@ from recado.errors import (
     RecadoError,
     StillRunning,
 )
-from recado.messages import NewMessage
+from recado.drafts import NewMessage
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.roles import Role

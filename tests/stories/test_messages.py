@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recado import messages, planning
+from recado import message_reports, messages, planning, sending
 from recado.carriers.speech import Refused, RefusedBecause
 from recado.errors import (
     ContractSuspended,
@@ -60,8 +60,8 @@ def test_an_alert_reaches_every_guardian_and_captures_what_the_carrier_took() ->
 
     assert sorted(carrier.numbers_heard()) == [mobile(position) for position in range(45)]
     assert figures() == (55, 0, 45)
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.SENT: 45}
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.SENT: 45}
 
 
 def test_credits_are_held_from_the_moment_of_sending() -> None:
@@ -308,7 +308,7 @@ def test_a_due_message_that_a_slow_run_releases_under_the_next_one_goes_out_once
     def move_while_the_slow_run_ends(seen: Message, attend_at: datetime) -> bool:
         monkeypatch.setattr(message_table, "move_attention", move)
         is_moved = move(seen, attend_at)
-        messages.release_due(seen, clock())
+        sending.release_due(seen, clock())
         work_all(carrier, clock)
         add_guardian(7)
         return is_moved
@@ -319,7 +319,7 @@ def test_a_due_message_that_a_slow_run_releases_under_the_next_one_goes_out_once
     work_all(carrier, clock)
 
     assert carrier.numbers_heard() == [mobile(0)]
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENDING
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENDING
     assert figures() == (8, 2, 0)
 
 
@@ -386,8 +386,8 @@ def test_stopping_in_flight_releases_what_was_not_spoken() -> None:
 
     assert len(carrier.heard) == 20
     assert figures() == (80, 0, 20)
-    assert messages.get(SCHOOL, message.id).state is MessageState.STOPPED
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON).counts
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.STOPPED
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.SENT: 20, RecipientState.STOPPED: 30}
 
 
@@ -411,11 +411,11 @@ def test_a_message_due_while_the_contract_is_suspended_waits_and_in_the_end_retu
 
     clock.move(hours=1)
     attend(clock)
-    assert (messages.get(SCHOOL, message.id).state, figures()) == (MessageState.SCHEDULED, (9, 1, 0))
+    assert (sending.get_message(SCHOOL, message.id).state, figures()) == (MessageState.SCHEDULED, (9, 1, 0))
     clock.move(hours=24)
     attend(clock)
 
-    assert messages.get(SCHOOL, message.id).state is MessageState.CANCELLED
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.CANCELLED
     assert figures() == (10, 0, 0)
 
 
@@ -484,7 +484,7 @@ def test_another_schools_message_does_not_exist() -> None:
     message = create(alert(), TestClock())
 
     with pytest.raises(NotFound):
-        messages.get("otra-escuela", message.id)
+        sending.get_message("otra-escuela", message.id)
 
 
 def test_every_movement_of_credits_has_its_cause() -> None:
@@ -525,7 +525,7 @@ def test_sent_without_a_receipt_for_three_days_is_unknown() -> None:
     message = create(alert(), clock)
     work_all(carrier, clock)
 
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON + timedelta(hours=72)).counts
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON + timedelta(hours=72)).counts
 
     assert counts == {RecipientState.UNKNOWN: 1}
 

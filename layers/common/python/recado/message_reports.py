@@ -15,6 +15,7 @@ from recado.rules import delivery_states
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Letter, Receipt, RecipientState
 from recado.rules.message_states import MessageState
+from recado.rules.receipt_times import first_reported
 from recado.tables import pages, people, progress, skipped
 from recado.tables.ledger import Entry
 from recado.tables.messages import COPY_PAGES, Message
@@ -231,7 +232,7 @@ def _line(message: Message, page: Page, index: int, recipient: PageRecipient, *,
         zone=recipient.zone,
         segments=recipient.segments,
         handed_over_at=_handed_over_at(page.state, index),
-        reported_at=pages.first_reported(page, index),
+        reported_at=first_reported(page.reported, index),
     )
 
 

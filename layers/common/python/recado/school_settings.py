@@ -8,9 +8,10 @@ from recado import credits, log  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.errors import ChangedMeanwhile, NotAllowed, NotFound
 from recado.rules.credit_bags import Zone
+from recado.rules.plain_words import Language
 from recado.rules.quiet_hours import QuietHours
 from recado.rules.roles import IN_CHARGE
-from recado.rules.school_settings import Language, SchoolSettings
+from recado.rules.school_settings import SchoolSettings
 from recado.tables import school_settings as table
 from recado.tables import schools
 from recado.tables.schools import School

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from recado import access, credits, events, idempotency, log  # noqa: A004  # the school's word
+from recado import access, credit_statement, credits, events, idempotency, log  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.carriers import REGISTRY
+from recado.credit_statement import Line, Question
+from recado.credits import BagRequest, Balance
 from recado.errors import AlreadyExists, FieldProblem, IdempotencyKeyReused, InvalidRequest, NotAllowed, NotFound
 from recado.events import NewEvent
 from recado.rules import school_records, signatures
@@ -27,6 +29,7 @@ from recado.tables.short_codes import Purpose, ShortCode
 
 CREDITS_MAX = 100_000_000  # of one bag: a slip of the finger, not a limit of the ledger
 ALIGNMENTS_MAX = 5
+REQUESTS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,29 @@ def sell_bag(caller: Caller, school_id: str, order: Order, *, request_key: str, 
         entry = found
     credits.note_balance(school_id, now)
     return entry
+
+
+def list_balances(caller: Caller, school_id: str) -> list[Balance]:
+    """A school's accounts. Raises NotFound."""
+    check_caller(caller)
+    _school(school_id)
+    return credits.balances_of(school_id)
+
+
+def list_statement(
+    caller: Caller, school_id: str, question: Question, *, limit: int, cursor: str | None, now: datetime
+) -> tuple[list[Line], str | None]:
+    """A page of a school's movements, newest first, and the cursor of the next one. Raises NotFound."""
+    check_caller(caller)
+    _school(school_id)
+    return credit_statement.page_of(school_id, question, limit=limit, cursor=cursor, now=now)
+
+
+def list_requests(caller: Caller, school_id: str) -> list[BagRequest]:
+    """The bags a school asked for lately, newest first. Raises NotFound."""
+    check_caller(caller)
+    _school(school_id)
+    return credits.list_requests(school_id, limit=REQUESTS_MAX)
 
 
 # --- short codes --------------------------------------------------------------------------------------------

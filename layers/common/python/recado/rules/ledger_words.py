@@ -1,4 +1,4 @@
-"""What a movement of credits means, in words for the people who pay for them (L5, L6, L12).
+"""What a movement of credits means, with its figures, in words for the people who pay for them (L5, L6, L12).
 
 Must never say less than the figures: what was spent and what came back are both told.
 """
@@ -6,7 +6,18 @@ Must never say less than the figures: what was spent and what came back are both
 from enum import StrEnum
 
 from recado.rules.credit_bags import find_bag
-from recado.rules.school_settings import Language
+from recado.rules.plain_words import Words
+
+WHAT_A_CREDIT_PAYS = Words(
+    "Un crédito paga un segmento de un SMS a un número: hasta 160 caracteres, o 70 si el texto lleva á, í, ó, ú o "
+    "emoji; los textos más largos usan más segmentos. Un número equivocado también se cobra.",
+    "A credit pays one segment of one SMS to one number: up to 160 characters, or 70 if the text has á, í, ó, ú or "
+    "emoji; longer texts take more segments. A wrong number is charged too.",
+)
+HOW_TO_BUY_ABROAD = Words(
+    "Los números de otros países se pagan con una bolsa internacional, que vende su ejecutivo de soporte.",
+    "Numbers of other countries are paid from an international bag, which support sells.",
+)
 
 
 class Kind(StrEnum):
@@ -22,41 +33,46 @@ def kind_of(cause: str) -> Kind:
     return Kind(cause.partition("#")[0])
 
 
-def explain(kind: Kind, available: int, held: int, captured: int, bag_id: str | None, language: Language) -> str:
-    """One sentence: the change of each figure of the account in credits, and the bag of a purchase when it had one."""
-    is_spanish = language is Language.SPANISH
+def message_of(cause: str) -> str | None:
+    """The id of the message that a hold or its closing is of; None for a purchase."""
+    kind, _, rest = cause.partition("#")
+    return None if kind == Kind.PURCHASE else rest.partition("#")[0]
+
+
+def explain(kind: Kind, available: int, captured: int, bag_id: str | None) -> Words:
+    """One sentence: `available` and `captured` are the change of those figures, in credits; `bag_id` of a purchase."""
     if kind is Kind.PURCHASE:
-        return _purchase(available, bag_id, is_spanish=is_spanish)
+        return _purchase(_credits(available), bag_id)
     if kind is Kind.HOLD:
-        if is_spanish:
-            return f"Reserva de {_credits(held, is_spanish=True)} para un mensaje."
-        return f"{_credits(held, is_spanish=False)} set aside for a message."
-    return _closing(available, captured, is_spanish=is_spanish)
+        held = _credits(-available)
+        return Words(f"Reserva de {held.es} para un mensaje.", f"{held.en} set aside for a message.")
+    return _closing(available, captured)
 
 
-def _purchase(bought: int, bag_id: str | None, *, is_spanish: bool) -> str:
-    many = _credits(bought, is_spanish=is_spanish)
+def _purchase(bought: Words, bag_id: str | None) -> Words:
     if bag_id is None:
-        return f"Compra de {many} acordada con soporte." if is_spanish else f"{many} bought, as agreed with support."
+        return Words(f"Compra de {bought.es} acordada con soporte.", f"{bought.en} bought, as agreed with support.")
     bag = find_bag(bag_id)
     name = bag.name if bag is not None else bag_id  # a bag that the catalogue no longer has
-    return f"Compra de la bolsa «{name}»: {many}." if is_spanish else f"The bag “{name}” bought: {many}."
+    return Words(f"Compra de la bolsa «{name}»: {bought.es}.", f"The bag «{name}» bought: {bought.en}.")
 
 
-def _closing(released: int, captured: int, *, is_spanish: bool) -> str:
-    spent, back = _credits(captured, is_spanish=is_spanish), _credits(released, is_spanish=is_spanish)
+def _closing(released: int, captured: int) -> Words:
+    spent, back = _credits(captured), _credits(released)
     if not captured:
-        if is_spanish:
-            return f"Devolución de lo reservado para un mensaje: {back}; no se gastó ninguno."
-        return f"What was set aside for a message came back: {back}; none was spent."
+        return Words(
+            f"Devolución de lo reservado para un mensaje: {back.es}; no se gastó nada.",
+            f"What was set aside for a message came back: {back.en}; nothing was spent.",
+        )
     if not released:
-        return f"Un mensaje gastó todo lo reservado: {spent}." if is_spanish else f"A message spent all of its {spent}."
-    if is_spanish:
-        return f"Un mensaje gastó {spent}; de lo reservado se devolvió el resto: {back}."
-    return f"A message spent {spent}; the rest of what was set aside came back: {back}."
+        return Words(f"Un mensaje gastó todo lo reservado: {spent.es}.", f"A message spent all of its {spent.en}.")
+    return Words(
+        f"Un mensaje gastó {spent.es}; el resto de lo reservado se devolvió: {back.es}.",
+        f"A message spent {spent.en}; the rest of what was set aside came back: {back.en}.",
+    )
 
 
-def _credits(count: int, *, is_spanish: bool) -> str:
-    if is_spanish:
-        return f"{count} {'crédito' if count == 1 else 'créditos'}"
-    return f"{count} {'credit' if count == 1 else 'credits'}"
+def _credits(count: int) -> Words:
+    return Words(
+        f"{count} {'crédito' if count == 1 else 'créditos'}", f"{count} {'credit' if count == 1 else 'credits'}"
+    )

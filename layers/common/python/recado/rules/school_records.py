@@ -16,6 +16,7 @@ KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RESERVED_IDS = frozenset({"web", "platform"})  # the anonymous page's opt-outs, the platform's own staff
 SHORT_CODE = re.compile(r"[0-9]{3,8}")
 ZONE_NAME = re.compile(r"UTC|[A-Z][A-Za-z]+(/[A-Z][A-Za-z0-9_+-]*)+")  # not `posix/…` nor `right/…`
+SANDBOX_SUFFIX = "~test"  # no id of a school can end so: what a test key opens
 NAME_LENGTH_MAX = 200
 SHARDS_MAX = 8
 
@@ -34,6 +35,11 @@ def find_problems(
         ("/shards", "range", f"1 to {SHARDS_MAX}", 1 <= shards <= SHARDS_MAX),
     )
     return [FieldProblem(field, reason, detail) for field, reason, detail, holds in checks if not holds]
+
+
+def is_sandbox(school_id: str) -> bool:
+    """Whether this is the school that another school's test keys open: nothing of it reaches a carrier."""
+    return school_id.endswith(SANDBOX_SUFFIX)
 
 
 def is_country(text: str) -> bool:

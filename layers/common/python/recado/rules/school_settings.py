@@ -4,20 +4,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time
-from enum import StrEnum
 from types import MappingProxyType
 
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules.credit_bags import Zone
+from recado.rules.plain_words import Language
 from recado.rules.quiet_hours import QuietHours
 
 CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 THRESHOLD_MAX = 100_000_000  # credits: as many as the largest bag that is ever sold
-
-
-class Language(StrEnum):
-    SPANISH = "es"
-    ENGLISH = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +21,7 @@ class SchoolSettings:
 
     quiet_hours: QuietHours | None = None
     low_balance: Mapping[Zone, int] = field(default_factory=lambda: MappingProxyType({}))
-    language: Language = Language.SPANISH
+    language: Language = Language.ES
     version: int = 0
     changed_by: str | None = None
     changed_at: datetime | None = None

@@ -92,8 +92,9 @@ def _account_key(school_id: str, zone: Zone) -> tuple[str, str]:
     return f"S#{school_id}#A#{zone.value}", "account"
 
 
-def _time_key(entry_at: datetime, cause: str) -> str:
-    return f"T#{entry_at:%Y-%m-%dT%H:%M:%S.%fZ}#{cause}"
+def time_key(entry: Entry) -> str:
+    """An entry's place in the statement: what `before` takes."""
+    return f"T#{entry.at:%Y-%m-%dT%H:%M:%S.%fZ}#{entry.cause}"
 
 
 def _time_bound(moment: datetime | None) -> str | None:
@@ -135,7 +136,7 @@ def list_entries(
 
     From `start` on, and earlier than `end`; `before` is such a cursor.
     """
-    oldest, newest = _time_bound(start) or "T#", before or _time_bound(end) or "T#~"
+    oldest, newest = _time_bound(start) or "T#", min(before or "T#~", _time_bound(end) or "T#~")
     if oldest > newest:
         return [], None
     # `between` includes its ends: one row more is read, and the one the cursor names is left out.
@@ -292,7 +293,7 @@ def _enter(write: Transaction, school_id: str, entry: Entry) -> None:
         _EntryRow(pk, f"E#{entry.cause}", **facts), _EntryRow.pk.does_not_exist(), lambda _: AlreadyEntered(entry.cause)
     )
     write.put(
-        _EntryRow(pk, _time_key(entry.at, entry.cause), **facts),
+        _EntryRow(pk, time_key(entry), **facts),
         _EntryRow.pk.does_not_exist(),
         lambda _: AlreadyEntered(entry.cause),
     )

@@ -26,7 +26,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """`revision` is the message's as it is planned; `order` what is asked of it then; `totals`, `place` how far it is."""
+    """`revision` is the message's as it is planned; `order` what is asked of it then; `totals`, `place` how far."""
 
     school_id: str
     message_id: str

@@ -5,8 +5,9 @@ from datetime import time
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
 from recado.rules.credit_bags import Zone
+from recado.rules.plain_words import Language
 from recado.rules.quiet_hours import QuietHours
-from recado.rules.school_settings import Language, SchoolSettings
+from recado.rules.school_settings import SchoolSettings
 from recado.tables.base import PeopleMeta, Row, put_if
 
 
