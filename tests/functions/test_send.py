@@ -103,7 +103,7 @@ def test_a_teacher_gets_403_and_nothing_is_written_L2() -> None:
 
     assert (status, body["code"]) == (403, "not_allowed_to_send")
     assert figures() == (100, 0, 0)
-    assert messages.list_recent(DIRECTOR, limit=10, before=None) == []
+    assert messages.list_recent(DIRECTOR, limit=10, before=None) == ([], None)
 
 
 def test_wrong_fields_are_all_named_and_not_repeated() -> None:

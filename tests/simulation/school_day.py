@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 
 from recado import access, attention, directory, dispatch, idempotency, ids, inbound, log, messages, schools
 from recado.access import Caller
+from recado.drafts import NewMessage
 from recado.errors import (
     ContractSuspended,
     IdempotencyKeyReused,
@@ -26,7 +27,6 @@ from recado.errors import (
     RecadoError,
     StillRunning,
 )
-from recado.drafts import NewMessage
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.roles import Role

@@ -356,7 +356,7 @@ def test_a_worker_killed_between_the_message_and_its_jobs_loses_nothing(monkeypa
     add_guardians(3)
     clock, carrier = TestClock(), FakeCarrier()
     with monkeypatch.context() as patch:
-        patch.setattr(messages, "put_jobs", lambda *_, **__: kill())
+        patch.setattr(sending, "put_jobs", lambda *_, **__: kill())
         with pytest.raises(Killed):
             create(alert(), clock)
     assert jobs_on("BulkQueue") == []
@@ -407,7 +407,7 @@ def test_a_worker_killed_between_the_last_page_and_settling_is_replaced(monkeypa
     clock, carrier = TestClock(), FakeCarrier()
     message = create(alert(), clock)
     with monkeypatch.context() as patch:
-        patch.setattr(messages, "settle", lambda *_: kill())
+        patch.setattr(sending, "settle", lambda *_: kill())
         with pytest.raises(Killed):
             work_all(carrier, clock)
     assert figures() == (997, 3, 0)

@@ -7,6 +7,7 @@ import pytest
 
 from recado import message_reports, messages, planning, sending
 from recado.carriers.speech import Refused, RefusedBecause
+from recado.drafts import NewMessage
 from recado.errors import (
     ContractSuspended,
     IdempotencyKeyReused,
@@ -81,7 +82,7 @@ def test_a_teacher_may_not_send_and_nothing_is_written_L2() -> None:
         create(alert(), TestClock(), caller=TEACHER)
 
     assert figures() == (100, 0, 0)
-    assert message_table.list_messages(SCHOOL, limit=10) == []
+    assert message_table.list_messages(SCHOOL, limit=10) == ([], None)
     assert jobs_on("BulkQueue") == []
 
 
@@ -94,7 +95,7 @@ def test_a_school_without_credits_is_told_how_many_are_missing() -> None:
 
     assert refused.value.members["missing"] == 3
     assert refused.value.members["zones"] == {"domestic": {"needed": 5, "available": 2, "missing": 3}}
-    assert message_table.list_messages(SCHOOL, limit=10) == []
+    assert message_table.list_messages(SCHOOL, limit=10) == ([], None)
     assert figures() == (2, 0, 0)
 
 
@@ -467,7 +468,7 @@ def test_an_audience_nobody_of_which_can_be_reached_is_refused() -> None:
         (alert(audience={"people": ["nobody"]}), "/audience/people/0", "no_such_person"),
     ],
 )
-def test_a_message_that_cannot_be_is_refused_by_its_field(new: messages.NewMessage, field: str, code: str) -> None:
+def test_a_message_that_cannot_be_is_refused_by_its_field(new: NewMessage, field: str, code: str) -> None:
     create_school()
     add_guardians(1)
 

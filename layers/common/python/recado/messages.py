@@ -50,6 +50,8 @@ def create(caller: Caller, new: NewMessage, key: str, now: datetime, *, key_is_f
     found = table.find_message(school.id, message_id)
     if found is not None and key_is_first:
         raise IdempotencyKeyReused
+    if found is None:
+        sending.check_time(new.send_at, now, "/send/at")
     draft = found or drafts.compose(school, message_id, new, caller.subject, now)
 
     # 3. A draft is only kept; anything else goes out or waits for its time.

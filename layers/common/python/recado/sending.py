@@ -367,13 +367,14 @@ def get_school(school_id: str) -> School:
     return school
 
 
-def check_time(send_at: datetime | None, now: datetime) -> None:
+def check_time(send_at: datetime | None, now: datetime, field: str = "/at") -> None:
+    """Raises InvalidRequest for a time that has passed or is too far ahead."""
     if send_at is None:
         return
     if send_at <= now:
-        raise InvalidRequest(fields=[FieldProblem("/at", "in_the_past", "The time has passed")])
+        raise InvalidRequest(fields=[FieldProblem(field, "in_the_past", "The time has passed")])
     if send_at > now + SCHEDULE_AHEAD_MAX:
-        raise InvalidRequest(fields=[FieldProblem("/at", "too_far", "At most 365 days ahead")])
+        raise InvalidRequest(fields=[FieldProblem(field, "too_far", "At most 365 days ahead")])
 
 
 # --- the steps -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from recado.rules.credit_bags import Zone
-from recado.rules.message_states import Category, MessageState
+from recado.rules.message_states import Category, MessageState, may_move
 from recado.tables.base import BaseMeta, MessagesMeta, Row, Transaction, update_if
 
 ATTENTION_SHARDS = 16
@@ -259,6 +259,7 @@ def create_message(message: Message) -> bool:
 
 def save_message(write: Transaction, message: Message, *, was: Message | None, refused: Exception) -> None:
     """Writes a message whose state or plan moves, as part of a transaction; `was` None: it must not exist."""
+    _check_move(message, was)
     row = _MessageRow(_pk(message.school_id, message.id), "message")
     write.update(row, _actions(message), _expected(was), lambda _: refused)
 
@@ -268,6 +269,7 @@ def change_message(message: Message, *, was: Message) -> bool:
 
     A lost answer looks like a refusal: whoever is refused reads again.
     """
+    _check_move(message, was)
     return update_if(_MessageRow(_pk(message.school_id, message.id), "message"), _actions(message), _expected(was))
 
 
@@ -319,6 +321,11 @@ def read_totals(school_id: str, message_id: str, *, pages: int) -> PageTotals:
 def counters_of(pages: int) -> int:
     """Over how many counter rows a message's pages are counted."""
     return min(COUNTERS_MAX, pages // PAGES_PER_COUNTER + 1)
+
+
+def _check_move(message: Message, was: Message | None) -> None:
+    if was is not None and not may_move(was.state, message.state):
+        raise RuntimeError(f"a message never goes from {was.state.value} to {message.state.value}")
 
 
 def _expected(was: Message | None) -> Condition:

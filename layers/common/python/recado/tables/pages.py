@@ -117,13 +117,17 @@ class PageState:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Of texts, or of copies. `text` is set on a session's page only; a message's text is on the message."""
+    """Of texts, or of copies. `text` is set on a session's page only; a message's text is on the message.
+
+    `reported` are the numbers of rules/receipt_times.py; a session's page keeps none.
+    """
 
     ref: PageRef
     recipients: tuple[PageRecipient, ...]
     state: PageState
     receipts: Mapping[Receipt, frozenset[int]]
     text: str | None = None
+    reported: frozenset[int] = frozenset()
     readers: tuple[PageReader, ...] = ()
 
 
@@ -155,6 +159,7 @@ class _PageRow(Row):
     unreachable = NumberSetAttribute(null=True)
     wrong_number = NumberSetAttribute(null=True)
     blocked = NumberSetAttribute(null=True)
+    reported = NumberSetAttribute(null=True)  # rules/receipt_times.py
 
 
 class _SessionPageRow(_PageRow):
@@ -304,6 +309,7 @@ def _page(ref: PageRef, manifest: _PageRow, state: _PageRow, receipts: _PageRow 
         _state(state),
         _receipts(receipts),
         manifest.text,
+        frozenset(int(member) for member in (receipts.reported if receipts else None) or ()),
         _unpacked_readers(manifest.readers or ()),
     )
 
