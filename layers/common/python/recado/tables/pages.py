@@ -18,7 +18,7 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UTCDateTimeAttribute,
 )
-from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
 from recado.rules.credit_bags import Zone
@@ -26,6 +26,7 @@ from recado.rules.delivery_states import Letter, Receipt
 from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, update_if
 
 PAGE_SIZE = 100
+REPORTED_MAX = 1600  # one for each part of each recipient; whoever repeats receipts without end fills no row
 
 
 class PageKind(StrEnum):
@@ -100,13 +101,17 @@ class PageState:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`text` is set on a session's page only; a message's text is on the message."""
+    """`text` is set on a session's page only; a message's text is on the message.
+
+    `reported` are the numbers of rules/receipt_times.py; a session's page keeps none.
+    """
 
     ref: PageRef
     recipients: tuple[PageRecipient, ...]
     state: PageState
     receipts: Mapping[Receipt, frozenset[int]]
     text: str | None = None
+    reported: frozenset[int] = frozenset()
 
 
 class _PageRow(Row):
@@ -136,6 +141,7 @@ class _PageRow(Row):
     unreachable = NumberSetAttribute(null=True)
     wrong_number = NumberSetAttribute(null=True)
     blocked = NumberSetAttribute(null=True)
+    reported = NumberSetAttribute(null=True)  # rules/receipt_times.py
 
 
 class _SessionPageRow(_PageRow):
@@ -203,8 +209,14 @@ def find_page(ref: PageRef) -> Page | None:
     if "manifest" not in rows or "state" not in rows:
         return None
     manifest = rows["manifest"]
+    receipts = rows.get("receipts")
     return Page(
-        ref, _unpacked(manifest.recipients), _state(rows["state"]), _receipts(rows.get("receipts")), manifest.text
+        ref,
+        _unpacked(manifest.recipients),
+        _state(rows["state"]),
+        _receipts(receipts),
+        manifest.text,
+        frozenset(int(member) for member in (receipts.reported if receipts else None) or ()),
     )
 
 
@@ -241,12 +253,20 @@ def raise_job(ref: PageRef, *, seen: int) -> bool:
     return update_if(_model(ref)(*_key(ref, "state")), [_PageRow.job.set(seen + 1)], condition)
 
 
-def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]]) -> bool:
-    """Adds receipts to their sets: any order, any number of times. False when there is no such page."""
+def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]], times: Iterable[int] = ()) -> bool:
+    """Adds receipts to their sets, and when they were reported: any order, any number of times.
+
+    False when there is no such page. Once REPORTED_MAX times are there, receipts are added without theirs.
+    """
     actions: list[Action] = [_RECEIPT_SETS[state].add(set(found)) for state, found in members.items()]
     if not actions:
         return True
-    return update_if(_model(ref)(*_key(ref, "receipts")), actions, _PageRow.pk.exists())
+    row, is_there = _model(ref)(*_key(ref, "receipts")), _PageRow.pk.exists()
+    if reported := set(times):
+        has_room = _PageRow.reported.does_not_exist() | (size(_PageRow.reported) < REPORTED_MAX)
+        if update_if(row, [*actions, _PageRow.reported.add(reported)], is_there & has_room):
+            return True
+    return update_if(row, actions, is_there)
 
 
 def _read(ref: PageRef, rows: Sequence[str]) -> Iterable[_PageRow]:
