@@ -91,8 +91,11 @@ def call(
     return apps.call("inbox", event)
 
 
-def ask(method: str, path: str, **who: str) -> tuple[int, Any]:
-    return call(method, path, body={"until": NOW.isoformat()} if path == "/inbox/read" else None, **who)
+def ask(
+    method: str, path: str, *, role: str = "guardian", person: str = "g00001", school: str = SCHOOL
+) -> tuple[int, Any]:
+    body = {"until": NOW.isoformat()} if path == "/inbox/read" else None
+    return call(method, path, role=role, person=person, school=school, body=body)
 
 
 def test_a_message_is_shown_as_the_text_it_is() -> None:

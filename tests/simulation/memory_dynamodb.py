@@ -242,6 +242,8 @@ def _read_one(words: _Words) -> Test:
         words.take()
         negated = _read_one(words)
         return lambda row, names, values: not negated(row, names, values)
+    if words.peek() == "size":
+        return _read_size(words)
     if words.peek() in FUNCTIONS:
         return _read_function(words)
     return _read_comparison(words)
@@ -259,6 +261,21 @@ def _read_function(words: _Words) -> Test:
     words.take(")")
     is_wanted = function == "attribute_exists"
     return lambda row, names, _: (names[path] in row) is is_wanted
+
+
+def _read_size(words: _Words) -> Test:
+    """`size (path) < value`, of a set: how many it has; of none there is, nothing is true."""
+    words.take("size")
+    words.take("(")
+    path = words.take()
+    words.take(")")
+    words.take("<")
+    value = words.take()
+
+    def test(row: Item, names: Values, values: Values) -> bool:
+        return names[path] in row and len(row[names[path]]["NS"]) < int(values[value]["N"])
+
+    return test
 
 
 def _read_comparison(words: _Words) -> Test:

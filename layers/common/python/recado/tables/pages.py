@@ -21,7 +21,7 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UTCDateTimeAttribute,
 )
-from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
 from recado.rules.credit_bags import Zone
@@ -31,6 +31,7 @@ from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, upd
 
 PAGE_SIZE = 100
 PAGES_READ_AT_ONCE = 30  # three rows each: under the hundred of one BatchGetItem
+REPORTED_MAX = 1600  # one for each part of each recipient; whoever repeats receipts without end fills no row
 
 
 class PageKind(StrEnum):
@@ -260,15 +261,6 @@ def list_states(refs: Iterable[PageRef]) -> Iterator[tuple[PageRef, PageState, M
                 yield ref, _state(rows[_key(ref, "state")]), _receipts(rows.get(_key(ref, "receipts")))
 
 
-def list_recipients(refs: Iterable[PageRef]) -> Iterator[tuple[PageRef, tuple[PageRecipient, ...]]]:
-    """Who was planned, page by page; pages that are gone are left out."""
-    for batch in batched(refs, PAGES_READ_AT_ONCE, strict=False):
-        rows = _rows_of(batch, ("manifest",))
-        for ref in batch:
-            if _key(ref, "manifest") in rows:
-                yield ref, _unpacked(rows[_key(ref, "manifest")].recipients or ())
-
-
 def save_state(ref: PageRef, state: PageState, *, was: PageState) -> bool:
     """Writes `state` as version + 1 of an open page; False when the version is no longer `was.version`.
 
@@ -289,12 +281,20 @@ def raise_job(ref: PageRef, *, seen: int) -> bool:
     return update_if(_model(ref)(*_key(ref, "state")), [_PageRow.job.set(seen + 1)], condition)
 
 
-def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]]) -> bool:
-    """Adds receipts to their sets: any order, any number of times. False when there is no such page."""
+def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]], times: Iterable[int] = ()) -> bool:
+    """Adds receipts to their sets, and when they were reported: any order, any number of times.
+
+    False when there is no such page. Once REPORTED_MAX times are there, receipts are added without theirs.
+    """
     actions: list[Action] = [_RECEIPT_SETS[state].add(set(found)) for state, found in members.items()]
     if not actions:
         return True
-    return update_if(_model(ref)(*_key(ref, "receipts")), actions, _PageRow.pk.exists())
+    row, is_there = _model(ref)(*_key(ref, "receipts")), _PageRow.pk.exists()
+    if reported := set(times):
+        has_room = _PageRow.reported.does_not_exist() | (size(_PageRow.reported) < REPORTED_MAX)
+        if update_if(row, [*actions, _PageRow.reported.add(reported)], is_there & has_room):
+            return True
+    return update_if(row, actions, is_there)
 
 
 def _rows_of(refs: Sequence[PageRef], names: Sequence[str]) -> dict[tuple[str, str], _PageRow]:
