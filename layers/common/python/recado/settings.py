@@ -35,6 +35,7 @@ class Settings:
     wave_size: int
     audience_max: int
     delivery_retention_days: int
+    requests_per_minute_max: int
 
     @property
     def country_codes(self) -> tuple[str, ...]:
