@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recado import clock, inbound, message_reports
+from recado import clock, inbound, lines, message_reports
 from recado.carriers.speech import IncomingReceipt, IncomingReply
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
@@ -306,6 +306,30 @@ def test_receipts_of_nothing_of_ours_make_no_rows() -> None:
 
     assert answered == {"batchItemFailures": []}
     assert pages.find_page(PageRef(PageKind.MESSAGE, SCHOOL, "gone", "plan1", 0)) is None
+
+
+def test_a_simulated_handset_of_a_sandbox_answers_there_and_nowhere_else() -> None:
+    ref = PageRef(PageKind.MESSAGE, f"{SCHOOL}~test", "m2b3c4d5e6f7g2h3i4j5k6l7m2n", "p2", 0)
+    pages.create_pages([(ref, [PageRecipient("+56900000011", ("g1",), Zone.DOMESTIC, 1)])], expires_at=2_000_000_000)
+
+    for _ in range(2):
+        answered = load_app("receipts").handler(load_event("receipts_sandbox_replies"), Context())
+        assert answered == {"batchItemFailures": []}
+
+    found, _ = replies.list_replies(f"{SCHOOL}~test", limit=10)
+    assert [(one.text, one.number) for one in found] == [("Recibido, gracias.", "+56900000011")]
+    assert replies.list_replies(SCHOOL, limit=10) == ([], None)
+
+
+def test_a_job_of_a_sandbox_that_breaks_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "take_replies", lambda job, _: 1 / 0 if "answered" in job else 0)
+    event = load_event("receipts_batch")
+    event["Records"] += load_event("receipts_sandbox_replies")["Records"]
+    event["Records"][-1]["messageId"] = "sandbox"
+
+    answered = load_app("receipts").handler(event, Context())
+
+    assert answered == {"batchItemFailures": [{"itemIdentifier": "sandbox"}]}
 
 
 def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: TestClock) -> None:

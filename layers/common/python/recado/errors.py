@@ -18,6 +18,7 @@ RecadoError
 ├── AudienceTooLarge      413 audience_too_large
 ├── NobodyToReach         422 nobody_to_reach             the audience has no sendable recipient
 ├── NoticeNeedsConfirming 422 notice_by_sms_not_confirmed L1: points to the message centre
+├── TooManyRequests       429 too_many_requests           the school's requests of this minute are used up
 ├── SessionEnded          410 session_ended               C7
 ├── SessionBusy           503 session_busy                others keep writing to it; ask again in a moment
 ├── StillSending          409 still_sending               C5: one message at a time
@@ -138,6 +139,10 @@ class NobodyToReach(RecadoError):
 class NoticeNeedsConfirming(RecadoError):
     code, status = "notice_by_sms_not_confirmed", 422
     title = "SMS is for alerts; an everyday notice is free in the message centre"
+
+
+class TooManyRequests(RecadoError):
+    code, status, title = "too_many_requests", 429, "The school has used up its requests of this minute"
 
 
 class SessionEnded(RecadoError):

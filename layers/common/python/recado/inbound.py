@@ -81,13 +81,13 @@ def take_receipts(carrier: str, headers: Headers, body: bytes, clock: Clock) -> 
     return queue_receipts(carrier, found, clock())
 
 
-def queue_receipts(carrier: str, found: Sequence[IncomingReceipt], now: datetime) -> int:
+def queue_receipts(carrier: str, found: Sequence[IncomingReceipt], now: datetime, *, delay_seconds: int = 0) -> int:
     """Puts receipts on their queue; what a carrier reports of nothing of ours is counted and dropped there."""
     jobs = [
         {"carrier": carrier, "receipts": [_packed(receipt, now) for receipt in batch]}
         for batch in batched(found, RECEIPTS_PER_JOB, strict=False)
     ]
-    put_jobs(SETTINGS.receipts_queue_url, jobs, group=carrier)
+    put_jobs(SETTINGS.receipts_queue_url, jobs, group=carrier, delay_seconds=delay_seconds)
     return len(found)
 
 
@@ -102,6 +102,13 @@ def take_reply(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
         outcome = _to_school(code.school, carrier, reply, clock())
     else:
         outcome = _by_reference(carrier, reply, clock())
+    log.outcome("reply_taken", carrier=carrier, outcome=outcome.value)
+    return outcome
+
+
+def take_answer(carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
+    """Brings a reply to the school whose text the carrier says is answered, or to nobody: whatever its code."""
+    outcome = _by_reference(carrier, reply, now)
     log.outcome("reply_taken", carrier=carrier, outcome=outcome.value)
     return outcome
 

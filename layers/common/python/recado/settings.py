@@ -37,6 +37,7 @@ class Settings:
     audience_max: int
     delivery_retention_days: int
     inbox_retention_days: int
+    requests_per_minute_max: int
 
     @property
     def country_codes(self) -> tuple[str, ...]:

@@ -210,7 +210,7 @@ def create_copy_pages(pages: Iterable[tuple[PageRef, Sequence[PageReader]]], *, 
 def _create(pages: Iterable[tuple[PageRef, Mapping[str, Any], int]], expires_at: int) -> int:
     count = 0
     by_model: dict[type[_PageRow], list[_PageRow]] = {}
-    for ref, manifest, size in pages:
+    for ref, manifest, length in pages:
         model = _model(ref)
         by_model.setdefault(model, []).extend(
             (
@@ -219,7 +219,7 @@ def _create(pages: Iterable[tuple[PageRef, Mapping[str, Any], int]], expires_at:
                     *_key(ref, "state"),
                     expires_at=expires_at,
                     version=0,
-                    letters=Letter.PLANNED.value * size,
+                    letters=Letter.PLANNED.value * length,
                     is_open=True,
                     job=1,
                 ),

@@ -23,6 +23,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyPr
 
 from recado.rules.audience import Member
 from recado.rules.oneroster import RosterPerson
+from recado.rules.school_records import is_sandbox
 from recado.tables.base import BaseMeta, PeopleMeta, Refused, Row, Transaction, put_if, update_if
 
 NO_NUMBER = "-"  # sorts after every "+…"
@@ -250,7 +251,8 @@ def _values(school_id: str, shards: int, record: RosterPerson, left_at: datetime
         "students": set(record.students) or None,
         "by_number_pk": f"S#{school_id}#{shard}" if is_here else None,
         "by_number_sk": f"{record.number or NO_NUMBER}#{record.id}" if is_here else None,
-        "school_person": f"S#{school_id}#{record.id}",
+        # A sandbox's people own no handset: what a real one answers must never be taken for theirs.
+        "school_person": None if is_sandbox(school_id) else f"S#{school_id}#{record.id}",
         "left_at": left_at,
     }
 
