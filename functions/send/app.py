@@ -402,7 +402,13 @@ class ReplyList(BaseModel):
 # --- make, edit ----------------------------------------------------------------------------------------------------
 
 
-@app.post("/messages", status_code=201, summary="Make a message: a draft, or sent or scheduled at once", tags=TAGS)
+@app.post(
+    "/messages",
+    status_code=201,
+    summary="Make a message: a draft, or sent or scheduled at once",
+    tags=TAGS,
+    responses=LATER,
+)
 def create_message(body: MessageRequest) -> Response[MessageView]:
     caller, now, key = web.caller(app), clock.now(), web.idempotency_key(app)
     messages.require_sender(caller)  # before anything is written, the key's own row included

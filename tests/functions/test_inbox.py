@@ -24,7 +24,7 @@ MALFORMED = [
     ("GET", "/inbox", {"limit": "many"}, None, "/query/limit"),
     ("GET", "/inbox", {"unread": "perhaps"}, None, "/query/unread"),
     ("GET", "/inbox", {"cursor": ""}, None, "/query/cursor"),
-    ("GET", "/inbox", {"cursor": "x" * 5000}, None, "/query/cursor"),
+    ("GET", "/inbox", {"cursor": "x" * 900}, None, "/query/cursor"),
     ("GET", "/inbox", {"cursor": "2026-11-23T12:00:00.000000Z#m1"}, None, "/query/cursor"),
     ("GET", "/inbox", {"cursor": "2026-11-23T12:00:00.000000Z~m1\n"}, None, "/query/cursor"),
     ("GET", "/inbox", {"cursor": "2026-11-23T12:00:00.000000Z~"}, None, "/query/cursor"),

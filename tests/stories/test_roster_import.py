@@ -17,7 +17,7 @@ import pytest
 from recado import directory
 from recado.access import Caller
 from recado.roster_import import import_roster
-from recado.rules.audience import Audience, Who
+from recado.rules.audience import Audience, Who, is_in
 from recado.rules.roles import Role
 from recado.tables import groups, imports, opt_outs, people, schools
 from recado.tables.base import Transaction, shared_connection
@@ -91,7 +91,8 @@ def members(group_id: str) -> list[str]:
 
 
 def audience_ids(*who: Who) -> list[str]:
-    return [one.person_id for one in directory.list_audience_members(SCHOOL, Audience(frozenset(who)))]
+    audience = Audience(frozenset(who))
+    return [one.person_id for one in directory.list_audience_members(SCHOOL, audience) if is_in(audience, one)]
 
 
 def missing_members() -> list[tuple[str, str]]:

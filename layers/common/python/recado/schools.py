@@ -127,6 +127,7 @@ def set_contract(caller: Caller, school_id: str, contract: Contract, now: dateti
     Its sandbox follows.
     """
     check_caller(caller)
+    _school(school_id)
     for one in _school_and_sandbox(school_id):
         _set_contract(one, contract, now)
     return _school(school_id)
@@ -251,7 +252,7 @@ def drain_code(caller: Caller, country: str, code: str, now: datetime) -> ShortC
 
 def _set_contract(school_id: str, contract: Contract, now: datetime) -> None:
     # 1. The contract, the accounts' copies of it, and the portal's notice. One that is so already is not told again.
-    if _school(school_id).contract is not contract:
+    if _any_school(school_id).contract is not contract:
         event_type = EventType.CONTRACT_ACTIVE if contract is Contract.ACTIVE else EventType.CONTRACT_SUSPENDED
         told = NewEvent(event_type, f"contract#{contract.value}#{now.isoformat()}", now, {})
         try:
