@@ -11,6 +11,7 @@ from recado import events
 from recado.access import Caller
 from recado.errors import NotAllowed
 from recado.events import AlreadyRaised, NewEvent
+from recado.rules.credit_bags import Zone
 from recado.rules.event_types import EventType
 from recado.rules.roles import Role
 from recado.tables import events as table
@@ -96,7 +97,7 @@ def test_two_events_of_one_moment_take_two_numbers(monkeypatch: pytest.MonkeyPat
 def test_an_event_and_what_it_tells_of_are_written_both_or_neither() -> None:
     worlds.create_school("liceo-1", domestic=None)
     opening: Callable[[Transaction], None] = lambda write: ledger.create_account(  # noqa: E731  # one line, twice
-        write, "liceo-1", ledger.Zone.DOMESTIC
+        write, "liceo-1", Zone.DOMESTIC
     )
     events.commit("liceo-1", new("opened"), opening)
 
@@ -106,11 +107,11 @@ def test_an_event_and_what_it_tells_of_are_written_both_or_neither() -> None:
         events.commit(
             "liceo-1",
             new("opened"),
-            lambda write: ledger.create_account(write, "liceo-1", ledger.Zone.INTERNATIONAL),
+            lambda write: ledger.create_account(write, "liceo-1", Zone.INTERNATIONAL),
         )
 
     assert [event.number for event in all_events()] == [1]
-    assert [account.zone for account in ledger.list_accounts("liceo-1")] == [ledger.Zone.DOMESTIC]
+    assert [account.zone for account in ledger.list_accounts("liceo-1")] == [Zone.DOMESTIC]
 
 
 def test_a_portal_that_asks_again_from_where_it_was_sees_each_event_once() -> None:
