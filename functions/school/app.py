@@ -63,7 +63,7 @@ class SettingsView(BaseModel):
     changed_at: datetime | None
 
 
-class SchoolView(BaseModel):
+class OwnSchoolView(BaseModel):
     id: str
     name: str
     country: str = Field(description="ISO 3166-1 alpha-2: whose numbers are domestic")
@@ -89,7 +89,7 @@ class EventList(BaseModel):
 
 
 @app.get("/school", summary="The school and its settings", tags=["school"])
-def get_school() -> SchoolView:
+def get_school() -> OwnSchoolView:
     return _school_view(*school_settings.get_school(web.caller(app)))
 
 
@@ -118,8 +118,8 @@ def list_events(after: After = 0, limit: Limit = 50, event_type: TypeFilter = No
     return EventList(events=[_event_view(one) for one in found], next=following, more=more)
 
 
-def _school_view(school: School, settings: SchoolSettings) -> SchoolView:
-    return SchoolView(
+def _school_view(school: School, settings: SchoolSettings) -> OwnSchoolView:
+    return OwnSchoolView(
         id=school.id,
         name=school.name,
         country=school.country,
