@@ -270,6 +270,9 @@ def release_due(message: Message, now: datetime) -> None:
             _exchange(message, _planned(sending, plan, totals), totals, now)
     except CreditsShort:
         _exchange_held(message, sending, now)  # what was held goes out, minus whoever opted out meanwhile
+    except ContractSuspended:
+        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)  # in this very moment
+        return
     except (_Moved, AlreadyEntered):
         pass  # done by somebody else, or by us with the answer lost: what is there is read below
 
