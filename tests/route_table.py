@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recado import school_keys
-from recado.access import Caller
 from recado.rules import signatures
 from recado.rules.roles import Role
-from recado.tables import imports, portal_keys, short_codes
+from recado.tables import imports, short_codes
 from recado.tables.portal_keys import KeyKind
 from recado.tables.short_codes import Purpose, ShortCode
 from tests import worlds
@@ -147,7 +145,6 @@ def build_world(clock: TestClock) -> World:
     draft = worlds.create(worlds.alert(send=False), clock)
     imports.create_import(SCHOOL, "import-1", NOON)
     assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
-    assert portal_keys.find_key(SCHOOL, "k1") is not None
     return World(
         {
             "message_id": draft.id,
@@ -195,13 +192,3 @@ def without_key_uses(found: Mapping[str, Any]) -> dict[str, Any]:
         else rows
         for name, rows in found.items()
     }
-
-
-def operator() -> Caller:
-    return Caller("platform", Role.OPERATOR, "soporte-1", key_id="op")
-
-
-def create_sandbox() -> str:
-    """A test key of SCHOOL's, by its id; its sandbox comes with it."""
-    key = school_keys.create_key(operator(), SCHOOL, kind=KeyKind.TEST, request_key="sandbox", now=NOON)
-    return key.key_id

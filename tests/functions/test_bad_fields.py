@@ -18,7 +18,6 @@ from tests.worlds import TestClock
 from tools import build_openapi
 
 LONG = 6000  # longer than any text may be
-OF_TYPES = {"string": str, "boolean": bool, "integer": int, "number": float, "array": list, "object": dict}
 NAMED_OTHERWISE = {"too_large"}  # a code that says by itself what is wrong
 
 type Schema = dict[str, Any]
@@ -109,8 +108,8 @@ def _out_of_bounds(schema: Schema) -> Iterator[tuple[str, Any]]:
             case "array":
                 yield "too many", ["x"] * (one.get("maxItems", 200_000) + 1)
             case "integer" | "number":
-                yield "too small", one.get("minimum", one.get("exclusiveMinimum", -(10**17))) - 1
-                yield "too large", one.get("maximum", 10**17) + 1
+                yield "too small", int(one.get("minimum", -(10**17))) - 1
+                yield "too large", int(one.get("maximum", 10**17)) + 1
 
 
 def _is_bounded(schema: Schema) -> bool:

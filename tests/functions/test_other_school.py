@@ -9,8 +9,8 @@ import pytest
 
 from recado import clock
 from tests.gateway import ask
-from tests.route_table import OTHER, SCHOOL, TABLE, World, build_world, everything, token_of, without_key_uses
-from tests.worlds import TestClock
+from tests.route_table import OTHER, TABLE, World, build_world, everything, token_of, without_key_uses
+from tests.worlds import SCHOOL, TestClock
 
 WITH_AN_ID = [route for route in TABLE if "{" in route]
 ASKED = [route for route in WITH_AN_ID if not TABLE[route].no_other_school]

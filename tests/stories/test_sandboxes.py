@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from recado import access, carriers, clock, dispatch, lines, messages, sandboxes, school_keys, schools
+from recado import access, carriers, clock, lines, messages, sandboxes, school_keys, schools
 from recado.access import Caller
 from recado.carriers import simulated
-from recado.carriers.speech import Line
+from recado.carriers.speech import Account, Line, Outgoing, Refused, RefusedBecause
 from recado.errors import NotAuthenticated, NotFound
 from recado.messages import NewMessage
 from recado.rules.credit_bags import Zone
@@ -346,14 +346,14 @@ def test_a_sandboxs_page_never_reaches_the_carrier(
 
 def test_no_code_and_no_webhook_can_name_the_simulated_line() -> None:
     assert carriers.SIMULATED not in carriers.REGISTRY
-    assert not simulated.verify({}, b"{}", carriers.Account(), NOON)
+    assert not simulated.verify({}, b"{}", Account(), NOON)
     assert (simulated.read_replies(b"{}"), simulated.read_receipts(b"{}")) == ([], [])
 
 
 def test_a_line_that_may_not_start_takes_nothing(director: Caller, moment: TestClock) -> None:
-    page = dispatch.Outgoing("m.a~test.m1.p1.0.0", number_for("CL", "00"), "", "hola", 60)
+    page = Outgoing("m.a~test.m1.p1.0.0", number_for("CL", "00"), "", "hola", 60)
 
     (answer,) = line_of(SANDBOX).speak([page], lambda: False)
 
-    assert answer == simulated.Refused(simulated.RefusedBecause.FOR_NOW, "not_started")
+    assert answer == Refused(RefusedBecause.FOR_NOW, "not_started")
     assert jobs_on("ReceiptsQueue") == []
