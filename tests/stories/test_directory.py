@@ -53,7 +53,7 @@ def add(records: Iterable[RosterPerson], school: School = SCHOOL) -> None:
 
 def save(before: people.Person, after: people.Person) -> None:
     with Transaction() as write:
-        people.save_person(write, SCHOOL.id, 1, before, after)
+        people.save_person_in(write, SCHOOL.id, 1, before, after)
 
 
 def switch(person_id: str, *, allowed: bool, reason: str = "asked", now: datetime = NOW) -> None:

@@ -34,11 +34,9 @@ from recado.tables import groups as group_table
 from recado.tables import imports as import_table
 from recado.tables import people as people_table
 from recado.tables import schools as school_table
-from recado.tables.base import Transaction
 from recado.tables.groups import Group
 from recado.tables.imports import Import, ImportState
-from recado.tables.opt_outs import NotedAlready
-from recado.tables.people import Person, PersonChanged
+from recado.tables.people import Person
 from recado.tables.schools import School
 
 BAD_ROWS_SHOWN = 100
@@ -104,9 +102,10 @@ def import_roster(school_id: str, import_id: str, key: str, clock: Clock) -> Imp
     members = _members_of(writes)
     members_before = _members_before(school_id, roster)
 
-    # 4. Into groups before the records say so and out of them after: killed in between, nobody is missing.
+    # 4. Into groups and searches before the records say so, out of groups after: killed in between, nobody is missing.
     _create_groups(school_id, roster)
     group_table.save_memberships(school_id, added=members.keys() - members_before, removed=())
+    people_table.save_words(school_id, (one.after.record for one in writes if one.before is None))
     for one in writes:
         _save_person(school, roster, by_hand, one, now)
     group_table.save_memberships(school_id, added=(), removed=members_before - members.keys())
@@ -200,13 +199,8 @@ def _save_person(school: School, roster: Roster, by_hand: MadeByHand, planned: _
 
 def _is_saved(school: School, one: _Write, now: datetime) -> bool:
     if one.before is None:
-        return people_table.create_person(school.id, school.shards, one.after.record)
-    try:
-        with Transaction() as write:
-            people_records.save_person(write, school, one.before, one.after, by=ROSTER, at=now)
-    except (PersonChanged, NotedAlready):
-        return False
-    return True
+        return people_table.create_person(school.id, school.shards, one.after.record, words_are_there=True)
+    return people_records.save_person(school, one.before, one.after, by=ROSTER, at=now)
 
 
 def _create_groups(school_id: str, roster: Roster) -> None:
@@ -223,7 +217,7 @@ def _settle_groups(school_id: str, roster: Roster, members: Counter[tuple[str, W
     """
     for before in group_table.list_groups(school_id):
         record = roster.groups.get(before.record.id, before.record)
-        after = Group(record, {who: members[record.id, who] for who in Who})
+        after = replace(before, record=record, members={who: members[record.id, who] for who in Who})
         is_left_over = record.id not in roster.groups and not is_custom_group(record.id)
         if is_left_over and not any(after.members.values()):
             group_table.delete_group(school_id, before)

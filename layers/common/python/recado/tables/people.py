@@ -27,7 +27,7 @@ from recado.rules.number_corrections import Correction
 from recado.rules.oneroster import RosterPerson
 from recado.rules.roster_changes import Source
 from recado.tables import words
-from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction
+from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction, put_if, update_if
 
 NO_NUMBER = "-"  # sorts after every "+…"
 BATCH_GET_MAX = 100  # DynamoDB's limit
@@ -189,38 +189,49 @@ def list_owners(number: str, *, limit: int) -> list[tuple[str, str]]:
     return [(school_id, person_id) for row in found for _, school_id, person_id in [row.school_person.split("#")]]
 
 
-def create_person(school_id: str, shards: int, record: RosterPerson, source: Source = Source.ROSTER) -> bool:
-    """Writes somebody new, with the words that find them; False when the id is taken."""
-    try:
-        with Transaction() as write:
-            create_person_in(write, school_id, shards, Person(record, None, None, 0, source))
-    except PersonChanged:
-        return False
-    return True
+def create_person(
+    school_id: str,
+    shards: int,
+    record: RosterPerson,
+    source: Source = Source.ROSTER,
+    *,
+    words_are_there: bool = False,
+) -> bool:
+    """Writes somebody new; False when the id is taken. `words_are_there`: save_words was called for them before."""
+    person = Person(record, None, None, 0, source)
+    if not words_are_there:
+        save_words(school_id, [record])
+    return put_if(_new_row(school_id, shards, person), _PersonRow.pk.does_not_exist())
+
+
+def save_words(school_id: str, records: Iterable[RosterPerson]) -> None:
+    """Writes the words of people who are about to be created: killed in between, nobody is missing from a search."""
+    words.save_words(school_id, ((word, record.id) for record in records for word in words_of(record)))
 
 
 def create_person_in(write: Transaction, school_id: str, shards: int, person: Person) -> None:
-    """The same as part of a transaction, which is refused as PersonChanged when the id is taken."""
-    after = replace(person, version=1, words=person.wanted_words)
-    values = {name: value for name, value in _values(school_id, shards, after).items() if value is not None}
-    write.put(_PersonRow(*_key(school_id, person.id), **values), _PersonRow.pk.does_not_exist(), _changed)
-    words.change_words(write, school_id, person.id, added=after.words, removed=())
+    """Somebody new with their words as part of a transaction, refused as PersonChanged when the id is taken."""
+    write.put(_new_row(school_id, shards, person), _PersonRow.pk.does_not_exist(), _changed)
+    words.change_words(write, school_id, person.id, added=person.wanted_words, removed=())
 
 
-def save_person(write: Transaction, school_id: str, shards: int, before: Person, after: Person) -> None:
-    """Makes a person's row, and the words that find them, what `after` says; refused as PersonChanged.
+def save_person(school_id: str, shards: int, before: Person, after: Person) -> bool:
+    """Makes a person's row what `after` says; False when it is no longer as it was read. Not for changed words.
 
     What the row holds besides is other stories' and stays.
     """
-    after = replace(after, version=before.version + 1, words=after.wanted_words)
-    actions: list[Action] = []
-    for name, value in _values(school_id, shards, after).items():
-        attribute = _PersonRow.get_attributes()[name]
-        actions.append(attribute.remove() if value is None else attribute.set(value))
-    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
-    words.change_words(
-        write, school_id, before.id, added=after.words - before.words, removed=before.words - after.words
+    assert after.wanted_words == before.words, "changed words are written in a transaction"  # noqa: S101
+    return update_if(
+        _PersonRow(*_key(school_id, before.id)), _actions(school_id, shards, before, after), _as_read(before)
     )
+
+
+def save_person_in(write: Transaction, school_id: str, shards: int, before: Person, after: Person) -> None:
+    """The same as part of a transaction, with the words that find them; refused as PersonChanged."""
+    actions = _actions(school_id, shards, before, after)
+    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
+    wanted = after.wanted_words
+    words.change_words(write, school_id, before.id, added=wanted - before.words, removed=before.words - wanted)
 
 
 def save_switch(write: Transaction, school_id: str, before: Person, switch: SmsSwitch) -> None:
@@ -242,6 +253,21 @@ def _key(school_id: str, person_id: str) -> tuple[str, str]:
 
 def _as_read(before: Person) -> Condition:
     return _PersonRow.version == before.version
+
+
+def _new_row(school_id: str, shards: int, person: Person) -> _PersonRow:
+    after = replace(person, version=1, words=person.wanted_words)
+    values = {name: value for name, value in _values(school_id, shards, after).items() if value is not None}
+    return _PersonRow(*_key(school_id, person.id), **values)
+
+
+def _actions(school_id: str, shards: int, before: Person, after: Person) -> list[Action]:
+    after = replace(after, version=before.version + 1, words=after.wanted_words)
+    actions: list[Action] = []
+    for name, value in _values(school_id, shards, after).items():
+        attribute = _PersonRow.get_attributes()[name]
+        actions.append(attribute.remove() if value is None else attribute.set(value))
+    return actions
 
 
 def _changed(_: dict[str, Any] | None) -> Exception:
