@@ -7,6 +7,7 @@ RecadoError
 │   └── NotAllowedToSend  403 not_allowed_to_send         L2
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
+├── OptedOutThemselves    409 opted_out_by_person         L10: only they switch it on again
 ├── AlreadyExists         409 already_exists              an id that is taken
 ├── RefundRefused         409 bags_are_not_refundable     L6
 ├── ContractSuspended     409 contract_suspended          L5: credits are frozen, not lost
@@ -89,6 +90,10 @@ class NotFound(RecadoError):
 
 class WrongState(RecadoError):
     code, status, title = "wrong_state", 409, "Its state does not allow that"
+
+
+class OptedOutThemselves(RecadoError):
+    code, status, title = "opted_out_by_person", 409, "The person switched their SMS off: only they can switch it on"
 
 
 class AlreadyExists(RecadoError):

@@ -147,11 +147,22 @@ def find_person(school_id: str, person_id: str) -> Person | None:
 
 
 def list_people(school_id: str, *, limit: int, after: str | None = None) -> tuple[list[Person], str | None]:
-    """A page of those who have not left, by id, and the cursor of the next page (None: no more)."""
+    """A page by id, those who left included, and the cursor of the next page (None: no more)."""
     condition = _PersonRow.sk.between(f"P#{after or ''}", "P#~")  # ids are ASCII below "~"
-    found = _PersonRow.query(f"S#{school_id}", condition, _PersonRow.left_at.does_not_exist(), limit=limit + 2)
+    found = _PersonRow.query(f"S#{school_id}", condition, limit=limit + 2)
     people = [_person(row) for row in found if row.sk != f"P#{after}"]
     return people[:limit], people[limit - 1].id if len(people) > limit else None
+
+
+def list_unreachable(
+    school_id: str, shard: int, *, limit: int, after: str | None = None
+) -> tuple[list[Member], str | None]:
+    """A page of those of a shard who have no number that can be used, by id, and the next page's cursor."""
+    first = f"{NO_NUMBER}#{after or ''}"
+    condition = _PersonRow.by_number_sk.between(first, f"{NO_NUMBER}#~")
+    found = _PersonRow.by_number.query(f"S#{school_id}#{shard}", condition, limit=limit + 2)
+    members = [_member(row) for row in found if row.by_number_sk != first]
+    return members[:limit], members[limit - 1].person_id if len(members) > limit else None
 
 
 def list_everybody(school_id: str) -> Iterator[Person]:
@@ -174,13 +185,7 @@ def list_members(school_id: str, shards: int) -> Iterator[Member]:
     """Everybody who is there, equal numbers next to each other: by shard, number, person. Eventually consistent."""
     for shard in range(shards):
         for row in _PersonRow.by_number.query(f"S#{school_id}#{shard}"):
-            yield Member(
-                person_id=row.sk.removeprefix("P#"),
-                role=row.role,
-                groups=frozenset(row.groups or ()),
-                number=row.number,
-                number_problem=row.number_problem,
-            )
+            yield _member(row)
 
 
 def list_owners(number: str, *, limit: int) -> list[tuple[str, str]]:
@@ -234,6 +239,16 @@ def save_person_in(write: Transaction, school_id: str, shards: int, before: Pers
     words.change_words(write, school_id, before.id, added=wanted - before.words, removed=before.words - wanted)
 
 
+def save_groups_in(write: Transaction, school_id: str, before: Person, group_ids: frozenset[str]) -> None:
+    """Sets the groups and nothing else, as part of a transaction; refused as PersonChanged."""
+    found = set(group_ids)
+    actions: list[Action] = [
+        _PersonRow.groups.set(found) if found else _PersonRow.groups.remove(),
+        _PersonRow.version.set(before.version + 1),
+    ]
+    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
+
+
 def save_switch(write: Transaction, school_id: str, before: Person, switch: SmsSwitch) -> None:
     """Sets the SMS switch and nothing else; refused as PersonChanged."""
     actions: list[Action] = [
@@ -253,6 +268,16 @@ def _key(school_id: str, person_id: str) -> tuple[str, str]:
 
 def _as_read(before: Person) -> Condition:
     return _PersonRow.version == before.version
+
+
+def _member(row: _PersonRow) -> Member:
+    return Member(
+        person_id=row.sk.removeprefix("P#"),
+        role=row.role,
+        groups=frozenset(row.groups or ()),
+        number=row.number,
+        number_problem=row.number_problem,
+    )
 
 
 def _new_row(school_id: str, shards: int, person: Person) -> _PersonRow:
