@@ -16,6 +16,7 @@ import pytest
 
 from recado import directory
 from recado.access import Caller
+from recado.directory import PeopleFilter
 from recado.roster_import import import_roster
 from recado.rules.audience import Audience, Who
 from recado.rules.roles import Role
@@ -85,7 +86,7 @@ def switch_off(person_id: str) -> None:
 
 
 def members(group_id: str) -> list[str]:
-    found, following = directory.list_people(DIRECTOR, group_id, None)
+    found, following = directory.list_people(DIRECTOR, PeopleFilter(group_id), None)
     assert following is None
     return [one.person.id for one in found]
 

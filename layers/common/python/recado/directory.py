@@ -13,6 +13,7 @@ from recado.errors import FieldProblem, InvalidRequest, NotAllowed, NotFound, Op
 from recado.rules import roles
 from recado.rules.audience import REPLIED_STOP, Audience, Member, is_blocked, is_in
 from recado.rules.name_search import DIGITS_MIN, is_found, read_query, words_of
+from recado.rules.person_records import find_reason_problems
 from recado.tables import groups as group_table
 from recado.tables import imports as import_table
 from recado.tables import number_changes as number_change_table
@@ -61,6 +62,10 @@ class NumberNote:
 
     number: str
     note: Note
+
+    @property
+    def is_reply(self) -> bool:
+        return self.note.cause == REPLIED_STOP
 
 
 def list_groups(caller: Caller) -> list[Group]:
@@ -127,13 +132,15 @@ def set_sms(caller: Caller, person_id: str, *, allowed: bool, reason: str, now: 
     Raises NotAllowed, NotFound, OptedOutThemselves for switching on what the person switched off (L10), StillRunning
     when the record keeps changing underneath.
     """
-    if not roles.may_edit_people(caller.role):
-        raise NotAllowed
+    _check_may_see(caller)
     return switch_sms(caller.school_id, person_id, SmsSwitch(allowed, caller.subject, now, reason))
 
 
 def switch_sms(school_id: str, person_id: str, switch: SmsSwitch) -> PersonSeen:
     """The switch on the person and the cause on their number: both or neither. Who may is asked before."""
+    problems = find_reason_problems("/reason", switch.reason)
+    if problems:
+        raise InvalidRequest(fields=problems)
     for _ in range(SWITCH_ATTEMPTS_MAX):
         # 1. The person's own choice outweighs the office's.
         person = _get(school_id, person_id)

@@ -93,6 +93,7 @@ def create_person(caller: Caller, new: NewPerson, request_key: str, now: datetim
         changes = [replace(change, before=found) if change.after.id == person_id else change for change in changes]
         if _is_written(school, changes, caller.subject, now):
             return _get(school.id, person_id)
+        is_first = False  # refused: what is there now may be this very request's, whose answer was lost
     raise StillRunning("The record is being changed", retry_after_seconds=1)
 
 

@@ -11,6 +11,7 @@ from recado.tables import people as people_table
 from recado.tables import schools as school_table
 from recado.tables.people import Person
 
+CSV_ROWS_MAX = 2000  # of one file
 ROWS_MAX = 2000  # of the index, read for one page
 STUDENTS_SHOWN = 10
 

@@ -69,6 +69,13 @@ def find_number_problems(field: str, typed: str) -> list[FieldProblem]:
     return []
 
 
+def find_reason_problems(field: str, reason: str) -> list[FieldProblem]:
+    """Why somebody's SMS was switched is kept as proof and shown: lines of it, and nothing that does not print."""
+    if not "".join(reason.splitlines()).isprintable() or "\x00" in reason:
+        return [FieldProblem(field, "not_printable", "No control or invisible characters")]
+    return []
+
+
 def find_list_problems(field: str, ids: tuple[str, ...], most: int) -> list[FieldProblem]:
     """Ids of people or groups: not too many, each once and well formed."""
     if len(ids) > most:
