@@ -99,6 +99,17 @@ def create_resources() -> None:
     client("ssm").put_parameter(Name=f"{os.environ['MASTER_SECRET_PATH']}/1", Value=MASTER_SECRET, Type="SecureString")
 
 
+def all_tables() -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table, raw, in the order of its key."""
+    found = {}
+    for name in resources("AWS::DynamoDB::Table"):
+        rows = [
+            row for page in client("dynamodb").get_paginator("scan").paginate(TableName=name) for row in page["Items"]
+        ]
+        found[name] = sorted(rows, key=lambda row: (row["pk"]["S"], row["sk"]["S"]))
+    return found
+
+
 def all_rows(kind: type[Any]) -> list[type[Any]]:
     """Every model below a kind of row."""
     return [found for child in kind.__subclasses__() for found in (child, *all_rows(child))]

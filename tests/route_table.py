@@ -1,0 +1,194 @@
+"""Every route of the API once: who may use it, and a request that could be somebody's. A new route needs a row here.
+
+`tests/functions/test_roles.py`, `test_other_school.py` and `test_bad_fields.py` go through it; they say which row is
+missing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recado.rules import signatures
+from recado.rules.roles import Role
+from recado.tables import imports, short_codes
+from recado.tables.portal_keys import KeyKind
+from recado.tables.short_codes import Purpose, ShortCode
+from tests import worlds
+from tests.conftest import all_tables, client, queue_url, resources
+from tests.gateway import Request
+from tests.tokens import MASTER, create_key, mint
+from tests.worlds import COURSE, NOON, SCHOOL, TestClock
+
+OTHER = "liceo-2"
+SESSION = "s" + "a" * 25
+PERSON = "g00000"
+
+# Whoever may come: each role of a portal's token, the platform's staff, a session's token, and nobody at all.
+SESSION_TOKEN, NOBODY = "session", "nobody"
+PORTAL = ("director", "administrator", "teacher", "staff", "guardian", "student")
+EVERYBODY = (*PORTAL, "operator", SESSION_TOKEN, NOBODY)
+
+IN_CHARGE = frozenset({"director", "administrator"})
+OFFICE = frozenset({"director", "administrator"})
+ANY_OF_A_SCHOOL = frozenset(PORTAL)
+OPERATOR = frozenset({"operator"})
+SESSION_ONLY = frozenset({SESSION_TOKEN})
+ANYBODY = frozenset(EVERYBODY)
+ONLY_SIGNED = frozenset[str]()  # a carrier's webhook: what counts is its signature, and no token helps
+
+# Why a route with an id in its path has no other school to be asked from.
+OPERATORS = "every school is the operator's"
+SESSIONS = "a session is nobody's school; its own token alone opens it"
+CARRIERS = "a carrier is nobody's school; its signature alone counts"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`roles`: who gets further than 401 and 403. `body`, `query`: a request that nothing is wrong with.
+
+    `no_other_school`: why nobody of another school can ask; empty: they can, and get 404.
+    """
+
+    roles: frozenset[str]
+    body: Any = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    no_other_school: str = ""
+
+
+ALERT = {
+    "text": "Mañana no hay clases.",
+    "category": "classes_cancelled",
+    "audience": {"who": ["guardians"], "groups": [COURSE], "people": [], "minus_people": [], "minus_groups": []},
+    "channels": ["sms"],
+    "confirm_notice_by_sms": False,
+    "send": {"at": "2026-11-24T12:00:00Z"},
+}
+NEW_SCHOOL = {"id": "liceo-9", "name": "Liceo", "country": "CL", "time_zone": "America/Santiago", "code": "44109"}
+BAG = {"zone": "domestic", "credits": 40}
+
+TABLE: Mapping[str, Row] = {
+    # messages
+    "POST /messages": Row(IN_CHARGE, ALERT),
+    "GET /messages": Row(IN_CHARGE, query={"limit": "5"}),
+    "GET /messages/{message_id}": Row(IN_CHARGE),
+    "POST /messages/{message_id}/send": Row(IN_CHARGE, {"send": {"at": "2026-11-24T12:00:00Z"}}),
+    "POST /messages/{message_id}/cancel": Row(IN_CHARGE),
+    "POST /messages/{message_id}/stop": Row(IN_CHARGE),
+    "GET /replies": Row(IN_CHARGE),
+    # directory
+    "GET /groups": Row(OFFICE),
+    "GET /people": Row(OFFICE, query={"group": COURSE}),
+    "GET /people/{person_id}": Row(OFFICE),
+    "PUT /people/{person_id}/sms": Row(OFFICE, {"allowed": False, "reason": "lo pidió"}),
+    "GET /imports/{import_id}": Row(OFFICE),
+    # credits
+    "GET /credits": Row(IN_CHARGE),
+    "GET /credits/statement": Row(IN_CHARGE, query={"zone": "domestic"}),
+    "GET /credits/bags": Row(ANY_OF_A_SCHOOL),
+    "POST /credits/refunds": Row(IN_CHARGE),
+    # operator
+    "GET /operator/schools": Row(OPERATOR, query={"limit": "5"}),
+    "POST /operator/schools": Row(OPERATOR, NEW_SCHOOL),
+    "GET /operator/schools/{school_id}": Row(OPERATOR, no_other_school=OPERATORS),
+    "PATCH /operator/schools/{school_id}": Row(OPERATOR, {"name": "Otro nombre"}, no_other_school=OPERATORS),
+    "PUT /operator/schools/{school_id}/contract": Row(OPERATOR, {"contract": "active"}, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/keys": Row(OPERATOR, no_other_school=OPERATORS),
+    "POST /operator/schools/{school_id}/keys": Row(OPERATOR, {"kind": "test"}, no_other_school=OPERATORS),
+    "POST /operator/schools/{school_id}/keys/{key_id}/rotate": Row(OPERATOR, {"overlap_seconds": 60}),
+    "DELETE /operator/schools/{school_id}/keys/{key_id}": Row(OPERATOR),
+    "POST /operator/schools/{school_id}/bags": Row(OPERATOR, BAG, no_other_school=OPERATORS),
+    "POST /operator/short-codes": Row(OPERATOR, {"country": "DO", "code": "44201", "purpose": "sessions"}),
+    "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
+    "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
+    # sessions
+    "POST /sessions": Row(ANYBODY, {"text": "hola", "to": ["809 555 0101"]}),
+    "POST /sessions/{session_id}/messages": Row(SESSION_ONLY, {"text": "hola"}, no_other_school=SESSIONS),
+    "GET /sessions/{session_id}/messages": Row(SESSION_ONLY, no_other_school=SESSIONS),
+    "POST /sessions/{session_id}/extend": Row(SESSION_ONLY, no_other_school=SESSIONS),
+    "DELETE /sessions/{session_id}": Row(SESSION_ONLY, no_other_school=SESSIONS),
+    # carriers
+    "POST /carriers/{carrier}/replies": Row(ONLY_SIGNED, no_other_school=CARRIERS),
+    "POST /carriers/{carrier}/receipts": Row(ONLY_SIGNED, no_other_school=CARRIERS),
+    # public
+    "GET /health": Row(ANYBODY),
+    "GET /openapi.json": Row(ANYBODY),
+    "GET /docs": Row(ANYBODY),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """What exists in SCHOOL, by the name that routes have for its id; OTHER exists too and has nothing."""
+
+    ids: Mapping[str, str]
+
+    def request(self, route: str, **changes: Any) -> Request:
+        """The row's request about what is in SCHOOL, under a fresh Idempotency-Key."""
+        self_of = {name: value for name, value in self.ids.items() if f"{{{name}}}" in route}
+        row, number = TABLE[route], next(_numbers)
+        found = {"body": row.body, "query": row.query, "parameters": self_of} | changes
+        found["headers"] = {"Idempotency-Key": f"{route.split(' ')[0]}-{number:030}"} | found.get("headers", {})
+        return Request(route, **found)
+
+
+_numbers = iter(range(10**9))
+
+
+def build_world(clock: TestClock) -> World:
+    """Two schools: one with something of everything, the other with a key and nothing else."""
+    worlds.create_school()
+    worlds.create_school(OTHER, code="")
+    worlds.add_guardians(3)
+    for school_id, key_id, kind in ((SCHOOL, "k1", KeyKind.PORTAL), (OTHER, "k2", KeyKind.PORTAL)):
+        create_key(school_id, key_id, kind)
+    create_key("platform", "op", KeyKind.OPERATOR)
+    draft = worlds.create(worlds.alert(send=False), clock)
+    imports.create_import(SCHOOL, "import-1", NOON)
+    assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
+    return World(
+        {
+            "message_id": draft.id,
+            "person_id": PERSON,
+            "import_id": "import-1",
+            "school_id": SCHOOL,
+            "key_id": "k1",
+            "country": "CL",
+            "code": "20600",
+            "session_id": SESSION,
+            "carrier": "signed_webhook",
+        }
+    )
+
+
+def token_of(who: str, clock: TestClock, school_id: str = SCHOOL) -> str | None:
+    """A token of this role (or of SESSION), as the portal of this school signs it; None for nobody."""
+    if who == NOBODY:
+        return None
+    if who == SESSION_TOKEN:
+        return signatures.session_token(MASTER, SESSION, 1)
+    if who == Role.OPERATOR:
+        return mint("platform", clock(), "op", role="operator")
+    person = PERSON if who in ("guardian", "student") else None
+    return mint(school_id, clock(), "k1" if school_id == SCHOOL else "k2", role=who, person=person)
+
+
+def everything() -> dict[str, Any]:
+    """Every row of every table and how many jobs wait; but for the counts of requests, which every request raises."""
+    found: dict[str, Any] = {
+        table: [row for row in rows if not row["pk"]["S"].startswith("REQUESTS#")]
+        for table, rows in all_tables().items()
+    }
+    for queue in resources("AWS::SQS::Queue"):
+        attributes = client("sqs").get_queue_attributes(QueueUrl=queue_url(queue), AttributeNames=["All"])["Attributes"]
+        found[queue] = attributes["ApproximateNumberOfMessages"]
+    return found
+
+
+def without_key_uses(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without uses of Idempotency-Keys that have no answer: a refusal gives its key back."""
+    return {
+        name: [row for row in rows if not (row["pk"]["S"].startswith("IDEM#") and "answer" not in row)]
+        if isinstance(rows, list)
+        else rows
+        for name, rows in found.items()
+    }
