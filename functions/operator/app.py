@@ -10,9 +10,13 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field
 
-from recado import clock, idempotency, school_keys, schools, web
+from recado import clock, credit_views, idempotency, school_keys, schools, web
 from recado.access import Caller
+from recado.credit_statement import Question
+from recado.credit_views import BagRequestView, BalanceList, StatementView
 from recado.rules.credit_bags import Zone
+from recado.rules.ledger_words import Kind
+from recado.rules.plain_words import Language
 from recado.rules.school_records import KEY_ID, SCHOOL_ID
 from recado.rules.short_codes import CodeState
 from recado.settings import SETTINGS
@@ -27,8 +31,15 @@ SchoolId = Annotated[str, Path(pattern=f"^{SCHOOL_ID.pattern}$")]
 KeyId = Annotated[str, Path(pattern=f"^{KEY_ID.pattern}$")]
 Country = Annotated[str, Path(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
 CountryFilter = Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="only this country's")]
+ZoneQuery = Annotated[Zone, Query(description="whose numbers its credits pay for")]
+From = Annotated[AwareDatetime | None, Query(alias="from", description="from this moment on")]
+To = Annotated[AwareDatetime | None, Query(alias="to", description="until before this moment")]
+KindQuery = Annotated[Kind | None, Query(description="only movements of this kind")]
+MessageId = Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="only what this message moved")]
+Limit = Annotated[int, Query(ge=1, le=100, description="entries on a page")]
+Cursor = Annotated[str | None, Query(max_length=700, description="`next` of the page before")]
+Lang = Annotated[Language, Query(description="of the explanations")]
 Code = Annotated[str, Path(pattern=r"^\+?[0-9]{3,15}$")]
-Limit = Annotated[int, Query(ge=1, le=100)]
 SchoolCursor = Annotated[
     str | None, Query(alias="cursor", pattern=f"^{SCHOOL_ID.pattern}$", description="`next` of the page before")
 ]
@@ -148,6 +159,10 @@ class PurchaseView(BaseModel):
     by: str
 
 
+class BagRequestList(BaseModel):
+    requests: list[BagRequestView] = Field(description="newest first; the school's own wishes, none of them charged")
+
+
 class ShortCodeRequest(web.RequestModel):
     country: str = Field(description="ISO 3166-1 alpha-2")
     code: str = Field(description="3 to 8 digits, or a number in E.164")
@@ -209,7 +224,7 @@ def get_school(school_id: SchoolId) -> SchoolView:
     responses=NOT_FOUND,
 )
 def set_contract(school_id: SchoolId, body: ContractRequest) -> SchoolView:
-    return _school_view(schools.set_contract(web.caller(app), school_id, body.contract))
+    return _school_view(schools.set_contract(web.caller(app), school_id, body.contract, clock.now()))
 
 
 @app.post(
@@ -304,6 +319,46 @@ def sell_bag(school_id: SchoolId, body: BagRequest) -> PurchaseView:
         )
 
     return PurchaseView.model_validate(_once(now, work))
+
+
+@app.get("/operator/schools/<school_id>/credits", summary="A school's balances", tags=TAGS, responses=NOT_FOUND)
+def get_balances(school_id: SchoolId) -> BalanceList:
+    return credit_views.balance_list(schools.list_balances(web.caller(app), school_id))
+
+
+@app.get(
+    "/operator/schools/<school_id>/statement",
+    summary="A school's movements of one zone, with their causes",
+    tags=TAGS,
+    responses=NOT_FOUND,
+)
+def get_statement(  # the same questions as the school's own statement answers
+    school_id: SchoolId,
+    zone: ZoneQuery = Zone.DOMESTIC,
+    start: From = None,
+    end: To = None,
+    kind: KindQuery = None,
+    message_id: MessageId = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    lang: Lang = Language.ES,
+) -> StatementView:
+    question = Question(zone, start, end, kind, message_id)
+    lines, following = schools.list_statement(
+        web.caller(app), school_id, question, limit=limit, cursor=cursor, now=clock.now()
+    )
+    return credit_views.statement(zone, lines, following, lang)
+
+
+@app.get(
+    "/operator/schools/<school_id>/bags/requests",
+    summary="The bags a school asked for in the last 90 days",
+    tags=TAGS,
+    responses=NOT_FOUND,
+)
+def list_requests(school_id: SchoolId) -> BagRequestList:
+    found = schools.list_requests(web.caller(app), school_id)
+    return BagRequestList(requests=[credit_views.request_view(one) for one in found])
 
 
 @app.post(

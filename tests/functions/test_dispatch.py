@@ -2,7 +2,7 @@
 
 import pytest
 
-from recado import clock, lines, messages
+from recado import clock, lines, sending
 from recado.carriers.speech import Line
 from recado.rules.message_states import MessageState
 from tests.apps import Context, load_app, load_event
@@ -44,7 +44,7 @@ def test_a_page_job_is_worked(moment: TestClock, carrier: FakeCarrier) -> None:
 
     assert answered == {"batchItemFailures": []}
     assert len(carrier.heard) == 2
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_a_job_for_a_page_that_is_not_there_is_dropped(carrier: FakeCarrier) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import boto3
 import pytest
 
-from recado import access, clock
+from recado import access, clock, credits  # noqa: A004  # the school's word
 from recado.rules.credit_bags import Zone
+from recado.rules.roles import Role
 from recado.tables import ledger, portal_keys, short_codes
 from tests.apps import call, load_event
 from tests.tokens import mint
@@ -339,6 +340,42 @@ def test_a_contract_is_suspended() -> None:  # L5
     assert (account.contract, account.available) == ("suspended", 500)
 
 
+def test_the_platforms_staff_see_a_schools_balances_and_statement_even_while_it_is_suspended() -> None:  # L5
+    create_school()
+    call("operator", load_event("operator_bag_sold"))
+    call("operator", load_event("operator_contract_suspended"))
+
+    status, balances = call("operator", load_event("operator_balances"))
+    _, statement = call("operator", load_event("operator_statement"))
+
+    assert status == 200
+    assert balances["summary"] == {"bought": 500, "available": 500, "held": 0, "captured": 0}
+    assert balances["accounts"][0]["contract"] == "suspended"
+    assert [entry["explanation"] for entry in statement["entries"]] == [
+        "Compra de la bolsa «Bolsa básica»: 500 créditos."
+    ]
+
+
+def test_a_schools_wishes_for_bags_are_seen_newest_first() -> None:  # L7
+    create_school()
+    for minute, bag in enumerate(("domestic-500", "international-100")):
+        caller = access.Caller("liceo-1", Role.DIRECTOR, "u-17")
+        at = NOW + timedelta(minutes=minute)
+        credits.request_bag(caller, bag, request_key=bag, now=at, is_first=True)
+
+    status, body = call("operator", load_event("operator_bag_requests"))
+
+    assert status == 200
+    assert [(one["bag"], one["charged"]) for one in body["requests"]] == [("international-100", 0), ("domestic-500", 0)]
+
+
+@pytest.mark.parametrize("name", ["operator_balances", "operator_statement", "operator_bag_requests"])
+def test_the_credits_of_a_school_that_is_not_there_are_not_found(name: str) -> None:
+    status, body = call("operator", load_event(name))
+
+    assert (status, body["code"]) == (404, "not_found")
+
+
 def test_a_short_code_is_added_listed_and_drained() -> None:
     status, added = call("operator", load_event("operator_short_code_added"))
     listed = call("operator", load_event("operator_short_codes"))
@@ -372,6 +409,9 @@ def test_what_creates_needs_an_idempotency_key(name: str) -> None:
         "operator_keys",
         "operator_key_revoked",
         "operator_contract_suspended",
+        "operator_balances",
+        "operator_statement",
+        "operator_bag_requests",
         "operator_short_codes",
         "operator_short_code_draining",
     ],

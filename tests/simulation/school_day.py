@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 
 from recado import access, attention, directory, dispatch, idempotency, ids, inbound, log, messages, schools
 from recado.access import Caller
+from recado.drafts import NewMessage
 from recado.errors import (
     ContractSuspended,
     IdempotencyKeyReused,
@@ -26,7 +27,6 @@ from recado.errors import (
     RecadoError,
     StillRunning,
 )
-from recado.messages import NewMessage
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.roles import Role
@@ -626,7 +626,7 @@ class SchoolDay:
         self.start(
             f"{contract.value} {school}",
             REQUEST_LIFE,
-            lambda _: schools.set_contract(OPERATOR, school, contract),
+            lambda run: schools.set_contract(OPERATOR, school, contract, self.clock_of(run)()),
             on_end,
         )
 

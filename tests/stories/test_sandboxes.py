@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from recado import access, carriers, clock, lines, messages, sandboxes, school_keys, schools
+from recado import access, carriers, clock, lines, message_reports, messages, sandboxes, school_keys, schools
 from recado.access import Caller
 from recado.carriers import simulated
 from recado.carriers.speech import Account, Line, Outgoing, Refused, RefusedBecause
+from recado.drafts import NewMessage
 from recado.errors import NotAuthenticated, NotFound
-from recado.messages import NewMessage
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import MessageState
@@ -142,7 +142,7 @@ def test_the_operator_cannot_address_a_sandbox_and_does_not_see_it_listed(direct
     with pytest.raises(NotFound):
         schools.get_school(OPERATOR, SANDBOX)
     with pytest.raises(NotFound):
-        schools.set_contract(OPERATOR, SANDBOX, Contract.SUSPENDED)
+        schools.set_contract(OPERATOR, SANDBOX, Contract.SUSPENDED, NOON)
 
     assert [school.id for school in schools.list_schools(OPERATOR, limit=10, cursor=None)[0]] == [SCHOOL]
 
@@ -191,7 +191,7 @@ def test_a_sandbox_whose_making_was_cut_off_is_made_to_its_end(
 
 
 def test_a_sandbox_follows_its_schools_contract_name_and_time_zone(director: Caller, moment: TestClock) -> None:  # L5
-    schools.set_contract(OPERATOR, SCHOOL, Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, SCHOOL, Contract.SUSPENDED, NOON)
     schools.change_school(OPERATOR, SCHOOL, {"name": "Nueva", "time_zone": "America/Punta_Arenas", "code": "20601"})
 
     sandbox = find_school(SANDBOX)
@@ -227,7 +227,7 @@ def test_a_message_to_the_magic_numbers_does_what_each_of_them_says(
     work_pages()  # whoever was busy once
     work_reports()
 
-    delivery = messages.get_delivery(director, message.id, moment())
+    delivery = message_reports.get_delivery(director, message.id, moment())
     assert delivery.message.state is MessageState.SENT
     assert dict(delivery.counts) == {
         RecipientState.DELIVERED: 5,  # delivered, slow, busy once, and the two that reply
@@ -309,7 +309,7 @@ def test_a_reply_job_that_names_no_sandbox_writes_nothing(moment: TestClock) -> 
 
 
 def line_of(school_id: str, kind: PageKind = PageKind.MESSAGE) -> Line:
-    return lines.line_for(PageRef(kind, school_id, "m1", "p1", 0), 1)
+    return lines.line_for(PageRef(kind, school_id, "m1", "p1", 0), 1, clock.now)
 
 
 def test_a_sandboxs_page_goes_over_the_simulated_line_and_no_other_page_does(moment: TestClock) -> None:

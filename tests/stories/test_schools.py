@@ -244,7 +244,7 @@ def test_a_suspended_school_keeps_its_credits_and_cannot_hold_them() -> None:  #
     sell("domestic-500")
     sell("international-100", request_key="r-2")
 
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
     assert (available(), available(Zone.INTERNATIONAL)) == (500, 100)
     for zone in Zone:
@@ -255,9 +255,9 @@ def test_a_suspended_school_keeps_its_credits_and_cannot_hold_them() -> None:  #
 def test_a_school_made_active_again_uses_the_credits_it_had() -> None:  # L5
     create()
     sell("domestic-500")
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
-    school = schools.set_contract(OPERATOR, "liceo-1", Contract.ACTIVE)
+    school = schools.set_contract(OPERATOR, "liceo-1", Contract.ACTIVE, NOW)
 
     hold(500)
     assert school.contract is Contract.ACTIVE
@@ -266,7 +266,7 @@ def test_a_school_made_active_again_uses_the_credits_it_had() -> None:  # L5
 
 def test_a_bag_sold_to_a_suspended_school_is_frozen_too_even_the_first_of_its_zone() -> None:  # L5, L13
     create()
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
     sell("international-100")
 
@@ -290,7 +290,7 @@ def test_an_account_opened_while_the_school_is_being_suspended_is_suspended_with
 
     monkeypatch.setattr(ledger, "list_accounts", list_then_open)
 
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
     assert {account.contract for account in list_accounts("liceo-1")} == {"suspended"}
     assert len(list_accounts("liceo-1")) == 2
@@ -298,7 +298,7 @@ def test_an_account_opened_while_the_school_is_being_suspended_is_suspended_with
 
 def test_the_contract_of_a_school_that_is_not_there_is_not_found() -> None:
     with pytest.raises(NotFound):
-        schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+        schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
 
 # --- bags ---
@@ -493,7 +493,7 @@ def test_nothing_here_is_open_to_a_school() -> None:
     acts: list[Callable[[], object]] = [
         lambda: schools.create_school(DIRECTOR, replace(LICEO, id="liceo-2", code=""), is_first=True),
         lambda: schools.get_school(DIRECTOR, "liceo-1"),
-        lambda: schools.set_contract(DIRECTOR, "liceo-1", Contract.SUSPENDED),
+        lambda: schools.set_contract(DIRECTOR, "liceo-1", Contract.SUSPENDED, NOW),
         lambda: schools.list_schools(DIRECTOR, limit=10, cursor=None),
         lambda: schools.change_school(DIRECTOR, "liceo-1", {"name": "x"}),
         lambda: schools.sell_bag(DIRECTOR, "liceo-1", order, request_key="r", now=NOW, is_first=True),

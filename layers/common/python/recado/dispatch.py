@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from recado import log, messages, sessions
+from recado import inbox, log, sending, sessions
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -24,18 +24,20 @@ from recado.carriers.speech import (
 )
 from recado.clock import Clock
 from recado.queues import put_jobs
-from recado.rules import idle_timeout, retry_delay
+from recado.rules import idle_timeout, retry_delay, texts
 from recado.rules.audience import is_blocked
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import CAPTURED, Letter, read_member
 from recado.rules.message_states import MessageState, is_emergency
+from recado.rules.texts import EMPTY
 from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages
 from recado.tables import messages as message_table
 from recado.tables import sessions as session_table
 from recado.tables.base import Transaction
+from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
-from recado.tables.pages import Page, PageKind, PageRef, PageState
+from recado.tables.pages import Page, PageKind, PageReader, PageRef, PageState
 
 LEASE = timedelta(seconds=30)
 LEASE_MARGIN = timedelta(seconds=1)  # clocks of two workers differ by less
@@ -86,6 +88,7 @@ class _Errand:
     give_up_at: datetime
     may: May
     message: Message | None
+    drop_accents: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +121,17 @@ def work_page(job: Job, worker: Worker) -> None:
     if not _is_to_be_worked(job, page.state, errand, worker):
         return
 
-    # 2. An open wave whose owner is dead by contract (one that lives was left alone above).
+    # 2. Copies for the message centre need no carrier, no wave and no opt-out.
+    if page.readers:
+        _put_copies(page, errand, worker)
+        return
+
+    # 3. An open wave whose owner is dead by contract (one that lives was left alone above).
     state, asked_again = page.state, list[int]()
     if state.indices(Letter.CLAIMED):
         state, asked_again = _resolve_dead_wave(page, errand, worker)
 
-    # 3. Wave after wave.
+    # 4. Wave after wave.
     _work_waves(page, state, asked_again, errand, worker)
 
 
@@ -169,6 +177,24 @@ def _work_waves(page: Page, state: PageState, asked_again: list[int], errand: _E
             return
 
 
+def _put_copies(page: Page, errand: _Errand, worker: Worker) -> None:
+    """A page of copies, all at once: put again, they change nothing, so that no claim has to come before."""
+    message = errand.message
+    state = _give_up(page.state, errand.may, ()) if errand.may is not May.SPEAK else page.state
+    waiting = state.indices(Letter.PLANNED)
+    if message is not None and waiting:
+        at = message.accepted_at or message.created_at
+        copies = [_copy(message, page.readers[index], at) for index in waiting]
+        inbox.deliver_copies(message.school_id, copies)
+    _close(page, state.with_letters(dict.fromkeys(waiting, Letter.IN_INBOX)), page.state, errand, worker)
+
+
+def _copy(message: Message, reader: PageReader, at: datetime) -> InboxCopy:
+    """As it was written: a screen shows every accent for nothing."""
+    text = texts.render(message.text, reader.values or EMPTY)
+    return InboxCopy(reader.person_id, message.id, message.category, text, at)
+
+
 def close_overdue(message: Message, ref: PageRef, now: datetime) -> bool:
     """Closes a page that no worker could bring to its end in time: a job that kills whoever takes it. True: closed."""
     page = pages.find_page(ref)
@@ -201,11 +227,12 @@ def _find_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand | No
     return _Errand(
         text=message.text,
         sender=message.sender,
-        queue_url=messages.queue_of(message.category),
+        queue_url=sending.queue_of(message.category),
         is_emergency=is_emergency(message.category),
         give_up_at=message.give_up_at,
         may=May.STOP if message.state is MessageState.STOPPING else may,
         message=message,
+        drop_accents=message.drop_accents,
     )
 
 
@@ -317,7 +344,10 @@ def _speak(
 def _outgoing(page: Page, index: int, errand: _Errand, now: datetime) -> Outgoing:
     recipient = page.recipients[index]
     validity = max(1, int((errand.give_up_at - now).total_seconds()))
-    return Outgoing(page.ref.reference(index), recipient.number, recipient.code or errand.sender, errand.text, validity)
+    # What somebody wrote on the web is nobody's message with fields: it goes out as it is.
+    is_composed = errand.message is not None
+    text = texts.text_for(errand.text, recipient.values or EMPTY, errand.drop_accents) if is_composed else errand.text
+    return Outgoing(page.ref.reference(index), recipient.number, recipient.code or errand.sender, text, validity)
 
 
 def _keep_lookups(ref: PageRef, speaking: Sequence[int], answers: Sequence[Answer], worker: Worker) -> None:
@@ -392,7 +422,7 @@ def _hand_on(
 def _put_back(ref: PageRef, number: int, errand: _Errand, pause: timedelta) -> None:
     # Rounded up: a job that comes a moment too early would only be put back again.
     delay = -int(-pause.total_seconds() // 1)
-    put_jobs(errand.queue_url, [messages.job_of(ref, number)], group=ref.school_id, delay_seconds=delay)
+    put_jobs(errand.queue_url, [sending.job_of(ref, number)], group=ref.school_id, delay_seconds=delay)
 
 
 def _close(page: Page, state: PageState, stored: PageState, errand: _Errand, worker: Worker) -> None:
@@ -403,14 +433,14 @@ def _close(page: Page, state: PageState, stored: PageState, errand: _Errand, wor
         if found is not None and found.state.is_open:
             log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
             return
-    log.outcome("page_closed", item=page.ref.item, page=page.ref.page, recipients=len(page.recipients))
+    log.outcome("page_closed", item=page.ref.item, page=page.ref.page, recipients=len(state.letters))
     _finish(page.ref, worker.clock())
 
 
 def _write_close(page: Page, state: PageState, stored: PageState, message: Message | None) -> None:
     """The last outcomes, the closing and the counter, in one transaction. Raises _Moved."""
     captured = dict.fromkeys(Zone, 0)
-    for recipient, letter in zip(page.recipients, state.letters, strict=True):
+    for recipient, letter in zip(page.recipients, () if page.readers else state.letters, strict=True):
         if Letter(letter) in CAPTURED:
             captured[recipient.zone] += recipient.segments
     with Transaction() as write:
@@ -420,7 +450,7 @@ def _write_close(page: Page, state: PageState, stored: PageState, message: Messa
                 write,
                 page.ref.school_id,
                 page.ref.item,
-                pages=message.pages,
+                pages=message.all_pages,
                 page=page.ref.page,
                 captured=captured,
             )
@@ -431,4 +461,4 @@ def _finish(ref: PageRef, now: datetime) -> None:
     if ref.kind is PageKind.SESSION:
         sessions.text_went_out(ref.item, int(ref.plan))
         return
-    messages.settle(ref.school_id, ref.item, now)
+    sending.settle(ref.school_id, ref.item, now)

@@ -62,6 +62,11 @@ def once(scope: str, key: str, body: Any, now: datetime, work: Work, *, keep_ans
     return answer
 
 
+def fingerprint(key: str) -> str:
+    """A request's key as part of a cause: short, and without separators, whatever the caller wrote."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
 def _take_over(scope: str, key: str, use: KeyUse, lease_until: datetime, now: datetime) -> bool:
     """Takes a use that nobody is at any more; True when it was ours already. Raises StillRunning."""
     # Our own put may have been retried by the SDK after its answer was lost: then the lease is exactly ours.

@@ -5,13 +5,14 @@ A sandbox's text must never reach a carrier, nor a school's own the simulated li
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import cache
+from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
 from recado import carriers, inbound, log
 from recado.carriers import simulated
 from recado.carriers.speech import Answer, IncomingReceipt, Line, Outgoing
+from recado.clock import Clock
 from recado.queues import put_jobs
 from recado.rules.school_records import is_sandbox
 from recado.settings import SETTINGS
@@ -19,10 +20,10 @@ from recado.tables import pages
 from recado.tables.pages import PageRef
 
 
-def line_for(ref: PageRef, attempt: int) -> Line:
+def line_for(ref: PageRef, attempt: int, clock: Clock) -> Line:
     """The line for this page. `attempt` is its job's number, from 1: whoever was busy for the first takes the next."""
     if is_sandbox(ref.school_id):
-        return carriers.simulated_line(attempt, _queue_reports)
+        return carriers.simulated_line(attempt, partial(_queue_reports, clock))
     return _carriers_line()
 
 
@@ -44,7 +45,7 @@ def take_replies(job: Mapping[str, Any], now: datetime) -> int:
     return count
 
 
-def _queue_reports(texts: Sequence[Outgoing], answers: Sequence[Answer]) -> None:
+def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[Answer]) -> None:
     receipts: dict[int, list[IncomingReceipt]] = defaultdict(list)
     answered: dict[int, list[str]] = defaultdict(list)
     for report in simulated.read_reports(texts, answers):
@@ -53,7 +54,8 @@ def _queue_reports(texts: Sequence[Outgoing], answers: Sequence[Answer]) -> None
         else:
             answered[report.delay_seconds].append(report.reference)
     for delay, found in receipts.items():
-        inbound.queue_receipts(carriers.SIMULATED, found, delay_seconds=delay)
+        reported_at = clock() + timedelta(seconds=delay)
+        inbound.queue_receipts(carriers.SIMULATED, found, reported_at, delay_seconds=delay)
     for delay, references in answered.items():
         jobs = [{"carrier": carriers.SIMULATED, "receipts": [], "answered": [one]} for one in references]
         put_jobs(SETTINGS.receipts_queue_url, jobs, group=carriers.SIMULATED, delay_seconds=delay)

@@ -16,6 +16,7 @@ from typing import IO
 
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules.csv_rows import CsvRow, CsvTable, UnreadableRow, list_rows, open_table
+from recado.rules.custom_groups import CUSTOM_PREFIX
 from recado.rules.phone_numbers import read_number
 
 BAD_ROWS_KEPT = 1000  # the rest are only counted: a file of nothing else must not fill the memory
@@ -236,7 +237,7 @@ def _read_classes(table: CsvTable, findings: _Findings) -> dict[str, _Class]:
         if not row["title"]:
             findings.add(table.file, row.line, "title", "missing_value")
             continue
-        if row["sourcedId"].startswith(("grade-", "level-", "school-")):
+        if row["sourcedId"].startswith(("grade-", "level-", "school-", CUSTOM_PREFIX)):
             findings.add(table.file, row.line, "sourcedId", "reserved_id")
             continue
         is_course = row["classType"].lower() == "homeroom"

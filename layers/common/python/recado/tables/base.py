@@ -107,10 +107,13 @@ class Transaction:
     def __init__(self) -> None:
         self._adders: list[tuple[int, Callable[[TransactWrite], None], Refused]] = []
 
+    def __len__(self) -> int:
+        return len(self._adders)
+
     def put(self, row: Model, condition: Condition, refused: Refused) -> None:
         self._adders.append((2, lambda write: write.save(row, condition=condition, return_values="ALL_OLD"), refused))
 
-    def update(self, row: Model, actions: Sequence[Action], condition: Condition, refused: Refused) -> None:
+    def update(self, row: Model, actions: Sequence[Action], condition: Condition | None, refused: Refused) -> None:
         def add(write: TransactWrite) -> None:
             write.update(row, actions=list(actions), condition=condition, return_values="ALL_OLD")
 

@@ -27,6 +27,7 @@ class School:
     contract: Contract
     shards: int
     created_at: datetime
+    contract_since: datetime | None = None  # None: since the school was created
 
 
 class SchoolRow(Row):
@@ -42,6 +43,7 @@ class SchoolRow(Row):
     contract = UnicodeAttribute()
     shards = NumberAttribute()
     created_at = UTCDateTimeAttribute()
+    contract_since = UTCDateTimeAttribute(null=True)
 
 
 class _ListedRow(Row):
@@ -97,12 +99,13 @@ def change_school(write: Transaction, school_id: str, changes: Mapping[str, str]
     write.update(SchoolRow(f"S#{school_id}", "CONTRACT"), actions, SchoolRow.pk.exists(), lambda _: missing)
 
 
-def set_contract(write: Transaction, school_id: str, contract: Contract, missing: Exception) -> None:
+def set_contract(write: Transaction, school_id: str, contract: Contract, at: datetime, refused: Exception) -> None:
+    """Changes the contract at a moment; refused when there is no such school, or the contract is that already."""
     write.update(
         SchoolRow(f"S#{school_id}", "CONTRACT"),
-        [SchoolRow.contract.set(contract.value)],
-        SchoolRow.pk.exists(),
-        lambda _: missing,
+        [SchoolRow.contract.set(contract.value), SchoolRow.contract_since.set(at)],
+        SchoolRow.pk.exists() & (SchoolRow.contract != contract.value),
+        lambda _: refused,
     )
 
 
@@ -122,4 +125,5 @@ def _school(row: SchoolRow) -> School:
         contract=Contract(row.contract),
         shards=int(row.shards),
         created_at=row.created_at,
+        contract_since=row.contract_since,
     )
