@@ -7,7 +7,8 @@ from urllib.parse import unquote_plus
 from recado import clock, log, roster_import
 from recado.errors import NotFound
 
-KEY = re.compile(r"imports/(?P<school>[A-Za-z0-9._-]{1,64})/(?P<import>[A-Za-z0-9._-]{1,64})\.zip")
+# A sandbox's id ends in "~test".
+KEY = re.compile(r"imports/(?P<school>[A-Za-z0-9._-]{1,64}(?:~test)?)/(?P<import>[A-Za-z0-9._-]{1,64})\.zip")
 
 
 def handler(event: dict[str, Any], _context: object) -> None:

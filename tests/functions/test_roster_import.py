@@ -60,6 +60,17 @@ def test_an_uploaded_zip_is_imported(school: None) -> None:
     assert (result.state, result.counts["new"], result.bad_rows_count) == (ImportState.DONE, 2, 1)
 
 
+def test_a_zip_of_a_sandbox_is_imported_there_and_not_into_the_school(school: None) -> None:
+    with Transaction() as write:
+        one = School("aromos~test", "Prueba", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
+        schools.create_school(write, one, AssertionError("a new table"), is_listed=False)
+
+    load_app("roster_import").handler(uploaded("imports/aromos~test/i1.zip", zipped()), None)
+
+    assert people.find_person("aromos~test", "g1") is not None
+    assert people.find_person("aromos", "g1") is None
+
+
 def test_the_same_event_twice_imports_once(school: None) -> None:
     event = uploaded("imports/aromos/i-1.zip", zipped())
     load_app("roster_import").handler(event, None)
