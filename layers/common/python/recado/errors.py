@@ -7,6 +7,8 @@ RecadoError
 │   └── NotAllowedToSend  403 not_allowed_to_send         L2
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
+├── ImportRunning         409 import_running              another roster of the school is being applied
+├── ManyWouldGo           409 many_would_go               a roster that looks like the wrong one
 ├── AlreadyExists         409 already_exists              an id that is taken
 ├── RefundRefused         409 bags_are_not_refundable     L6
 ├── ContractSuspended     409 contract_suspended          L5: credits are frozen, not lost
@@ -89,6 +91,14 @@ class NotFound(RecadoError):
 
 class WrongState(RecadoError):
     code, status, title = "wrong_state", 409, "Its state does not allow that"
+
+
+class ImportRunning(RecadoError):
+    code, status, title = "import_running", 409, "Another roster of the school is being applied"
+
+
+class ManyWouldGo(RecadoError):
+    code, status, title = "many_would_go", 409, "More than half of the people would leave; confirm it if that is meant"
 
 
 class AlreadyExists(RecadoError):

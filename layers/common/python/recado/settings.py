@@ -22,6 +22,7 @@ class Settings:
     bulk_queue_url: str
     sessions_queue_url: str
     receipts_queue_url: str
+    roster_queue_url: str
     import_bucket: str
     master_secret_path: str
     carrier: str
