@@ -1,6 +1,7 @@
 """The directory on moto: who sees what, the SMS switch (L8), and the members of an audience in order."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,6 +49,11 @@ def add(records: Iterable[RosterPerson], school: School = SCHOOL) -> None:
     for one in found:
         assert people.create_person(school.id, school.shards, one)
     groups.save_memberships(school.id, added=[(g, one.id) for one in found for g in one.groups], removed=())
+
+
+def save(before: people.Person, after: people.Person) -> None:
+    with Transaction() as write:
+        people.save_person(write, SCHOOL.id, 1, before, after)
 
 
 def switch(person_id: str, *, allowed: bool, reason: str = "asked", now: datetime = NOW) -> None:
@@ -131,7 +137,7 @@ def test_a_switch_that_meets_an_import_is_made_on_the_new_number(aws: None, monk
         person = read(school_id, person_id)
         if person is not None and not imported:
             imported = True
-            assert people.save_record(school_id, 1, person, record("g1", number="+56955550177"), None)
+            save(person, replace(person, record=record("g1", number="+56955550177")))
         return person
 
     monkeypatch.setattr(people, "find_person", read_then_import)
@@ -148,7 +154,7 @@ def test_a_record_that_never_holds_still_is_refused_and_not_written(aws: None, m
     def read_then_write(school_id: str, person_id: str) -> people.Person | None:
         person = read(school_id, person_id)
         assert person is not None
-        people.save_record(school_id, 1, person, person.record, None)
+        save(person, person)
         return person
 
     monkeypatch.setattr(people, "find_person", read_then_write)
@@ -215,7 +221,7 @@ def test_pages_give_everybody_once_in_order(aws: None, monkeypatch: pytest.Monke
 def test_whoever_left_is_on_no_list_and_in_no_audience(aws: None) -> None:
     add([record("g1"), record("g2")])
     person = directory.get_person(DIRECTOR, "g1").person
-    people.save_record("aromos", 1, person, person.record, left_at=NOW)
+    save(person, replace(person, left_at=NOW))
 
     page, _ = directory.list_people(DIRECTOR, None, None)
 

@@ -19,7 +19,7 @@ from recado.tables.base import Transaction
 from recado.tables.groups import Group
 from recado.tables.imports import Import
 from recado.tables.opt_outs import Note, NotedAlready
-from recado.tables.people import Person, SmsSwitch
+from recado.tables.people import Person, PersonChanged, SmsSwitch
 from recado.tables.schools import School
 
 PAGE = 100
@@ -32,10 +32,6 @@ class PersonSeen:
 
     person: Person
     opted_out: bool
-
-
-class _Changed(Exception):  # not an error: read again
-    """Somebody else wrote the person's row in between."""
 
 
 def list_groups(caller: Caller) -> list[Group]:
@@ -55,7 +51,7 @@ def list_people(caller: Caller, group_id: str | None, cursor: str | None) -> tup
         raise NotFound("There is no such group")
     ids, following = group_table.list_member_ids(school_id, group_id, limit=PAGE, after=cursor)
     # A member's row may outlive a killed import; the person's own record decides.
-    people = [one for one in people_table.list_people_by_id(school_id, ids) if group_id in one.record.groups]
+    people = [one for one in people_table.list_people_by_id(school_id, ids) if _is_in(one, group_id)]
     return _seen(school_id, people), following
 
 
@@ -84,12 +80,12 @@ def set_sms(caller: Caller, person_id: str, *, allowed: bool, reason: str, now: 
         switch = SmsSwitch(allowed, caller.subject, now, reason)
         try:
             with Transaction() as write:
-                people_table.save_switch(write, caller.school_id, person, switch, lambda _: _Changed())
+                people_table.save_switch(write, caller.school_id, person, switch)
                 if person.record.number is not None:
                     cause = opt_out_table.person_cause(person.id)
                     note = Note(cause, added=not allowed, by=caller.subject, at=now, reason=reason)
                     opt_out_table.change_cause(write, caller.school_id, person.record.number, note)
-        except (_Changed, NotedAlready):
+        except (PersonChanged, NotedAlready):
             continue
         break
     else:
@@ -127,6 +123,10 @@ def _get(school_id: str, person_id: str) -> Person:
     if person is None:
         raise NotFound("There is no such person")
     return person
+
+
+def _is_in(person: Person, group_id: str) -> bool:
+    return person.left_at is None and group_id in person.record.groups
 
 
 def _seen(school_id: str, people: Sequence[Person]) -> list[PersonSeen]:

@@ -17,6 +17,7 @@ from typing import IO
 
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules.csv_rows import CsvRow, CsvTable, UnreadableRow, list_rows, open_table
+from recado.rules.custom_groups import CUSTOM_PREFIX
 from recado.rules.phone_numbers import read_number
 
 BAD_ROWS_KEPT = 1000  # the rest are only counted: a file of nothing else must not fill the memory
@@ -36,7 +37,7 @@ MANIFEST = "manifest.csv"
 ROLES_FILE = "roles.csv"  # 1.2 only: there a user's role and orgs have left users.csv
 ROLES_COLUMNS = ("userSourcedId", "role")
 FILES_READ = frozenset(REQUIRED_COLUMNS) | {MANIFEST, ROLES_FILE}
-RESERVED_GROUPS = ("grade-", "level-", "school-", "custom-")  # the last are the school's own, made by hand
+RESERVED_GROUPS = ("grade-", "level-", "school-", CUSTOM_PREFIX)
 
 # OneRoster 1.1 knows no director: whoever runs the school is an `administrator` there; 1.2 has a principal. Who may
 # send is decided by the portal's token, never by the roster.
