@@ -1,4 +1,4 @@
-"""/groups, /people and /imports: what the school's office sees of its people, and their SMS switch (L8)."""
+"""/groups and /people: what the school's office sees of its people, and their SMS switch (L8)."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,13 +10,11 @@ from pydantic import BaseModel, Field, StrictBool
 from recado import clock, directory, web
 from recado.directory import PersonSeen
 from recado.tables.groups import Group
-from recado.tables.imports import Import
 
 app = web.resolver()
 
 ID = r"^[A-Za-z0-9._-]{1,64}$"
 PersonId = Annotated[str, Path(pattern=ID)]
-ImportId = Annotated[str, Path(pattern=ID)]
 GroupFilter = Annotated[str | None, Query(alias="group", pattern=ID, description="only this group's people")]
 Cursor = Annotated[str | None, Query(pattern=ID, description="`next` of the page before")]
 
@@ -80,36 +78,6 @@ class SmsSwitchRequest(web.RequestModel):
     reason: str = Field(min_length=1, max_length=500)
 
 
-class ImportProblem(BaseModel):
-    """Why a roster was refused as a whole: `field` is a file, or a file and its column."""
-
-    field: str
-    code: str
-    detail: str
-
-
-class BadRowView(BaseModel):
-    """A row that was not used, or one column of it; never its value."""
-
-    file: str
-    line: int
-    column: str
-    reason: str
-
-
-class ImportView(BaseModel):
-    """What became of a roster import."""
-
-    id: str
-    state: str = Field(description="running, done or refused")
-    started_at: datetime
-    finished_at: datetime | None
-    counts: dict[str, int] = Field(description="people new, changed, unchanged and gone")
-    problems: list[ImportProblem]
-    bad_rows_count: int
-    bad_rows: list[BadRowView] = Field(description="the first 100")
-
-
 @app.get("/groups", summary="The school's groups: courses, grades, levels", tags=["directory"])
 def list_groups() -> GroupList:
     found = directory.list_groups(web.caller(app))
@@ -131,11 +99,6 @@ def get_person(person_id: PersonId) -> PersonView:
 def set_sms(person_id: PersonId, body: SmsSwitchRequest) -> PersonView:
     caller = web.caller(app)
     return _person_view(directory.set_sms(caller, person_id, allowed=body.allowed, reason=body.reason, now=clock.now()))
-
-
-@app.get("/imports/<import_id>", summary="What became of a roster import", tags=["directory"])
-def get_import(import_id: ImportId) -> ImportView:
-    return _import_view(directory.get_import(web.caller(app), import_id))
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -165,19 +128,4 @@ def _person_view(seen: PersonSeen) -> PersonView:
         guardians=sorted(record.guardians),
         students=sorted(record.students),
         left_at=seen.person.left_at,
-    )
-
-
-def _import_view(found: Import) -> ImportView:
-    return ImportView(
-        id=found.id,
-        state=found.state.value,
-        started_at=found.started_at,
-        finished_at=found.finished_at,
-        counts=dict(found.counts),
-        problems=[ImportProblem(field=one.field, code=one.code, detail=one.detail) for one in found.problems],
-        bad_rows_count=found.bad_rows_count,
-        bad_rows=[
-            BadRowView(file=row.file, line=row.line, column=row.column, reason=row.reason) for row in found.bad_rows
-        ],
     )

@@ -16,10 +16,12 @@ from recado.tables.imports import Import
 ID = "[A-Za-z0-9._-]{1,64}"
 SCHOOL = "[A-Za-z0-9._~-]{1,70}"
 ASKED_FOR = re.compile(rf"imports/(?P<school>{SCHOOL})/(?P<import>{ID})/(?P<file>[a-z.]{{1,40}})")
-AT_ONCE = re.compile(rf"imports/(?P<school>{SCHOOL})/(?P<import>{ID})\.zip")  # the operator's: with AWS credentials only
+AT_ONCE = re.compile(
+    rf"imports/(?P<school>{SCHOOL})/(?P<import>{ID})\.zip"
+)  # the operator's: with AWS credentials only
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> None:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Whatever raises here is tried again: by Lambda, by the queue, and within three minutes by the minute's run."""
 
     def time_left() -> timedelta:
@@ -31,6 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         else:
             job = json.loads(record["body"])
             work(job["school"], job["import"], time_left)
+    return {"batchItemFailures": []}
 
 
 def note_upload(key: str, time_left: TimeLeft) -> None:

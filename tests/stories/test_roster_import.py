@@ -14,14 +14,17 @@ from typing import Any
 import boto3
 import pytest
 
-from recado import directory
+from recado import directory, imports, roster_import
 from recado.access import Caller
 from recado.roster_import import import_roster
 from recado.rules.audience import Audience, Who
+from recado.rules.import_states import ImportState
 from recado.rules.roles import Role
-from recado.tables import groups, imports, opt_outs, people, schools
+from recado.rules.roster_diff import people_counts
+from recado.tables import groups, opt_outs, people, schools
+from recado.tables import imports as import_table
 from recado.tables.base import Transaction, shared_connection
-from recado.tables.imports import Import, ImportState
+from recado.tables.imports import Import
 from recado.tables.people import Person
 from recado.tables.schools import Contract, School
 
@@ -45,24 +48,40 @@ FILES = {
 
 
 @pytest.fixture
-def school(aws: None) -> School:
+def school(aws: None, monkeypatch: pytest.MonkeyPatch) -> School:
+    one_after_the_other(monkeypatch)
     with Transaction() as write:
         schools.create_school(write, SCHOOL, AssertionError("a new table"))
     return SCHOOL
 
 
-def upload(import_id: str, files: Mapping[str, str | bytes]) -> str:
+def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto copies its tables while others write to them."""
+    monkeypatch.setattr(roster_import, "WRITERS", 1)
+    monkeypatch.setattr(roster_import, "MEMBERSHIP_WRITERS", 1)
+
+
+def upload(import_id: str, files: Mapping[str, str | bytes]) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         for name, content in files.items():
             opened.writestr(name, content)
     key = f"imports/{SCHOOL.id}/{import_id}.zip"
     boto3.client("s3").put_object(Bucket=os.environ["IMPORT_BUCKET"], Key=key, Body=archive.getvalue())
-    return key
 
 
 def run(import_id: str, files: Mapping[str, str | bytes] = FILES, now: datetime = NOW) -> Import:
-    return import_roster(SCHOOL.id, import_id, upload(import_id, files), lambda: now)
+    upload(import_id, files)
+    return run_again(import_id, now)
+
+
+def run_again(import_id: str, now: datetime) -> Import:
+    """Whoever takes up an import, or is called a second time for one."""
+    return import_roster(SCHOOL.id, import_id, lambda: now, lambda: timedelta(minutes=10))
+
+
+def counts(result: Import) -> dict[str, int]:
+    return people_counts(result.counts)
 
 
 def edited(*changes: tuple[str, str]) -> dict[str, str]:
@@ -105,9 +124,9 @@ def missing_members() -> list[tuple[str, str]]:
 
 
 def snapshot() -> list[dict[str, Any]]:
-    """Every row of the table but the results of imports."""
+    """Every row of the table but those of the imports themselves."""
     rows: list[dict[str, Any]] = boto3.client("dynamodb").scan(TableName=os.environ["PEOPLE_TABLE"])["Items"]
-    kept = [row for row in rows if not row["sk"]["S"].startswith("IMPORT#")]
+    kept = [row for row in rows if "IMPORT" not in row["pk"]["S"] + row["sk"]["S"]]
     for row in kept:
         for value in row.values():
             if "SS" in value:
@@ -163,7 +182,7 @@ def test_an_import_brings_people_groups_and_memberships(school: School) -> None:
     result = run("i1")
 
     assert result.state is ImportState.DONE
-    assert result.counts == {"new": 5, "changed": 0, "unchanged": 0, "gone": 0}
+    assert counts(result) == {"new": 5, "changed": 0, "unchanged": 0, "gone": 0}
     assert person("g1").record.groups == {"7b", "ka", "grade-07", "grade-kg", "level-basica", "level-parvularia"} | {
         "school-aromos"
     }
@@ -182,8 +201,9 @@ def test_importing_the_same_again_writes_nothing_but_its_own_result(school: Scho
     with watching(lambda operation, _: written.update([operation])):
         result = run("i2", now=NOW + timedelta(days=1))
 
-    assert result.counts == {"new": 0, "changed": 0, "unchanged": 5, "gone": 0}
-    assert written == {"PutItem": 1, "UpdateItem": 1}
+    assert counts(result) == {"new": 0, "changed": 0, "unchanged": 5, "gone": 0}
+    assert "BatchWriteItem" not in written
+    assert "PutItem" not in written
     assert snapshot() == before
 
 
@@ -202,7 +222,7 @@ def test_what_changed_is_changed_and_nothing_else(school: School) -> None:
 
     result = run("i2", edited(("Rosa,Catrileo", "Rosa María,Catrileo"), ("ka,s2", "7b,s2")))
 
-    assert result.counts == {"new": 0, "changed": 2, "unchanged": 3, "gone": 0}
+    assert counts(result) == {"new": 0, "changed": 2, "unchanged": 3, "gone": 0}
     assert person("g1").record.given_name == "Rosa María"
     assert person("s1") == untouched
     assert members("ka") == []
@@ -214,13 +234,13 @@ def test_whoever_a_bulk_roster_does_not_name_has_left_and_is_kept(school: School
 
     result = run("i2", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", ""), ("t1,teacher,Iván,Núñez,955550102,\n", "")))
 
-    assert result.counts == {"new": 0, "changed": 1, "unchanged": 2, "gone": 2}  # s1 has one guardian less
+    assert counts(result) == {"new": 0, "changed": 1, "unchanged": 2, "gone": 2}  # s1 has one guardian less
     assert person("t1").left_at == NOW
     assert person("t1").record.number == "+56955550102"
     assert members("7b") == ["g1", "s1"]
     assert audience_ids(Who.GUARDIANS, Who.STAFF) == ["g1"]
     assert people.list_owners("+56955550102", limit=5) == [(SCHOOL.id, "t1")]
-    assert run("i3", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", ""))).counts["gone"] == 0
+    assert counts(run("i3", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", ""))))["gone"] == 0
 
 
 def test_whoever_comes_back_is_there_again(school: School) -> None:
@@ -229,7 +249,7 @@ def test_whoever_comes_back_is_there_again(school: School) -> None:
 
     result = run("i3")
 
-    assert result.counts == {"new": 0, "changed": 1, "unchanged": 4, "gone": 0}
+    assert counts(result) == {"new": 0, "changed": 1, "unchanged": 4, "gone": 0}
     assert person("t1").left_at is None
     assert "t1" in members("7b")
     assert audience_ids(Who.STAFF) == ["t1"]
@@ -240,8 +260,9 @@ def test_somebody_whose_row_is_bad_has_not_left(school: School) -> None:
 
     result = run("i2", edited(("g1,guardian,Rosa,", "g1,guardian,,")))
 
-    assert (result.counts["gone"], result.bad_rows_count) == (0, 1)
-    assert [(row.file, row.line, row.column, row.reason) for row in result.bad_rows] == [
+    assert (counts(result)["gone"], result.bad_rows_count) == (0, 1)
+    bad_rows, _ = imports.list_bad_rows(DIRECTOR, "i2")
+    assert [(row.file, row.line, row.column, row.reason) for row in bad_rows] == [
         ("users.csv", 4, "givenName", "missing_value")
     ]
     assert person("g1").left_at is None
@@ -313,10 +334,14 @@ def test_a_roster_that_cannot_be_read_is_refused_and_changes_nothing(school: Sch
     assert snapshot() == before
 
 
-def test_only_the_first_hundred_bad_rows_are_kept(school: School) -> None:
-    result = run("i1", {**FILES, "enrollments.csv": FILES["enrollments.csv"] + "8z,s1,student\n" * 150})
+def test_bad_rows_are_listed_in_pages_and_only_the_first_thousand_are_kept(school: School) -> None:
+    result = run("i1", {**FILES, "enrollments.csv": FILES["enrollments.csv"] + "8z,s1,student\n" * 1150})
 
-    assert (len(result.bad_rows), result.bad_rows_count) == (100, 150)
+    first, following = imports.list_bad_rows(DIRECTOR, "i1")
+    last, end = imports.list_bad_rows(DIRECTOR, "i1", 950)
+    assert result.bad_rows_count == 1150
+    assert (len(first), following, len(last), end) == (100, 100, 50, None)
+    assert len(imports.list_all_bad_rows(DIRECTOR, "i1")) == 1000
 
 
 def test_an_import_killed_at_any_write_is_finished_by_running_it_again(school: School) -> None:
@@ -338,13 +363,13 @@ def test_an_import_killed_at_any_write_is_finished_by_running_it_again(school: S
         restore(start)
         with pytest.raises(Killed), watching(killer(kill_at)):
             run("killed", files)
-        killed = imports.find_import(SCHOOL.id, "killed")
-        assert killed is None or killed.state is ImportState.RUNNING
         assert missing_members() == [], f"killed before write {kill_at}"
-        assert run("killed", files).state is ImportState.DONE
+        has_begun = import_table.find_import(SCHOOL.id, "killed") is not None
+        assert run_again("killed", NOW + timedelta(minutes=2 if has_begun else 0)).state is ImportState.DONE
         assert snapshot() == wanted, f"killed before write {kill_at}"
+        assert import_table.list_owed(NOW + timedelta(days=1), limit=10) == []
 
-    assert written["TransactWriteItems"] == 5  # one a person who is new, changed or gone
+    assert written["TransactWriteItems"] >= 5  # one a person who is new, changed or gone
     assert written["PutItem"] >= 2
 
 
@@ -354,7 +379,7 @@ def test_an_import_heals_what_another_left_of_the_memberships(school: School) ->
     groups.save_memberships(SCHOOL.id, added=[("7b", "s2"), ("7b", "nobody")], removed=[("7b", "s1")])
     assert members("7b") == ["g1", "g2", "t1"]
 
-    assert run("i2").counts["unchanged"] == 5
+    assert counts(run("i2"))["unchanged"] == 5
 
     assert snapshot() == wanted
 
@@ -365,14 +390,14 @@ def test_the_demo_school_is_imported_whole(school: School) -> None:
     result = run("demo", files)
 
     assert (result.state, result.bad_rows_count) == (ImportState.DONE, 0)
-    assert result.counts["new"] == 755
+    assert counts(result)["new"] == 755
     assert {one.record.name for one in directory.list_groups(DIRECTOR)} >= {"7° Básico B", "Kínder A", "2° Medio A"}
     assert len(audience_ids(Who.STUDENTS)) == 340
 
 
 def test_the_import_of_no_school_is_nobodys(aws: None) -> None:
     with pytest.raises(Exception, match="no such school"):
-        import_roster("nobody", "i1", "imports/nobody/i1.zip", lambda: NOW)
+        import_roster("nobody", "i1", lambda: NOW, lambda: timedelta(minutes=10))
 
-    assert imports.find_import("nobody", "i1") is None
+    assert import_table.find_import("nobody", "i1") is None
     assert groups.list_groups("nobody") == []

@@ -12,12 +12,10 @@ from recado.errors import NotAllowed, NotFound, StillRunning
 from recado.rules import roles
 from recado.rules.audience import Audience, Member, is_blocked, is_in
 from recado.tables import groups as group_table
-from recado.tables import imports as import_table
 from recado.tables import opt_outs as opt_out_table
 from recado.tables import people as people_table
 from recado.tables.base import Transaction
 from recado.tables.groups import Group
-from recado.tables.imports import Import
 from recado.tables.opt_outs import Note, NotedAlready
 from recado.tables.people import Person, PersonChanged, SmsSwitch
 from recado.tables.schools import School
@@ -92,15 +90,6 @@ def set_sms(caller: Caller, person_id: str, *, allowed: bool, reason: str, now: 
         raise StillRunning("The record is being changed", retry_after_seconds=1)
 
     return get_person(caller, person_id)
-
-
-def get_import(caller: Caller, import_id: str) -> Import:
-    """What became of a roster import. Raises NotFound."""
-    _check_may_see(caller)
-    found = import_table.find_import(caller.school_id, import_id)
-    if found is None:
-        raise NotFound("There is no such import")
-    return found
 
 
 def list_audience_members(school: School, audience: Audience) -> Iterator[Member]:

@@ -53,9 +53,7 @@ class Address:
     url: str
 
 
-def create_import(
-    caller: Caller, files: Sequence[str], request_key: str, now: datetime, *, is_first: bool
-) -> Import:
+def create_import(caller: Caller, files: Sequence[str], request_key: str, now: datetime, *, is_first: bool) -> Import:
     """Begins an import that waits for its files. Raises NotAllowed, InvalidRequest, IdempotencyKeyReused."""
     check_caller(caller)
     import_states.check_files(files)

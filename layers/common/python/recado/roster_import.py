@@ -1,4 +1,4 @@
-"""Brings a school's directory to what a roster says: compares first, applies when told. Twice, or killed, ends the same.
+"""Brings a school's directory to what a roster says: compares, and applies when told. Twice, or killed, ends the same.
 
 It must never touch what the roster does not own: a person's SMS switch and a number's opt-out survive every import.
 There is no cursor: what a killed or slow worker has done shows in the rows, and whoever goes on finds the rest.
@@ -54,7 +54,8 @@ LEASE_MARGIN = timedelta(seconds=20)  # a write that starts before it is over by
 STOP_BEFORE = timedelta(seconds=60)  # of the function's time: the rest is for a fresh run
 WRITERS = 8  # what one partition of DynamoDB takes, where all people of a school are
 MEMBERSHIP_WRITERS = 4
-BATCH = 100  # people written before it is looked at the clock
+SOME = 25  # people one writer takes at a time; after each round it is looked at the clock
+COMPARED = 500  # people compared between two looks at it
 MEMBERSHIP_BATCH = 500
 READ_BYTES = 256 * 1024
 
@@ -94,7 +95,7 @@ class _Write:
 
     @property
     def is_to_be_made(self) -> bool:
-        """Also when nobody sees a difference: whom a search does not find yet, a correction that the roster caught up."""
+        """Also when nobody sees a difference: whom a search does not find yet, a correction that counts no more."""
         return self.after != self.before or self.after.words != self.after.wanted_words
 
 
@@ -397,7 +398,7 @@ def _compare(hold: _Hold, roster: Roster, show: Callable[[Difference], None]) ->
     everybody = {}
     for person in people_table.list_everybody(school_id):
         everybody[person.id] = person
-        if len(everybody) % BATCH == 0:
+        if len(everybody) % COMPARED == 0:
             hold.keep(_comparing(hold, len(everybody)))
     groups = {group.record.id: group.record for group in group_table.list_groups(school_id)}
     by_hand = _find_by_hand(groups.keys(), everybody.values())
@@ -407,7 +408,7 @@ def _compare(hold: _Hold, roster: Roster, show: Callable[[Difference], None]) ->
     coming: list[_Write] = []
     going: list[_Write] = []
     for position, person_id in enumerate(sorted(everybody.keys() | roster.people.keys())):
-        if position % BATCH == 0:
+        if position % COMPARED == 0:
             hold.keep(_comparing(hold, position))
         one = _plan_write(everybody.get(person_id), roster, by_hand, person_id, at)
         _count_and_show(one, counts, show)
@@ -473,9 +474,7 @@ def _plan_write(before: Person | None, roster: Roster, by_hand: MadeByHand, pers
     return _Write(before, before)
 
 
-def _memberships(
-    hold: _Hold, roster: Roster, plan: _Plan
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def _memberships(hold: _Hold, roster: Roster, plan: _Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """(group, person) to add and to take away, group by group: also what a killed import left of them is healed."""
     added: list[tuple[str, str]] = []
     removed: list[tuple[str, str]] = []
@@ -509,14 +508,19 @@ class _Writing:
         hold = self._hold
         at = hold.one.applied_at or hold.one.started_at
 
-        def save(one: _Write) -> None:
+        def save(some: Sequence[_Write]) -> None:
             hold.check()
-            _save_person(hold.school, roster, plan.by_hand, one, at)
+            new = [one.after.record for one in some if one.before is None]
+            taken = set(people_table.create_people(hold.school.id, hold.school.shards, new))
+            for one in some:
+                if one.before is not None or one.after.id in taken:
+                    hold.check()
+                    _save_person(hold.school, roster, plan.by_hand, one, at)
 
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="people") as threads:
-            for batch in batched(plan.writes, BATCH, strict=False):
+            for batch in batched(plan.writes, SOME * WRITERS, strict=False):
                 hold.check_time()
-                _all(threads.map(save, batch))
+                _all(threads.map(save, batched(batch, SOME, strict=False)))
                 self._done += len(batch)
                 hold.keep(self._progress(), attempts=0)
 
@@ -565,18 +569,16 @@ def _save_person(school: School, roster: Roster, by_hand: MadeByHand, planned: _
     """Writes one record if its row is as it was read; else it is read and planned again."""
     one, person_id = planned, planned.after.id
     for _ in range(WRITE_ATTEMPTS_MAX):
-        if not one.is_to_be_made or _is_saved(school, one, at):
+        if not one.is_to_be_made or (one.before is not None and _is_saved(school, one.before, one.after, at)):
             return
         one = _plan_write(people_table.find_person(school.id, person_id), roster, by_hand, person_id, at)
     raise RowKeepsChangingError(person_id)
 
 
-def _is_saved(school: School, one: _Write, at: datetime) -> bool:
-    if one.before is None:
-        return people_table.create_person(school.id, school.shards, one.after.record)
+def _is_saved(school: School, before: Person, after: Person, at: datetime) -> bool:
     try:
         with Transaction() as write:
-            people_records.save_person(write, school, one.before, one.after, by=ROSTER, at=at)
+            people_records.save_person(write, school, before, after, by=ROSTER, at=at)
     except (PersonChanged, NotedAlready):
         return False
     return True

@@ -35,7 +35,10 @@ REASONS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "El identificador está reservado para otra clase de grupo",
             "The id is reserved for another kind of group",
         ),
-        "too_many_columns": ("La línea tiene más columnas que el encabezado", "The line has more columns than the header"),
+        "too_many_columns": (
+            "La línea tiene más columnas que el encabezado",
+            "The line has more columns than the header",
+        ),
         "unknown_class": ("El curso no está en classes.csv", "The class is not in classes.csv"),
         "unknown_grade": ("El grado no se conoce", "The grade is not known"),
         "unknown_person": ("La persona no está en users.csv", "The person is not in users.csv"),

@@ -217,7 +217,7 @@ def read_roster(files: Mapping[str, IO[bytes]], country: str, today: date) -> Ro
 def _open_tables(files: Mapping[str, IO[bytes]]) -> dict[str, CsvTable]:
     tables: dict[str, CsvTable] = {}
     problems: list[FieldProblem] = []
-    needed = REQUIRED_COLUMNS | ({ROLES_FILE: ROLES_COLUMNS} if ROLES_FILE in files else {})
+    needed = dict(REQUIRED_COLUMNS) | ({ROLES_FILE: ROLES_COLUMNS} if ROLES_FILE in files else {})
     for file, required in needed.items():
         if file not in files:
             problems.append(FieldProblem(file, "missing_file", f"The roster has no {file}"))

@@ -192,7 +192,7 @@ def owe(write: Transaction, school_id: str, import_id: str, look_at: datetime) -
 
 def list_owed(now: datetime, *, limit: int) -> list[tuple[str, str, datetime]]:
     """(school, import, when to look) of the steps to look at now."""
-    found = []
+    found: list[tuple[str, str, datetime]] = []
     for row in _ImportOwedRow.query(OWED, consistent_read=True):
         school_id, _, import_id = row.sk.rpartition("#")
         if row.look_at <= now and len(found) < limit:

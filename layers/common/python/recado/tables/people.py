@@ -4,7 +4,7 @@ Whoever left keeps the row without the audience's index and without words; the i
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import batched
@@ -27,7 +27,7 @@ from recado.rules.number_corrections import Correction
 from recado.rules.oneroster import RosterPerson
 from recado.rules.roster_changes import Source
 from recado.tables import words
-from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction
+from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction, put_if
 
 NO_NUMBER = "-"  # sorts after every "+…"
 BATCH_GET_MAX = 100  # DynamoDB's limit
@@ -197,6 +197,22 @@ def create_person(school_id: str, shards: int, record: RosterPerson, source: Sou
     except PersonChanged:
         return False
     return True
+
+
+def create_people(school_id: str, shards: int, records: Sequence[RosterPerson]) -> list[str]:
+    """Writes many new people, for imports, each on its own: half the price of as many transactions. Gives the ids taken.
+
+    Their words come first and without a condition: they are nothing but keys, and whoever finds one reads the person's
+    row, which decides. Killed in between, the next attempt writes the same words again.
+    """
+    new = [replace(Person(record, None, None, 1), words=words_of(record)) for record in records]
+    words.add_words(school_id, ((word, person.id) for person in new for word in person.words))
+    taken: list[str] = []
+    for person in new:
+        values = {name: value for name, value in _values(school_id, shards, person).items() if value is not None}
+        if not put_if(_PersonRow(*_key(school_id, person.id), **values), _PersonRow.pk.does_not_exist()):
+            taken.append(person.id)
+    return taken
 
 
 def create_person_in(write: Transaction, school_id: str, shards: int, person: Person) -> None:

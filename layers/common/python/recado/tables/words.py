@@ -33,6 +33,13 @@ def change_words(
         write.put(_WordRow(_pk(school_id, word), f"{word}#{person_id}"), anyhow, _unexpected)
 
 
+def add_words(school_id: str, found: Iterable[tuple[str, str]]) -> None:
+    """Adds (word, person) for people who are about to be written; see `people.create_people` for why that is enough."""
+    with _WordRow.batch_write() as batch:
+        for word, person_id in found:
+            batch.save(_WordRow(_pk(school_id, word), f"{word}#{person_id}"))
+
+
 def list_found(
     school_id: str, beginning: str, *, limit: int, after: str | None = None
 ) -> tuple[list[tuple[str, str]], str | None]:
