@@ -1,8 +1,6 @@
 """Importing a roster on moto: what it owns, what it leaves alone, and that it may die at any write."""
 
-import io
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from recado import directory, imports, roster_import
+from recado import directory, imports
 from recado.access import Caller
 from recado.roster_import import import_roster
 from recado.rules.audience import Audience, Who
@@ -27,51 +25,25 @@ from recado.tables.base import Transaction, shared_connection
 from recado.tables.imports import Import
 from recado.tables.people import Person
 from recado.tables.schools import Contract, School
+from tests import rosters
+from tests.rosters import FILES, edited
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SCHOOL = School("aromos", "Escuela Los Aromos", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
 DIRECTOR = Caller(SCHOOL.id, Role.DIRECTOR, "staff-01")
 DEMO = Path(__file__).parents[2] / "local" / "demo" / "oneroster"
-FILES = {
-    "orgs.csv": "sourcedId,name,type\naromos,Escuela Los Aromos,school\n",
-    "classes.csv": ("sourcedId,title,grades,classType\n7b,7° Básico B,07,homeroom\nka,Kínder A,KG,homeroom\n"),
-    "users.csv": (
-        "sourcedId,role,givenName,familyName,sms,agentSourcedIds\n"
-        "s1,student,Lautaro,Soto,,g1\n"
-        "s2,student,Emilia,Soto,,g1\n"
-        "g1,guardian,Rosa,Catrileo,955550101,\n"
-        "g2,guardian,Hugo,Ibáñez,12345,s1\n"
-        "t1,teacher,Iván,Núñez,955550102,\n"
-    ),
-    "enrollments.csv": ("classSourcedId,userSourcedId,role\n7b,s1,student\nka,s2,student\n7b,t1,teacher\n"),
-}
 
 
 @pytest.fixture
 def school(aws: None, monkeypatch: pytest.MonkeyPatch) -> School:
-    one_after_the_other(monkeypatch)
+    rosters.one_after_the_other(monkeypatch)
     with Transaction() as write:
         schools.create_school(write, SCHOOL, AssertionError("a new table"))
     return SCHOOL
 
 
-def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """moto copies its tables while others write to them."""
-    monkeypatch.setattr(roster_import, "WRITERS", 1)
-    monkeypatch.setattr(roster_import, "MEMBERSHIP_WRITERS", 1)
-
-
-def upload(import_id: str, files: Mapping[str, str | bytes]) -> None:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
-        for name, content in files.items():
-            opened.writestr(name, content)
-    key = f"imports/{SCHOOL.id}/{import_id}.zip"
-    boto3.client("s3").put_object(Bucket=os.environ["IMPORT_BUCKET"], Key=key, Body=archive.getvalue())
-
-
 def run(import_id: str, files: Mapping[str, str | bytes] = FILES, now: datetime = NOW) -> Import:
-    upload(import_id, files)
+    rosters.put(f"imports/{SCHOOL.id}/{import_id}.zip", rosters.zipped(files))
     return run_again(import_id, now)
 
 
@@ -82,15 +54,6 @@ def run_again(import_id: str, now: datetime) -> Import:
 
 def counts(result: Import) -> dict[str, int]:
     return people_counts(result.counts)
-
-
-def edited(*changes: tuple[str, str]) -> dict[str, str]:
-    """The roster after some edits of its files, each of which must have something to change."""
-    files = dict(FILES)
-    for old, new in changes:
-        (file,) = [name for name, text in files.items() if old in text]
-        files[file] = files[file].replace(old, new)
-    return files
 
 
 def person(person_id: str) -> Person:

@@ -117,6 +117,8 @@ def list_differences(
     one = get_import(caller, import_id)
     if one.state is ImportState.DISCARDED:
         raise NotFound("The import was discarded, and what it found with it")
+    if change is not None and change not in LISTED:
+        raise InvalidRequest(fields=[FieldProblem("/query/change", "not_listed", "new, changed or gone")])
     if not one.counts:
         raise WrongState(f"The import is {one.state.value}; there is no diff")
     places = list(product([kind] if kind else Kind, [change] if change else LISTED))

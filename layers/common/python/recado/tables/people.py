@@ -200,7 +200,7 @@ def create_person(school_id: str, shards: int, record: RosterPerson, source: Sou
 
 
 def create_people(school_id: str, shards: int, records: Sequence[RosterPerson]) -> list[str]:
-    """Writes many new people, for imports, each on its own: half the price of as many transactions. Gives the ids taken.
+    """Writes many new people for an import, each on its own: half the price of transactions. Gives the ids taken.
 
     Their words come first and without a condition: they are nothing but keys, and whoever finds one reads the person's
     row, which decides. Killed in between, the next attempt writes the same words again.
