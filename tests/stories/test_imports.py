@@ -542,9 +542,10 @@ def test_a_discarded_import_leaves_no_file_behind(clock: TestClock) -> None:
     assert imports.discard_import(DIRECTOR, one.id, clock()) == discarded
     assert rosters.stored() == []
     assert table.list_owed(NOON + timedelta(days=1), limit=5) == []
-    for ask in (imports.list_bad_rows, lambda *of: imports.list_differences(*of, None, None, None)):
-        with pytest.raises(NotFound):
-            ask(DIRECTOR, one.id)
+    with pytest.raises(NotFound):
+        imports.list_bad_rows(DIRECTOR, one.id)
+    with pytest.raises(NotFound):
+        imports.list_differences(DIRECTOR, one.id, None, None, None)
 
 
 def test_an_import_being_applied_is_not_discarded(clock: TestClock) -> None:

@@ -5,21 +5,18 @@ A key says whose it is. Nothing is ever read by a name that came with an upload,
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import IO, Any
 
-from botocore.exceptions import ClientError
-
-from recado.aws import client
+from recado import bucket
 from recado.errors import FieldProblem, InvalidRequest, NotFound
 from recado.rules.import_states import ZIP
 from recado.rules.oneroster import FILES_READ, BadRow
 from recado.rules.roster_changes import Change
 from recado.rules.roster_diff import LISTED, Difference, Kind, difference_read, difference_written
 from recado.rules.roster_zip import FILE_BYTES_MAX, open_roster
-from recado.settings import SETTINGS
 from recado.tables.imports import Import
 
 CHUNK_BYTES = 1024 * 1024
@@ -33,15 +30,13 @@ class UploadChanged(Exception):
 
 def upload_address(school_id: str, import_id: str, file: str, seconds: int) -> str:
     """Where to PUT a file within so many seconds: a presigned URL, which cannot bound the size. No call is made."""
-    place = {"Bucket": SETTINGS.import_bucket, "Key": _upload_key(school_id, import_id, file)}
-    address: str = client("s3").generate_presigned_url("put_object", Params=place, ExpiresIn=seconds)
-    return address
+    return bucket.sign_upload(_upload_key(school_id, import_id, file), seconds)
 
 
 def list_uploaded(school_id: str, import_id: str) -> set[str]:
     """The names of the files that are there."""
     prefix = _upload_key(school_id, import_id, "")
-    return {key.removeprefix(prefix) for key in _list_keys(prefix)}
+    return {key.removeprefix(prefix) for key in bucket.list_keys(prefix)}
 
 
 @contextmanager
@@ -82,11 +77,11 @@ def list_bad_rows(school_id: str, import_id: str) -> list[BadRow]:
 
 
 def delete_uploads(school_id: str, import_id: str) -> None:
-    _delete(_list_keys(_upload_key(school_id, import_id, "")))
+    bucket.delete_objects(bucket.list_keys(_upload_key(school_id, import_id, "")))
 
 
 def delete_differences(school_id: str, import_id: str) -> None:
-    _delete(_list_keys(_diff_prefix(school_id, import_id)))
+    bucket.delete_objects(bucket.list_keys(_diff_prefix(school_id, import_id)))
 
 
 class Pages:
@@ -133,7 +128,7 @@ def _diff_prefix(school_id: str, import_id: str) -> str:
 def _copied(school_id: str, one: Import, file: str, etags: dict[str, str]) -> Iterator[IO[bytes]]:
     key = _at_once_key(school_id, one.id) if one.at_once else _upload_key(school_id, one.id, file)
     bytes_max = ARCHIVE_BYTES_MAX if file == ZIP else FILE_BYTES_MAX
-    found = _find(key)
+    found = bucket.find_object(key)
     if found is None:
         raise _refused(file, "not_uploaded", "The file is not there")
     etags[file] = found["ETag"]
@@ -148,18 +143,8 @@ def _copied(school_id: str, one: Import, file: str, etags: dict[str, str]) -> It
         yield copy
 
 
-def _find(key: str) -> Mapping[str, Any] | None:
-    try:
-        found: Mapping[str, Any] = client("s3").get_object(Bucket=SETTINGS.import_bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-            return None
-        raise
-    return found
-
-
 def _get(key: str) -> list[dict[str, Any]]:
-    found = _find(key)
+    found = bucket.find_object(key)
     if found is None:
         raise NotFound("What an import found is kept for 30 days")
     read: list[dict[str, Any]] = json.loads(found["Body"].read())
@@ -168,18 +153,7 @@ def _get(key: str) -> list[dict[str, Any]]:
 
 def _put(key: str, content: Sequence[Mapping[str, Any]]) -> None:
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    client("s3").put_object(Bucket=SETTINGS.import_bucket, Key=key, Body=body, ContentType="application/json")
-
-
-def _list_keys(prefix: str) -> list[str]:
-    pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=SETTINGS.import_bucket, Prefix=prefix)
-    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-
-
-def _delete(keys: Iterable[str]) -> None:
-    # One by one: there are few, and a bucket without them is what it should be, however often it is asked.
-    for key in keys:
-        client("s3").delete_object(Bucket=SETTINGS.import_bucket, Key=key)
+    bucket.save_object(key, body, "application/json")
 
 
 def _refused(file: str, code: str, detail: str) -> InvalidRequest:
