@@ -8,6 +8,7 @@ import pytest
 
 from recado import directory
 from recado.access import Caller
+from recado.directory import PeopleFilter
 from recado.errors import NotAllowed, NotFound, StillRunning
 from recado.rules.audience import Audience, Who
 from recado.rules.oneroster import RosterGroup, RosterPerson
@@ -53,7 +54,7 @@ def add(records: Iterable[RosterPerson], school: School = SCHOOL) -> None:
 
 def save(before: people.Person, after: people.Person) -> None:
     with Transaction() as write:
-        people.save_person(write, SCHOOL.id, 1, before, after)
+        people.save_person_in(write, SCHOOL.id, 1, before, after)
 
 
 def switch(person_id: str, *, allowed: bool, reason: str = "asked", now: datetime = NOW) -> None:
@@ -171,7 +172,9 @@ def test_only_those_in_charge_see_and_change_records(aws: None) -> None:
         caller = Caller("aromos", role, "somebody")
         for refused in (
             lambda who: directory.list_groups(who),
-            lambda who: directory.list_people(who, None, None),
+            lambda who: directory.list_people(who, PeopleFilter(), None),
+            lambda who: directory.list_number_changes(who, "g1", None),
+            lambda who: directory.list_opt_out_notes(who, "g1"),
             lambda who: directory.get_person(who, "g1"),
             lambda who: directory.set_sms(who, "g1", allowed=False, reason="x", now=NOW),
         ):
@@ -185,11 +188,11 @@ def test_another_schools_people_and_groups_are_not_there(aws: None) -> None:
     stranger = Caller("wide", Role.DIRECTOR, "staff-01")
 
     assert directory.list_groups(stranger) == []
-    assert directory.list_people(stranger, None, None) == ([], None)
+    assert directory.list_people(stranger, PeopleFilter(), None) == ([], None)
     with pytest.raises(NotFound):
         directory.get_person(stranger, "g1")
     with pytest.raises(NotFound):
-        directory.list_people(stranger, "7b", None)
+        directory.list_people(stranger, PeopleFilter("7b"), None)
     with pytest.raises(NotFound):
         directory.set_sms(stranger, "g1", allowed=False, reason="x", now=NOW)
 
@@ -198,7 +201,7 @@ def pages_of(group: str | None) -> list[list[str]]:
     pages: list[list[str]] = []
     cursor = None
     while not pages or cursor is not None:
-        page, cursor = directory.list_people(DIRECTOR, group, cursor)
+        page, cursor = directory.list_people(DIRECTOR, PeopleFilter(group), cursor)
         pages.append([one.person.id for one in page])
     return pages
 
@@ -220,7 +223,7 @@ def test_whoever_left_is_on_no_list_and_in_no_audience(aws: None) -> None:
     person = directory.get_person(DIRECTOR, "g1").person
     save(person, replace(person, left_at=NOW))
 
-    page, _ = directory.list_people(DIRECTOR, None, None)
+    page, _ = directory.list_people(DIRECTOR, PeopleFilter(), None)
 
     assert [one.person.id for one in page] == ["g2"]
     assert ids_of(Audience(frozenset({Who.GUARDIANS}))) == ["g2"]

@@ -12,12 +12,17 @@ from typing import Any
 import boto3
 import pytest
 
-from recado import directory, imports
+from recado import custom_groups, directory, imports, own_record, people_edits
 from recado.access import Caller
+from recado.directory import PeopleFilter
+from recado.errors import OptedOutThemselves
+from recado.people_edits import NewPerson
 from recado.roster_import import import_roster
 from recado.rules.audience import Audience, Who
 from recado.rules.import_states import ImportState
+from recado.rules.person_records import RecordEdit
 from recado.rules.roles import Role
+from recado.rules.roster_changes import Source
 from recado.rules.roster_diff import people_counts
 from recado.tables import groups, opt_outs, people, schools
 from recado.tables import imports as import_table
@@ -67,7 +72,7 @@ def switch_off(person_id: str) -> None:
 
 
 def members(group_id: str) -> list[str]:
-    found, following = directory.list_people(DIRECTOR, group_id, None)
+    found, following = directory.list_people(DIRECTOR, PeopleFilter(group_id), None)
     assert following is None
     return [one.person.id for one in found]
 
@@ -332,8 +337,8 @@ def test_an_import_killed_at_any_write_is_finished_by_running_it_again(school: S
         assert snapshot() == wanted, f"killed before write {kill_at}"
         assert import_table.list_owed(NOW + timedelta(days=1), limit=10) == []
 
-    assert written["TransactWriteItems"] >= 5  # one a person who is new, changed or gone
-    assert written["PutItem"] >= 2
+    assert written["TransactWriteItems"] >= 2  # a changed number with its opt-out, and who is gone with their words
+    assert written["PutItem"] > 2
 
 
 def test_an_import_heals_what_another_left_of_the_memberships(school: School) -> None:
@@ -364,3 +369,209 @@ def test_the_import_of_no_school_is_nobodys(aws: None) -> None:
 
     assert import_table.find_import("nobody", "i1") is None
     assert groups.list_groups("nobody") == []
+
+
+# --- what the school made itself ----------------------------------------------------------------------------
+
+
+def by_hand(person_id: str, role: str, **edit: Any) -> Person:
+    new = NewPerson(person_id, RecordEdit(role, "Paz", "Rojas", **edit))
+    return people_edits.create_person(DIRECTOR, new, f"key-{person_id}", NOW, is_first=True)
+
+
+def custom_group(*person_ids: str) -> str:
+    return custom_groups.create_group(DIRECTOR, "Coro", person_ids, "key-group", is_first=True).record.id
+
+
+def group_counts(group_id: str) -> tuple[int, ...]:
+    found = groups.find_group(SCHOOL.id, group_id)
+    assert found is not None
+    return tuple(found.members[who] for who in Who)
+
+
+def test_a_custom_group_survives_imports_with_who_is_in_it_and_their_count(school: School) -> None:
+    run("i1")
+    group_id = custom_group("s1", "g2")
+
+    assert counts(run("i2"))["unchanged"] == 5
+    assert counts(run("i3", edited(("s1,student,Lautaro,Soto", "s1,student,Lautaro,Díaz"))))["changed"] == 1
+
+    assert (members(group_id), group_counts(group_id)) == (["g2", "s1"], (1, 1, 0))
+    assert person("s1").record.groups >= {group_id, "7b"}
+
+
+def test_an_empty_custom_group_is_not_tidied_away(school: School) -> None:
+    run("i1")
+    group_id = custom_group()
+
+    run("i2")
+
+    assert groups.find_group(SCHOOL.id, group_id) is not None
+
+
+def test_whoever_is_gone_and_back_is_back_in_their_custom_group(school: School) -> None:
+    run("i1")
+    group_id = custom_group("g2", "s1")
+
+    run("i2", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", "")))
+    assert (members(group_id), group_counts(group_id)) == (["s1"], (1, 0, 0))
+    run("i3")
+
+    assert (members(group_id), group_counts(group_id)) == (["g2", "s1"], (1, 1, 0))
+
+
+def test_a_custom_group_deleted_while_somebody_was_gone_does_not_come_back_with_them(school: School) -> None:
+    run("i1")
+    group_id = custom_group("g2")
+    run("i2", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", "")))
+    custom_groups.delete_group(DIRECTOR, group_id, lambda: timedelta(seconds=20))
+
+    run("i3")
+
+    assert group_id not in person("g2").record.groups
+    assert groups.find_group(SCHOOL.id, group_id) is None
+
+
+def test_people_made_by_hand_survive_imports_and_keep_their_family(school: School) -> None:
+    run("i1")
+    by_hand("s9", "student", groups=("ka",), guardians=("g1",))
+    by_hand("g9", "guardian", students=("s1", "s9"))
+    before = person("g1").record
+
+    result = run("i2")
+
+    assert (counts(result)["gone"], counts(result)["changed"]) == (0, 0)
+    assert person("g1").record == before
+    assert person("g1").record.students == {"s1", "s2", "s9"}
+    assert person("s9").left_at is None
+    assert person("g9").record.groups >= {"7b", "ka", "grade-07", "grade-kg"}
+    assert missing_members() == []
+
+
+def test_a_guardian_made_by_hand_follows_a_student_of_the_roster_to_another_course(school: School) -> None:
+    run("i1")
+    by_hand("g9", "guardian", students=("s1",))
+
+    run("i2", edited(("7b,s1", "ka,s1")))
+
+    assert "ka" in person("g9").record.groups
+    assert "7b" not in person("g9").record.groups
+    assert members("ka") == ["g1", "g2", "g9", "s1", "s2"]
+
+
+def test_a_student_of_the_roster_who_is_gone_is_no_longer_anybodys_by_hand(school: School) -> None:
+    run("i1")
+    by_hand("g9", "guardian", students=("s1", "s2"))
+
+    run("i2", edited(("s1,student,Lautaro,Soto,,g1\n", ""), ("7b,s1,student\n", "")))
+
+    assert person("g9").record.students == {"s2"}
+    assert "7b" not in person("g9").record.groups
+
+
+def test_whom_the_roster_names_later_is_the_rosters(school: School) -> None:
+    run("i1")
+    by_hand("g3", "guardian", typed_number="955550199")
+
+    run("i2", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", "g2,guardian,Hugo,Ibáñez,12345,s1\ng3,guardian,Ana,X,,\n")))
+    assert (person("g3").source, person("g3").record.number) == (Source.ROSTER, None)
+
+    run("i3")
+    assert person("g3").left_at == NOW
+
+
+def test_a_corrected_number_stays_until_the_roster_says_another_L14(school: School) -> None:
+    run("i1")
+    guardian = Caller(SCHOOL.id, Role.GUARDIAN, "u-1", "g1")
+    own_record.set_own_number(guardian, "9 5555 0177", NOW)
+
+    run("i2", edited(("g1,guardian,Rosa,Catrileo,955550101", "g1,guardian,Rosa María,Catrileo,+56 9 5555 0101")))
+    assert (person("g1").record.number, person("g1").record.given_name) == ("+56955550177", "Rosa María")
+
+    run("i3", edited(("g1,guardian,Rosa,Catrileo,955550101", "g1,guardian,Rosa,Catrileo,955550188")))
+    assert (person("g1").record.number, person("g1").correction) == ("+56955550188", None)
+    changes, _ = directory.list_number_changes(DIRECTOR, "g1", None)
+    assert [(one.by, one.before, one.after) for one in changes] == [
+        ("roster", "+56955550177", "+56955550188"),
+        ("self", "+56955550101", "+56955550177"),
+    ]
+
+
+def test_a_number_that_the_office_corrected_stays_as_well_also_where_the_roster_has_none(school: School) -> None:
+    run("i1")
+    for person_id, typed in (("g2", "955550166"), ("s1", "955550155"), ("t1", "")):
+        people_edits.change_person(DIRECTOR, person_id, RecordEdit(typed_number=typed), NOW)
+
+    run("i2")
+
+    assert [person(one).record.number for one in ("g2", "s1", "t1")] == ["+56955550166", "+56955550155", None]
+
+
+def test_a_roster_that_has_caught_up_with_a_correction_is_in_force_again(school: School) -> None:
+    run("i1")
+    people_edits.change_person(DIRECTOR, "g1", RecordEdit(typed_number="955550177"), NOW)
+
+    run("i2", edited(("g1,guardian,Rosa,Catrileo,955550101", "g1,guardian,Rosa,Catrileo,955550177")))
+
+    assert (person("g1").record.number, person("g1").correction) == ("+56955550177", None)
+
+
+def test_what_people_chose_themselves_survives_imports_with_a_corrected_number_L10(school: School) -> None:
+    run("i1")
+    guardian = Caller(SCHOOL.id, Role.GUARDIAN, "u-1", "g1")
+    own_record.set_own_sms(guardian, allowed=False, reason="", now=NOW)
+    own_record.set_own_number(guardian, "955550177", NOW)
+
+    run("i2", edited(("g1,guardian,Rosa,Catrileo,955550101", "g1,guardian,Rosa,Catrileo,955550188")))
+
+    assert directory.get_person(DIRECTOR, "g1").opted_out
+    assert opt_outs.find_causes(SCHOOL.id, "+56955550188") == {"person#g1"}
+    assert opt_outs.find_causes(SCHOOL.id, "+56955550177") == frozenset()
+    with pytest.raises(OptedOutThemselves):
+        directory.set_sms(DIRECTOR, "g1", allowed=True, reason="x", now=NOW)
+
+
+def test_what_the_office_says_otherwise_of_names_and_courses_the_roster_takes_back(school: School) -> None:
+    run("i1")
+    people_edits.change_person(DIRECTOR, "s1", RecordEdit(given_name="Otro", groups=("ka",)), NOW)
+    assert person("s1").record.groups >= {"ka"}
+
+    run("i2")
+
+    assert (person("s1").record.given_name, "7b" in person("s1").record.groups) == ("Lautaro", True)
+    assert members("ka") == ["g1", "s2"]
+
+
+def test_imported_people_are_found_by_name_and_no_longer_by_a_former_one(school: School) -> None:
+    run("i1")
+
+    def found(query: str) -> list[str]:
+        return [one.person.id for one in directory.list_people(DIRECTOR, PeopleFilter(query=query), None)[0]]
+
+    assert (found("catrileo"), found("ibanez"), found("0102")) == (["g1"], ["g2"], ["t1"])
+    run("i2", edited(("g2,guardian,Hugo,Ibáñez,12345,s1\n", ""), ("t1,teacher,Iván,Núñez", "t1,teacher,Iván,Peña")))
+    assert (found("ibanez"), found("nunez"), found("pena")) == ([], [], ["t1"])
+
+
+def test_a_person_of_before_there_was_a_search_is_found_after_the_next_import(school: School) -> None:
+    run("i1")
+    table = boto3.resource("dynamodb").Table(os.environ["PEOPLE_TABLE"])
+    for row in table.scan()["Items"]:
+        if "#W#" in row["pk"]:
+            table.delete_item(Key={"pk": row["pk"], "sk": row["sk"]})
+        elif "words" in row:
+            table.update_item(Key={"pk": row["pk"], "sk": row["sk"]}, UpdateExpression="REMOVE words")
+
+    assert counts(run("i2"))["unchanged"] == 5
+
+    assert [one.person.id for one in directory.list_people(DIRECTOR, PeopleFilter(query="rosa"), None)[0]] == ["g1"]
+
+
+def test_a_roster_may_not_name_a_custom_group(school: School) -> None:
+    result = run("i1", edited(("ka,Kínder A", "custom-ka,Kínder A"), ("ka,s2", "custom-ka,s2")))
+
+    assert result.bad_rows_count == 2
+    assert [(row.column, row.reason) for row in imports.list_all_bad_rows(DIRECTOR, "i1")] == [
+        ("sourcedId", "reserved_id"),
+        ("classSourcedId", "unknown_class"),
+    ]

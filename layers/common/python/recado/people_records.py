@@ -10,27 +10,37 @@ from recado.tables import opt_outs as opt_out_table
 from recado.tables import people as people_table
 from recado.tables.base import Transaction
 from recado.tables.number_changes import NumberChange
-from recado.tables.opt_outs import Note
-from recado.tables.people import Person
+from recado.tables.opt_outs import Note, NotedAlready
+from recado.tables.people import Person, PersonChanged
 from recado.tables.schools import School
 
 SELF = "self"  # who changed it, when the person did
 
 
-def save_person(write: Transaction, school: School, before: Person, after: Person, *, by: str, at: datetime) -> None:
-    """Makes one person's record what `after` says, as part of a transaction.
+def save_person(school: School, before: Person, after: Person, *, by: str, at: datetime) -> bool:
+    """Makes one person's record what `after` says; False when the row is no longer as it was read: read again."""
+    if after.wanted_words == before.words and not _is_number_changed(before, after):
+        return people_table.save_person(school.id, school.shards, before, after)
+    try:
+        with Transaction() as write:
+            save_person_in(write, school, before, after, by=by, at=at)
+    except (PersonChanged, NotedAlready):
+        return False
+    return True
 
-    A changed number is noted and takes the person's opt-out with it. Refused as PersonChanged when the row is no longer
-    as it was read, NotedAlready when this very opt-out was moved before: read again.
+
+def save_person_in(write: Transaction, school: School, before: Person, after: Person, *, by: str, at: datetime) -> None:
+    """The same as part of a transaction: a changed number is noted and takes the person's opt-out with it.
+
+    Refused as PersonChanged when the row is no longer as it was read, NotedAlready when this very opt-out was moved
+    before.
     """
-    people_table.save_person(write, school.id, school.shards, before, after)
+    people_table.save_person_in(write, school.id, school.shards, before, after)
+    if not _is_number_changed(before, after):
+        return
     old, new = before.record, after.record
-    if (old.number, old.typed_number if old.number is None else "") != (
-        new.number,
-        new.typed_number if new.number is None else "",
-    ):
-        change = NumberChange(at, by, old.number, old.typed_number, new.number, new.typed_number)
-        number_change_table.create_change(write, school.id, before.id, before.version + 1, change)
+    change = NumberChange(at, by, old.number, old.typed_number, new.number, new.typed_number)
+    number_change_table.create_change(write, school.id, before.id, before.version + 1, change)
     if old.number == new.number or after.sms_allowed:
         return
     cause = opt_out_table.person_cause(before.id)
@@ -38,3 +48,9 @@ def save_person(write: Transaction, school: School, before: Person, after: Perso
         if number is not None:
             note = Note(cause, added=is_new, by=by, at=at, reason="number_changed")
             opt_out_table.change_cause(write, school.id, number, note)
+
+
+def _is_number_changed(before: Person, after: Person) -> bool:
+    """Another number, or something else that is none; the same number typed otherwise is no change."""
+    old, new = before.record, after.record
+    return old.number != new.number or (new.number is None and old.typed_number != new.typed_number)

@@ -41,8 +41,7 @@ from recado.tables import schools as school_table
 from recado.tables.base import Transaction
 from recado.tables.groups import Group
 from recado.tables.imports import Import, Progress
-from recado.tables.opt_outs import NotedAlready
-from recado.tables.people import Person, PersonChanged
+from recado.tables.people import Person
 from recado.tables.schools import School
 
 WRITE_ATTEMPTS_MAX = 5
@@ -510,12 +509,11 @@ class _Writing:
 
         def save(some: Sequence[_Write]) -> None:
             hold.check()
-            new = [one.after.record for one in some if one.before is None]
-            taken = set(people_table.create_people(hold.school.id, hold.school.shards, new))
+            # Into searches before the records say so: killed in between, nobody is missing there either.
+            people_table.save_words(hold.school.id, (one.after.record for one in some if one.before is None))
             for one in some:
-                if one.before is not None or one.after.id in taken:
-                    hold.check()
-                    _save_person(hold.school, roster, plan.by_hand, one, at)
+                hold.check()
+                _save_person(hold.school, roster, plan.by_hand, one, at)
 
         with ThreadPoolExecutor(WRITERS, thread_name_prefix="people") as threads:
             for batch in batched(plan.writes, SOME * WRITERS, strict=False):
@@ -569,19 +567,16 @@ def _save_person(school: School, roster: Roster, by_hand: MadeByHand, planned: _
     """Writes one record if its row is as it was read; else it is read and planned again."""
     one, person_id = planned, planned.after.id
     for _ in range(WRITE_ATTEMPTS_MAX):
-        if not one.is_to_be_made or (one.before is not None and _is_saved(school, one.before, one.after, at)):
+        if not one.is_to_be_made or _is_saved(school, one, at):
             return
         one = _plan_write(people_table.find_person(school.id, person_id), roster, by_hand, person_id, at)
     raise RowKeepsChangingError(person_id)
 
 
-def _is_saved(school: School, before: Person, after: Person, at: datetime) -> bool:
-    try:
-        with Transaction() as write:
-            people_records.save_person(write, school, before, after, by=ROSTER, at=at)
-    except (PersonChanged, NotedAlready):
-        return False
-    return True
+def _is_saved(school: School, one: _Write, at: datetime) -> bool:
+    if one.before is None:
+        return people_table.create_person(school.id, school.shards, one.after.record, words_are_there=True)
+    return people_records.save_person(school, one.before, one.after, by=ROSTER, at=at)
 
 
 def _create_groups(school_id: str, roster: Roster) -> None:
@@ -599,7 +594,7 @@ def _settle_groups(school_id: str, roster: Roster, members: Mapping[str, Mapping
     for before in group_table.list_groups(school_id):
         record = roster.groups.get(before.record.id, before.record)
         counted = Counter(members.get(record.id, {}).values())
-        after = Group(record, {who: counted[who] for who in Who})
+        after = replace(before, record=record, members={who: counted[who] for who in Who})
         is_left_over = record.id not in roster.groups and not is_custom_group(record.id)
         if is_left_over and not counted:
             group_table.delete_group(school_id, before)

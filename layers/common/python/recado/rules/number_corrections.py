@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from recado.rules.oneroster import RosterPerson
+from recado.rules.phone_numbers import read_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,31 @@ def record_after_correction(
         number_problem=bool(correction.typed_number) and correction.number is None,
     )
     return corrected, correction
+
+
+def record_with_number(record: RosterPerson, typed: str, country: str) -> RosterPerson:
+    """The record with a number as somebody typed it; those without a country code are of `country` (ISO 3166-1)."""
+    number = read_number(typed, country) if typed else None
+    return replace(
+        record,
+        number=number.e164 if number else None,
+        typed_number=typed,
+        number_problem=bool(typed) and number is None,
+    )
+
+
+def correct(
+    before: RosterPerson, after: RosterPerson, correction: Correction | None, by: str, at: datetime
+) -> Correction | None:
+    """The correction that keeps `after`'s number over the roster's; None when it is what the roster says anyway.
+
+    `before` and `correction` are as they were: what the roster said last is known from them.
+    """
+    roster_number = correction.roster_number if correction else before.number
+    roster_typed = correction.roster_typed_number if correction else before.typed_number
+    if (after.number, after.typed_number) == (roster_number, roster_typed):
+        return None
+    return Correction(after.number, after.typed_number, by, at, roster_number, roster_typed)
 
 
 def _has_changed(roster_record: RosterPerson, correction: Correction) -> bool:

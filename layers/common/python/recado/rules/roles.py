@@ -14,6 +14,7 @@ class Role(StrEnum):
 
 
 IN_CHARGE = frozenset({Role.DIRECTOR, Role.ADMINISTRATOR})
+FAMILIES = frozenset({Role.GUARDIAN, Role.STUDENT})
 
 
 def may_send(role: str) -> bool:
@@ -29,3 +30,8 @@ def may_read_messages(role: str) -> bool:
 def may_edit_people(role: str) -> bool:
     """Change other people's records and preferences (L8). Changing one's own (L10) is not asked here."""
     return role in IN_CHARGE
+
+
+def may_correct_own_number(role: str) -> bool:
+    """Change the number on one's own record (L14): families. Staff's are the office's to change."""
+    return role in FAMILIES

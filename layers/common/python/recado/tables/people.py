@@ -4,7 +4,7 @@ Whoever left keeps the row without the audience's index and without words; the i
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import batched
@@ -27,7 +27,7 @@ from recado.rules.number_corrections import Correction
 from recado.rules.oneroster import RosterPerson
 from recado.rules.roster_changes import Source
 from recado.tables import words
-from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction, put_if
+from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction, put_if, update_if
 
 NO_NUMBER = "-"  # sorts after every "+…"
 BATCH_GET_MAX = 100  # DynamoDB's limit
@@ -147,11 +147,22 @@ def find_person(school_id: str, person_id: str) -> Person | None:
 
 
 def list_people(school_id: str, *, limit: int, after: str | None = None) -> tuple[list[Person], str | None]:
-    """A page of those who have not left, by id, and the cursor of the next page (None: no more)."""
+    """A page by id, those who left included, and the cursor of the next page (None: no more)."""
     condition = _PersonRow.sk.between(f"P#{after or ''}", "P#~")  # ids are ASCII below "~"
-    found = _PersonRow.query(f"S#{school_id}", condition, _PersonRow.left_at.does_not_exist(), limit=limit + 2)
+    found = _PersonRow.query(f"S#{school_id}", condition, limit=limit + 2)
     people = [_person(row) for row in found if row.sk != f"P#{after}"]
     return people[:limit], people[limit - 1].id if len(people) > limit else None
+
+
+def list_unreachable(
+    school_id: str, shard: int, *, limit: int, after: str | None = None
+) -> tuple[list[Member], str | None]:
+    """A page of those of a shard who have no number that can be used, by id, and the next page's cursor."""
+    first = f"{NO_NUMBER}#{after or ''}"
+    condition = _PersonRow.by_number_sk.between(first, f"{NO_NUMBER}#~")
+    found = _PersonRow.by_number.query(f"S#{school_id}#{shard}", condition, limit=limit + 2)
+    members = [_member(row) for row in found if row.by_number_sk != first]
+    return members[:limit], members[limit - 1].person_id if len(members) > limit else None
 
 
 def list_everybody(school_id: str) -> Iterator[Person]:
@@ -174,13 +185,7 @@ def list_members(school_id: str, shards: int) -> Iterator[Member]:
     """Everybody who is there, equal numbers next to each other: by shard, number, person. Eventually consistent."""
     for shard in range(shards):
         for row in _PersonRow.by_number.query(f"S#{school_id}#{shard}"):
-            yield Member(
-                person_id=row.sk.removeprefix("P#"),
-                role=row.role,
-                groups=frozenset(row.groups or ()),
-                number=row.number,
-                number_problem=row.number_problem,
-            )
+            yield _member(row)
 
 
 def list_owners(number: str, *, limit: int) -> list[tuple[str, str]]:
@@ -189,54 +194,59 @@ def list_owners(number: str, *, limit: int) -> list[tuple[str, str]]:
     return [(school_id, person_id) for row in found for _, school_id, person_id in [row.school_person.split("#")]]
 
 
-def create_person(school_id: str, shards: int, record: RosterPerson, source: Source = Source.ROSTER) -> bool:
-    """Writes somebody new, with the words that find them; False when the id is taken."""
-    try:
-        with Transaction() as write:
-            create_person_in(write, school_id, shards, Person(record, None, None, 0, source))
-    except PersonChanged:
-        return False
-    return True
+def create_person(
+    school_id: str,
+    shards: int,
+    record: RosterPerson,
+    source: Source = Source.ROSTER,
+    *,
+    words_are_there: bool = False,
+) -> bool:
+    """Writes somebody new; False when the id is taken. `words_are_there`: save_words was called for them before."""
+    person = Person(record, None, None, 0, source)
+    if not words_are_there:
+        save_words(school_id, [record])
+    return put_if(_new_row(school_id, shards, person), _PersonRow.pk.does_not_exist())
 
 
-def create_people(school_id: str, shards: int, records: Sequence[RosterPerson]) -> list[str]:
-    """Writes many new people for an import, each on its own: half the price of transactions. Gives the ids taken.
-
-    Their words come first and without a condition: they are nothing but keys, and whoever finds one reads the person's
-    row, which decides. Killed in between, the next attempt writes the same words again.
-    """
-    new = [replace(Person(record, None, None, 1), words=words_of(record)) for record in records]
-    words.add_words(school_id, ((word, person.id) for person in new for word in person.words))
-    taken: list[str] = []
-    for person in new:
-        values = {name: value for name, value in _values(school_id, shards, person).items() if value is not None}
-        if not put_if(_PersonRow(*_key(school_id, person.id), **values), _PersonRow.pk.does_not_exist()):
-            taken.append(person.id)
-    return taken
+def save_words(school_id: str, records: Iterable[RosterPerson]) -> None:
+    """Writes the words of people who are about to be created: killed in between, nobody is missing from a search."""
+    words.save_words(school_id, ((word, record.id) for record in records for word in words_of(record)))
 
 
 def create_person_in(write: Transaction, school_id: str, shards: int, person: Person) -> None:
-    """The same as part of a transaction, which is refused as PersonChanged when the id is taken."""
-    after = replace(person, version=1, words=person.wanted_words)
-    values = {name: value for name, value in _values(school_id, shards, after).items() if value is not None}
-    write.put(_PersonRow(*_key(school_id, person.id), **values), _PersonRow.pk.does_not_exist(), _changed)
-    words.change_words(write, school_id, person.id, added=after.words, removed=())
+    """Somebody new with their words as part of a transaction, refused as PersonChanged when the id is taken."""
+    write.put(_new_row(school_id, shards, person), _PersonRow.pk.does_not_exist(), _changed)
+    words.change_words(write, school_id, person.id, added=person.wanted_words, removed=())
 
 
-def save_person(write: Transaction, school_id: str, shards: int, before: Person, after: Person) -> None:
-    """Makes a person's row, and the words that find them, what `after` says; refused as PersonChanged.
+def save_person(school_id: str, shards: int, before: Person, after: Person) -> bool:
+    """Makes a person's row what `after` says; False when it is no longer as it was read. Not for changed words.
 
     What the row holds besides is other stories' and stays.
     """
-    after = replace(after, version=before.version + 1, words=after.wanted_words)
-    actions: list[Action] = []
-    for name, value in _values(school_id, shards, after).items():
-        attribute = _PersonRow.get_attributes()[name]
-        actions.append(attribute.remove() if value is None else attribute.set(value))
-    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
-    words.change_words(
-        write, school_id, before.id, added=after.words - before.words, removed=before.words - after.words
+    assert after.wanted_words == before.words, "changed words are written in a transaction"  # noqa: S101
+    return update_if(
+        _PersonRow(*_key(school_id, before.id)), _actions(school_id, shards, before, after), _as_read(before)
     )
+
+
+def save_person_in(write: Transaction, school_id: str, shards: int, before: Person, after: Person) -> None:
+    """The same as part of a transaction, with the words that find them; refused as PersonChanged."""
+    actions = _actions(school_id, shards, before, after)
+    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
+    wanted = after.wanted_words
+    words.change_words(write, school_id, before.id, added=wanted - before.words, removed=before.words - wanted)
+
+
+def save_groups_in(write: Transaction, school_id: str, before: Person, group_ids: frozenset[str]) -> None:
+    """Sets the groups and nothing else, as part of a transaction; refused as PersonChanged."""
+    found = set(group_ids)
+    actions: list[Action] = [
+        _PersonRow.groups.set(found) if found else _PersonRow.groups.remove(),
+        _PersonRow.version.set(before.version + 1),
+    ]
+    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
 
 
 def save_switch(write: Transaction, school_id: str, before: Person, switch: SmsSwitch) -> None:
@@ -258,6 +268,31 @@ def _key(school_id: str, person_id: str) -> tuple[str, str]:
 
 def _as_read(before: Person) -> Condition:
     return _PersonRow.version == before.version
+
+
+def _member(row: _PersonRow) -> Member:
+    return Member(
+        person_id=row.sk.removeprefix("P#"),
+        role=row.role,
+        groups=frozenset(row.groups or ()),
+        number=row.number,
+        number_problem=row.number_problem,
+    )
+
+
+def _new_row(school_id: str, shards: int, person: Person) -> _PersonRow:
+    after = replace(person, version=1, words=person.wanted_words)
+    values = {name: value for name, value in _values(school_id, shards, after).items() if value is not None}
+    return _PersonRow(*_key(school_id, person.id), **values)
+
+
+def _actions(school_id: str, shards: int, before: Person, after: Person) -> list[Action]:
+    after = replace(after, version=before.version + 1, words=after.wanted_words)
+    actions: list[Action] = []
+    for name, value in _values(school_id, shards, after).items():
+        attribute = _PersonRow.get_attributes()[name]
+        actions.append(attribute.remove() if value is None else attribute.set(value))
+    return actions
 
 
 def _changed(_: dict[str, Any] | None) -> Exception:

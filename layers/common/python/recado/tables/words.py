@@ -1,4 +1,4 @@
-"""The words that find a school's people: one row a word and person, written with the person's row or not at all."""
+"""The words that find a school's people: one row a word and person. A person's own row decides."""
 
 from collections.abc import Iterable, Iterator
 
@@ -33,10 +33,13 @@ def change_words(
         write.put(_WordRow(_pk(school_id, word), f"{word}#{person_id}"), anyhow, _unexpected)
 
 
-def add_words(school_id: str, found: Iterable[tuple[str, str]]) -> None:
-    """Adds (word, person) for people who are about to be written; see `people.create_people` for why that is enough."""
+def save_words(school_id: str, added: Iterable[tuple[str, str]]) -> None:
+    """Adds (word, person) of people who are about to be written.
+
+    Without conditions: a word's row is nothing but its key, and readers ask the person's own row too.
+    """
     with _WordRow.batch_write() as batch:
-        for word, person_id in found:
+        for word, person_id in added:
             batch.save(_WordRow(_pk(school_id, word), f"{word}#{person_id}"))
 
 
