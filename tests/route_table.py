@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recado.rules import signatures
+from recado.rules.import_states import ImportState
 from recado.rules.roles import Role
 from recado.tables import imports, short_codes
+from recado.tables.base import Transaction
+from recado.tables.imports import Import
 from recado.tables.portal_keys import KeyKind
 from recado.tables.short_codes import Purpose, ShortCode
 from tests import worlds
@@ -143,7 +146,9 @@ def build_world(clock: TestClock) -> World:
         create_key(school_id, key_id, kind)
     create_key("platform", "op", KeyKind.OPERATOR)
     draft = worlds.create(worlds.alert(send=False), clock)
-    imports.create_import(SCHOOL, "import-1", NOON)
+    with Transaction() as write:
+        waiting = Import("import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",))
+        imports.create_import(write, SCHOOL, waiting, AssertionError("a new table"))
     assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
     return World(
         {

@@ -11,11 +11,10 @@ import pytest
 
 from recado import unreachable
 from recado.rules.audience import Who
-from recado.rules.oneroster import BadRow, RosterGroup, RosterPerson
+from recado.rules.oneroster import RosterGroup, RosterPerson
 from recado.rules.roles import Role
-from recado.tables import groups, imports, people
+from recado.tables import groups, people
 from recado.tables.groups import Group
-from recado.tables.imports import Import, ImportState
 from tests import apps
 from tests.worlds import create_school
 
@@ -151,7 +150,7 @@ def test_a_teacher_is_refused_and_nothing_is_written(school: str) -> None:
 
 
 def test_what_belongs_to_another_school_is_not_found(school: str) -> None:
-    for path in ("/people/guardian-001", "/people/nobody", "/imports/i1"):
+    for path in ("/people/guardian-001", "/people/nobody"):
         status, answer = call("GET", path, school="other")
 
         assert (status, answer["code"]) == (404, "not_found")
@@ -160,26 +159,6 @@ def test_what_belongs_to_another_school_is_not_found(school: str) -> None:
 def test_a_malformed_id_or_cursor_is_refused(school: str) -> None:
     assert call("GET", "/people", query={"cursor": "P#1 or more"})[0] == 422
     assert call("GET", "/people/" + "x" * 65)[0] == 422
-
-
-def test_an_import_tells_what_became_of_it(school: str) -> None:
-    imports.create_import("aromos", "i1", NOW)
-    done = Import(
-        "i1",
-        ImportState.DONE,
-        NOW,
-        counts={"new": 1, "changed": 0, "unchanged": 0, "gone": 0},
-        bad_rows=[BadRow("users.csv", 7, "role", "unknown_role")],
-        bad_rows_count=1,
-    )
-    imports.save_result("aromos", done, NOW)
-
-    status, answer = call("GET", "/imports/i1")
-
-    assert status == 200
-    assert (answer["state"], answer["counts"]["new"], answer["bad_rows_count"]) == ("done", 1, 1)
-    assert answer["bad_rows"] == [{"file": "users.csv", "line": 7, "column": "role", "reason": "unknown_role"}]
-    assert answer["finished_at"].startswith("2026-11-23T12:00:00")
 
 
 def test_no_number_and_no_name_reaches_the_log(school: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -223,7 +202,6 @@ def test_no_number_and_no_name_reaches_the_log(school: str, caplog: pytest.LogCa
         ("directory_my_number_unusable", 422),
         ("directory_sms_off", 200),
         ("directory_sms_off_refused_to_a_teacher", 403),
-        ("directory_import", 200),
     ],
 )
 def test_each_event_is_answered(los_aromos: None, event: str, status: int) -> None:
@@ -247,7 +225,6 @@ def los_aromos(aws: None) -> None:
     people.create_person("los-aromos", 1, RECORD)
     people.create_person("los-aromos", 1, replace(RECORD, id="teacher-001", role="teacher", students=frozenset()))
     people.create_person("other", 1, replace(RECORD, id="guardian-900"))
-    imports.create_import("los-aromos", "2026-11-23", NOW)
 
 
 # Every route of this function: method, path, body, and whom it lets in.
