@@ -84,6 +84,7 @@ class Totals:
                 self.seal,
                 [(one.number, one.person_ids, one.zone.value, one.segments) for one in chunk.recipients],
                 [(one.person_id, one.reason.value) for one in chunk.skipped],
+                [one.person_id for one in chunk.copies],
             ),
             people=self.people + chunk.people,
             recipients=self.recipients + len(chunk.recipients),
@@ -159,6 +160,8 @@ def make_plan(school: School, message: Message, plan_id: str, now: datetime) -> 
     """Resolves a message's audience as it is now, in memory. Raises LargeAudience: then `list_chunks` is for it."""
     totals, chunks = first_totals(message), list[Chunk]()
     for chunk in list_chunks(school, message, now, read_max=READ_MAX):
+        if not chunk.people:
+            continue
         chunks.append(chunk)
         totals = totals.plus(chunk)
         if totals.people > SETTINGS.audience_max:
@@ -183,15 +186,14 @@ def list_chunks(
 ) -> Iterator[Chunk]:
     """A message's audience as it is now, resolved some at a time, in the order of numbers; `after` is a chunk's place.
 
+    Of a large school also chunks of nobody come, so that whoever reads a long stretch of others can say that they live.
     Raises LargeAudience after `read_max` people read; AudienceTooLarge when a message sent again has more people than
     can be named.
     """
     audience = _named_again(school, audience_of(message.audience), now)
     resolver = _Resolver(school, message, audience)
     for members in _lots_of_members(directory.list_audience_members(school, audience, after), read_max):
-        chunk = resolver.resolve(members)
-        if chunk is not None:
-            yield chunk
+        yield resolver.resolve(members)
 
 
 def _lots_of_members(members: Iterable[Member], read_max: int | None) -> Iterator[list[Member]]:
@@ -224,11 +226,11 @@ class _Resolver:
         self._is_sms = Channel.SMS in message.channels
         self._course_names: dict[str, str] | None = None
 
-    def resolve(self, lot: Sequence[Member]) -> Chunk | None:
-        """None: nobody of the lot is of the audience."""
+    def resolve(self, lot: Sequence[Member]) -> Chunk:
         members = [member for member in lot if audiences.is_in(self._audience, member)]
+        place = people.place_of(lot[-1], self._school.shards)
         if not members:
-            return None
+            return Chunk(0, (), (), (), (), (), {}, place)
         resolution = self._recipients(members) if self._is_sms else Resolution((), ())
         readers = self._readers(members, resolution)
         values = self._values([*(one.person_ids for one in resolution.recipients), *((one,) for one in readers)])
@@ -242,7 +244,7 @@ class _Resolver:
             skipped=resolution.skipped,
             copies=tuple(PageReader(one, values.get((one,))) for one in readers),
             filled=Counter(one.value for found in missing for one in found) if self._fields else {},
-            place=people.place_of(lot[-1], self._school.shards),
+            place=place,
         )
 
     def _recipients(self, members: Sequence[Member]) -> Resolution:
