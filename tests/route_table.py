@@ -147,7 +147,7 @@ def build_world(clock: TestClock) -> World:
     create_key("platform", "op", KeyKind.OPERATOR)
     draft = worlds.create(worlds.alert(send=False), clock)
     with Transaction() as write:
-        waiting = Import("import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",))
+        waiting = Import("import-1", ImportState.WAITING_FOR_UPLOAD, NOON, files=("roster.zip",))
         imports.create_import(write, SCHOOL, waiting, AssertionError("a new table"))
     assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
     return World(

@@ -275,19 +275,9 @@ def release_due(message: Message, now: datetime) -> None:
     if message.state is not MessageState.SCHEDULED:
         return  # released already: planned again now, it would go out twice
 
-    # 1. Too old after an outage, or a suspended contract: it waits, and in the end gives its credits back.
-    if message.give_up_at is not None and now >= message.give_up_at:
-        cancel(message, SYSTEM, now)
-        return
-    if message.send_at is not None and now < message.send_at:
-        look_at = _attend_at(message.send_at, now, is_large=_is_planned_ahead(message))
-        if look_at <= now and begin_planning(message, Purpose.RELEASE, now).done_at is None:
-            return  # until it is made it is looked at again and again: whoever plans it may die
-        table.move_attention(message, look_at if look_at > now else message.send_at)
-        return
+    # 1. It waits, or in the end gives its credits back; a large one is planned in time.
     school = schools.find_school(message.school_id)
-    if school is None or (Channel.SMS in message.channels and school.contract is not Contract.ACTIVE):
-        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)
+    if _is_put_off(message, school, now) or school is None:
         return
 
     # 2. People move and numbers change: the audience as it is now, unless nothing changed or credits do not reach.
@@ -535,6 +525,23 @@ def _give_back(message: Message, refusal: Mapping[str, Any], now: datetime) -> N
         log.outcome(
             "message_refused", school=message.school_id, message=message.id, code=str(refusal.get("code", "unknown"))
         )
+
+
+def _is_put_off(message: Message, school: School | None, now: datetime) -> bool:
+    """Whether a scheduled message does not go out now: too old after an outage, too early, its contract suspended."""
+    if message.give_up_at is not None and now >= message.give_up_at:
+        cancel(message, SYSTEM, now)
+        return True
+    if message.send_at is not None and now < message.send_at:
+        look_at = _attend_at(message.send_at, now, is_large=_is_planned_ahead(message))
+        if look_at <= now and begin_planning(message, Purpose.RELEASE, now).done_at is None:
+            return True  # until it is made it is looked at again and again: whoever plans it may die
+        table.move_attention(message, look_at if look_at > now else message.send_at)
+        return True
+    if school is None or (Channel.SMS in message.channels and school.contract is not Contract.ACTIVE):
+        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)
+        return True
+    return False
 
 
 def _adopted_plan(message: Message, order: Order, now: datetime) -> Plan | None:
