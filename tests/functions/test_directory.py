@@ -252,7 +252,6 @@ ROUTES: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/me", None, ANYBODY_NAMED),
     ("PUT", "/me/sms", {"allowed": False}, ANYBODY_NAMED),
     ("PUT", "/me/number", {"number": "9 5555 0177"}, FAMILIES),
-    ("GET", "/imports/2026-11-23", None, OFFICE),
 ]
 
 
