@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [cost|dispatch|cold …]`: runs each bench in a process of its own and shows its figures.
+"""`python -m bench [--json] [cost|dispatch|cold|roster …]`: runs each bench in its own process and shows its figures.
 
 Progress goes to stderr, figures to stdout. docs/performance.md says what they mean.
 """
@@ -85,7 +85,18 @@ def cold(result: Result) -> Lines:
     yield f"    of which boto3 and what it brings: {layer['mounted_sdk']:.1f} MB, {layer['zipped_sdk']:.1f} MB"
 
 
-TABLES: dict[str, Callable[[Result], Lines]] = {"cost": cost, "dispatch": dispatch, "cold": cold}
+def roster(result: Result) -> Lines:
+    yield _row(f"roster of {result['people']} people", ["seconds", "processor s", "peak MB", "grew by MB"])
+    for name in ("everybody_new", "a_week_later"):
+        for step in ("compare", "apply"):
+            found = result[name][step]
+            cells = [f"{found['seconds']:.1f}", f"{found['processor_seconds']:.1f}"]
+            cells += [f"{found['peak_megabytes']:.0f}", f"{found['grew_megabytes']:.0f}"]
+            yield _row(f"  {_words(name)}: {step}", cells)
+        yield f"    {result[name]['written']} people written, a zip of {result[name]['zip_megabytes']:.1f} MB"
+
+
+TABLES: dict[str, Callable[[Result], Lines]] = {"cost": cost, "dispatch": dispatch, "cold": cold, "roster": roster}
 
 
 def _start(described: dict[str, float]) -> list[str]:

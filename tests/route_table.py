@@ -11,8 +11,11 @@ from typing import Any
 
 from recado import custom_groups, templates
 from recado.rules import signatures
+from recado.rules.import_states import ImportState
 from recado.rules.roles import Role
 from recado.tables import imports, inbox, short_codes
+from recado.tables.base import Transaction
+from recado.tables.imports import Import
 from recado.tables.inbox import InboxCopy
 from recado.tables.portal_keys import KeyKind
 from recado.tables.short_codes import Purpose, ShortCode
@@ -119,6 +122,14 @@ TABLE: Mapping[str, Row] = {
     "GET /people/{person_id}": Row(OFFICE),
     "PUT /people/{person_id}/sms": Row(OFFICE, {"allowed": False, "reason": "lo pidió"}),
     "GET /imports/{import_id}": Row(OFFICE),
+    "POST /imports": Row(OFFICE, {"files": ["roster.zip"]}),
+    "GET /imports": Row(OFFICE),
+    "GET /imports/{import_id}/changes": Row(OFFICE),
+    "GET /imports/{import_id}/bad-rows": Row(OFFICE),
+    "GET /imports/{import_id}/bad-rows.csv": Row(OFFICE),
+    "POST /imports/{import_id}/check": Row(OFFICE),
+    "POST /imports/{import_id}/apply": Row(OFFICE, {"confirm_gone": False}),
+    "POST /imports/{import_id}/discard": Row(OFFICE),
     "POST /groups": Row(OFFICE, {"name": "Taller de música", "people": [PERSON]}),
     "PATCH /groups/{group_id}": Row(OFFICE, {"name": "Taller"}),
     "DELETE /groups/{group_id}": Row(OFFICE),
@@ -212,13 +223,17 @@ def build_world(clock: TestClock) -> World:
         create_key(school_id, key_id, kind)
     create_key("platform", "op", KeyKind.OPERATOR)
     draft = worlds.create(worlds.alert(send=False), clock)
-    imports.create_import(SCHOOL, "import-1", NOON)
     inbox.create_copies(
         SCHOOL, [InboxCopy(PERSON, draft.id, draft.category, worlds.ALERT, NOON)], life=timedelta(days=30)
     )
     group = custom_groups.create_group(worlds.DIRECTOR, "Taller de teatro", [PERSON], "group-1", is_first=True)
     content = templates.Content("Sin agua", draft.category, "No hay agua.", drop_accents=False)
     template = templates.create(worlds.DIRECTOR, content, "template-1", NOON, is_first=True)
+    with Transaction() as write:
+        waiting = Import(
+            "import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",)
+        )
+        imports.create_import(write, SCHOOL, waiting, AssertionError("a new table"))
     assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
     return World(
         {

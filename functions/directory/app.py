@@ -1,4 +1,4 @@
-"""/groups, /people, /me and /imports: a school's people, and what each of them may see and change of themselves."""
+"""/groups, /people and /me: a school's people, and what each of them may see and change of themselves."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,7 +22,6 @@ from recado.rules.person_records import RecordEdit
 from recado.rules.roster_changes import Source
 from recado.rules.unreachable_rows import Language
 from recado.tables.groups import Group
-from recado.tables.imports import Import
 from recado.tables.number_changes import NumberChange
 from recado.tables.people import SmsSwitch
 from recado.unreachable import Unreachable
@@ -32,7 +31,6 @@ app = web.resolver()
 ID = r"^[A-Za-z0-9._-]{1,64}$"
 PersonId = Annotated[str, Path(pattern=ID)]
 GroupId = Annotated[str, Path(pattern=ID)]
-ImportId = Annotated[str, Path(pattern=ID)]
 GroupFilter = Annotated[str | None, Query(alias="group", pattern=ID, description="only this group's people")]
 RoleFilter = Annotated[
     str | None,
@@ -254,36 +252,6 @@ class UnreachableList(BaseModel):
     next: str | None
 
 
-class ImportProblem(BaseModel):
-    """Why a roster was refused as a whole: `field` is a file, or a file and its column."""
-
-    field: str
-    code: str
-    detail: str
-
-
-class BadRowView(BaseModel):
-    """A row that was not used, or one column of it; never its value."""
-
-    file: str
-    line: int
-    column: str
-    reason: str
-
-
-class ImportView(BaseModel):
-    """What became of a roster import."""
-
-    id: str
-    state: str = Field(description="running, done or refused")
-    started_at: datetime
-    finished_at: datetime | None
-    counts: dict[str, int] = Field(description="people new, changed, unchanged and gone")
-    problems: list[ImportProblem]
-    bad_rows_count: int
-    bad_rows: list[BadRowView] = Field(description="the first 100")
-
-
 @app.get("/groups", summary="The school's groups: courses, grades, levels", tags=PEOPLE)
 def list_groups() -> GroupList:
     found = directory.list_groups(web.caller(app))
@@ -455,11 +423,6 @@ def set_own_number(body: OwnNumberRequest) -> OwnRecordView:
     return _own_view(own_record.set_own_number(web.caller(app), body.number or "", clock.now()))
 
 
-@app.get("/imports/<import_id>", summary="What became of a roster import", tags=PEOPLE)
-def get_import(import_id: ImportId) -> ImportView:
-    return _import_view(directory.get_import(web.caller(app), import_id))
-
-
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return web.answer(app, event, context)
 
@@ -578,19 +541,4 @@ def _unreachable_row(one: Unreachable, language: Language) -> tuple[str, ...]:
         reason=one.reason,
         typed_number=one.person.record.typed_number,
         students=one.students,
-    )
-
-
-def _import_view(found: Import) -> ImportView:
-    return ImportView(
-        id=found.id,
-        state=found.state.value,
-        started_at=found.started_at,
-        finished_at=found.finished_at,
-        counts=dict(found.counts),
-        problems=[ImportProblem(field=one.field, code=one.code, detail=one.detail) for one in found.problems],
-        bad_rows_count=found.bad_rows_count,
-        bad_rows=[
-            BadRowView(file=row.file, line=row.line, column=row.column, reason=row.reason) for row in found.bad_rows
-        ],
     )

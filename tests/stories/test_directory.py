@@ -176,7 +176,6 @@ def test_only_those_in_charge_see_and_change_records(aws: None) -> None:
             lambda who: directory.list_number_changes(who, "g1", None),
             lambda who: directory.list_opt_out_notes(who, "g1"),
             lambda who: directory.get_person(who, "g1"),
-            lambda who: directory.get_import(who, "i1"),
             lambda who: directory.set_sms(who, "g1", allowed=False, reason="x", now=NOW),
         ):
             with pytest.raises(NotAllowed):
@@ -196,8 +195,6 @@ def test_another_schools_people_and_groups_are_not_there(aws: None) -> None:
         directory.list_people(stranger, PeopleFilter("7b"), None)
     with pytest.raises(NotFound):
         directory.set_sms(stranger, "g1", allowed=False, reason="x", now=NOW)
-    with pytest.raises(NotFound):
-        directory.get_import(stranger, "i1")
 
 
 def pages_of(group: str | None) -> list[list[str]]:

@@ -15,14 +15,12 @@ from recado.rules.audience import REPLIED_STOP, Audience, Member, is_blocked
 from recado.rules.name_search import DIGITS_MIN, is_found, read_query, words_of
 from recado.rules.person_records import find_reason_problems
 from recado.tables import groups as group_table
-from recado.tables import imports as import_table
 from recado.tables import number_changes as number_change_table
 from recado.tables import opt_outs as opt_out_table
 from recado.tables import people as people_table
 from recado.tables import words as word_table
 from recado.tables.base import Transaction
 from recado.tables.groups import Group
-from recado.tables.imports import Import
 from recado.tables.number_changes import NumberChange
 from recado.tables.opt_outs import Note, NotedAlready
 from recado.tables.people import Person, PersonChanged, SmsSwitch
@@ -169,15 +167,6 @@ def switch_sms(school_id: str, person_id: str, switch: SmsSwitch) -> PersonSeen:
         raise StillRunning("The record is being changed", retry_after_seconds=1)
 
     return see(school_id, [_get(school_id, person_id)])[0]
-
-
-def get_import(caller: Caller, import_id: str) -> Import:
-    """What became of a roster import. Raises NotFound."""
-    _check_may_see(caller)
-    found = import_table.find_import(caller.school_id, import_id)
-    if found is None:
-        raise NotFound("There is no such import")
-    return found
 
 
 def list_audience_members(school: School, audience: Audience, after: str | None = None) -> Iterator[Member]:

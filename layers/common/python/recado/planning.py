@@ -107,7 +107,7 @@ class Totals:
     @property
     def needed(self) -> dict[Zone, int]:
         """Credits to hold."""
-        return {Zone(zone): count for zone, count in self.credits.items()}
+        return {Zone(zone): count for zone, count in self.credits.items() if count}
 
     def to_row(self) -> dict[str, Any]:
         return asdict(self)

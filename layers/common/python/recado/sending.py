@@ -48,6 +48,7 @@ SCHEDULE_AHEAD_MAX = timedelta(days=365)
 LOOK_AGAIN = timedelta(seconds=30)  # well before the attention run's next minute, or it would miss every other one
 SUSPENDED_LOOK_AGAIN = timedelta(minutes=15)
 SETTLE_ATTEMPTS_MAX = 3
+CANCEL_ATTEMPTS_MAX = 3
 ADOPTED_WITHIN = timedelta(minutes=15)  # how long a large estimate is the plan that a send takes
 PLANNING_MAX = timedelta(hours=1)  # what is not made by then is begun anew when somebody asks
 PLAN_AHEAD = timedelta(minutes=15)  # a large scheduled audience is planned again so long before its time
@@ -195,10 +196,11 @@ def replace_scheduled(school: School, message: Message, edited: Message, by: str
     planned = _planned(timed, plan, planning.write_pages(timed, plan, now))
     try:
         _exchange(message, planned, plan.totals, now)
-    except AlreadyEntered:
-        return get_message(message.school_id, message.id)  # our own, and its answer was lost
-    except _Moved:
-        raise WrongState("The message has just gone out, or somebody else has changed it") from None
+    except (_Moved, AlreadyEntered):
+        found = get_message(message.school_id, message.id)
+        if found.plan != planned.plan:  # else it is our own, and its answer was lost
+            raise ChangedMeanwhile from None
+        return found
     except CreditsShort:
         _require_reach_with(message, plan.totals)
         raise WrongState("Credits moved at the same moment; try again") from None
@@ -208,27 +210,31 @@ def replace_scheduled(school: School, message: Message, edited: Message, by: str
 
 def cancel(message: Message, by: str, now: datetime) -> Message:
     """scheduled → cancelled, its credits given back; raises WrongState when it has gone out meanwhile."""
-    cancelled = replace(
-        message,
-        state=MessageState.CANCELLED,
-        cancelled_by=by,
-        finished_at=now,
-        attend_at=None,
-        captured={},
-        history=drafts.history_with(message, "cancelled" if by != SYSTEM else "expired", by, now),
-    )
-    try:
-        _close(message, cancelled, {}, now)
-    except AlreadyEntered:
-        return get_message(message.school_id, message.id)
-    except _Moved:
-        found = get_message(message.school_id, message.id)
-        if found.state is MessageState.CANCELLED:
-            return found
-        raise WrongState(f"A message that is {found.state.value} cannot be cancelled") from None
-    credits.note_balance(message.school_id, now)
-    log.outcome("message_cancelled", school=message.school_id, message=message.id)
-    return cancelled
+    for _ in range(CANCEL_ATTEMPTS_MAX):
+        cancelled = replace(
+            message,
+            state=MessageState.CANCELLED,
+            cancelled_by=by,
+            finished_at=now,
+            attend_at=None,
+            captured={},
+            history=drafts.history_with(message, "cancelled" if by != SYSTEM else "expired", by, now),
+        )
+        try:
+            _close(message, cancelled, {}, now)
+        except (_Moved, AlreadyEntered):
+            # Our own, and its answer was lost; or an edit or the release has closed this hold for another plan's.
+            found = get_message(message.school_id, message.id)
+            if found.state is MessageState.CANCELLED:
+                return found
+            if found.state not in (MessageState.SCHEDULED, MessageState.PLANNING):
+                raise WrongState(f"A message that is {found.state.value} cannot be cancelled") from None
+            message = found
+            continue
+        credits.note_balance(message.school_id, now)
+        log.outcome("message_cancelled", school=message.school_id, message=message.id)
+        return cancelled
+    raise WrongState("The message keeps changing; try again")
 
 
 def release_due(message: Message, now: datetime) -> None:
@@ -409,10 +415,9 @@ def _accept_plan(school: School, message: Message, order: Order, plan: Plan, now
     # 2. One transaction makes the plan the message's: its state, each account, each entry. All or nothing.
     try:
         _hold(None if is_new else message, planned, plan.totals, now)
-    except AlreadyEntered:
-        pass  # our own, and its answer was lost
-    except _Moved:
-        return _found_instead(message, planned)
+    except (_Moved, AlreadyEntered):
+        # Our own, and its answer was lost; or another request won, perhaps with the very plan that both took over.
+        planned = _found_instead(message, planned)
     except CreditsShort:
         planning.require_reach(school.id, plan.totals)  # says how many are missing now
         raise WrongState("Credits moved at the same moment; try again") from None
@@ -422,22 +427,24 @@ def _accept_plan(school: School, message: Message, order: Order, plan: Plan, now
         "message_accepted",
         school=school.id,
         message=message.id,
-        state=after.value,
+        state=planned.state.value,
         recipients=planned.recipients,
         copies=planned.copies,
         pages=planned.all_pages,
     )
-    if after is MessageState.SENDING:
+    if planned.state is MessageState.SENDING and planned.pages_enqueued < planned.all_pages:
         enqueue(planned, now)
     credits.note_balance(school.id, now)
     return planned
 
 
 def _found_instead(message: Message, planned: Message) -> Message:
-    """What is there instead of the message that was read: another request won, and it enqueues; or it was edited."""
+    """What is there instead of the message that was read. Raises ChangedMeanwhile when it is not what was asked for."""
     found = get_message(message.school_id, message.id)
     if found.state is MessageState.DRAFT or found.revision != planned.revision:
         raise ChangedMeanwhile
+    if found.send_at != planned.send_at:
+        raise WrongState(f"Another request was quicker: the message is {found.state.value}")
     return found
 
 
