@@ -6,14 +6,17 @@ missing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+from recado import custom_groups, templates
 from recado.rules import signatures
 from recado.rules.import_states import ImportState
 from recado.rules.roles import Role
-from recado.tables import imports, short_codes
+from recado.tables import imports, inbox, short_codes
 from recado.tables.base import Transaction
 from recado.tables.imports import Import
+from recado.tables.inbox import InboxCopy
 from recado.tables.portal_keys import KeyKind
 from recado.tables.short_codes import Purpose, ShortCode
 from tests import worlds
@@ -33,6 +36,7 @@ EVERYBODY = (*PORTAL, "operator", SESSION_TOKEN, NOBODY)
 
 IN_CHARGE = frozenset({"director", "administrator"})
 OFFICE = frozenset({"director", "administrator"})
+FAMILIES = frozenset({"guardian", "student"})
 ANY_OF_A_SCHOOL = frozenset(PORTAL)
 OPERATOR = frozenset({"operator"})
 SESSION_ONLY = frozenset({SESSION_TOKEN})
@@ -67,6 +71,23 @@ ALERT = {
     "send": {"at": "2026-11-24T12:00:00Z"},
 }
 NEW_SCHOOL = {"id": "liceo-9", "name": "Liceo", "country": "CL", "time_zone": "America/Santiago", "code": "44109"}
+DRAFT = {name: value for name, value in ALERT.items() if name != "send"}
+TEMPLATE = {"name": "Sin clases", "text": "Mañana no hay clases.", "category": "classes_cancelled"}
+NEW_PERSON = {
+    "role": "guardian",
+    "given_name": "Ana",
+    "family_name": "Soto",
+    "number": "+56900000078",
+    "groups": [],
+    "students": [],
+    "guardians": [],
+}
+SETTINGS_ASKED = {
+    "quiet_hours": {"from": "21:00", "until": "07:00"},
+    "low_balance": {"domestic": 100, "international": None},
+    "language": "es",
+    "version": 0,
+}
 BAG = {"zone": "domestic", "credits": 40}
 
 TABLE: Mapping[str, Row] = {
@@ -74,21 +95,74 @@ TABLE: Mapping[str, Row] = {
     "POST /messages": Row(IN_CHARGE, ALERT),
     "GET /messages": Row(IN_CHARGE, query={"limit": "5"}),
     "GET /messages/{message_id}": Row(IN_CHARGE),
-    "POST /messages/{message_id}/send": Row(IN_CHARGE, {"send": {"at": "2026-11-24T12:00:00Z"}}),
+    "POST /messages/{message_id}/send": Row(IN_CHARGE, {"despite_quiet_hours": True}),
     "POST /messages/{message_id}/cancel": Row(IN_CHARGE),
     "POST /messages/{message_id}/stop": Row(IN_CHARGE),
     "GET /replies": Row(IN_CHARGE),
+    "PUT /messages/{message_id}": Row(IN_CHARGE, DRAFT),
+    "POST /messages/estimate": Row(IN_CHARGE, DRAFT),
+    "POST /messages/{message_id}/estimate": Row(IN_CHARGE, {"limit": 5}),
+    "POST /messages/{message_id}/schedule": Row(IN_CHARGE, {"at": "2026-11-24T12:00:00Z"}),
+    "POST /messages/{message_id}/again": Row(IN_CHARGE, {"states": ["unreachable"]}),
+    "GET /messages/{message_id}/recipients": Row(IN_CHARGE),
+    "GET /messages/{message_id}/recipients.csv": Row(IN_CHARGE),
+    "GET /messages/{message_id}/statement": Row(IN_CHARGE),
+    "POST /groups/{group_id}/data-check": Row(IN_CHARGE),
+    # templates
+    "POST /templates": Row(IN_CHARGE, TEMPLATE),
+    "GET /templates": Row(IN_CHARGE),
+    "POST /templates/preview": Row(IN_CHARGE, {"text": "Hola {student}", "values": {"student": ["Ana"]}}),
+    "GET /templates/{template_id}": Row(IN_CHARGE),
+    "GET /templates/{template_id}/versions": Row(IN_CHARGE),
+    "PUT /templates/{template_id}": Row(IN_CHARGE, TEMPLATE | {"version": 1}),
+    "DELETE /templates/{template_id}": Row(IN_CHARGE),
     # directory
     "GET /groups": Row(OFFICE),
     "GET /people": Row(OFFICE, query={"group": COURSE}),
     "GET /people/{person_id}": Row(OFFICE),
     "PUT /people/{person_id}/sms": Row(OFFICE, {"allowed": False, "reason": "lo pidió"}),
     "GET /imports/{import_id}": Row(OFFICE),
+    "POST /imports": Row(OFFICE, {"files": ["roster.zip"]}),
+    "GET /imports": Row(OFFICE),
+    "GET /imports/{import_id}/changes": Row(OFFICE),
+    "GET /imports/{import_id}/bad-rows": Row(OFFICE),
+    "GET /imports/{import_id}/bad-rows.csv": Row(OFFICE),
+    "POST /imports/{import_id}/check": Row(OFFICE),
+    "POST /imports/{import_id}/apply": Row(OFFICE, {"confirm_gone": False}),
+    "POST /imports/{import_id}/discard": Row(OFFICE),
+    "POST /groups": Row(OFFICE, {"name": "Taller de música", "people": [PERSON]}),
+    "PATCH /groups/{group_id}": Row(OFFICE, {"name": "Taller"}),
+    "DELETE /groups/{group_id}": Row(OFFICE),
+    "POST /groups/{group_id}/members": Row(OFFICE, {"add": [PERSON], "remove": [], "with_guardians": False}),
+    "POST /people": Row(OFFICE, NEW_PERSON),
+    "GET /people/unreachable": Row(OFFICE),
+    "GET /people/unreachable.csv": Row(OFFICE),
+    "PATCH /people/{person_id}": Row(OFFICE, {"given_name": "Rosa"}),
+    "DELETE /people/{person_id}": Row(OFFICE),
+    "GET /people/{person_id}/numbers": Row(OFFICE),
+    "GET /people/{person_id}/opt-outs": Row(OFFICE),
+    # one's own record and inbox
+    "GET /me": Row(ANY_OF_A_SCHOOL),
+    "PUT /me/sms": Row(ANY_OF_A_SCHOOL, {"allowed": False, "reason": "no quiero"}),
+    "PUT /me/number": Row(FAMILIES, {"number": "+56900000077"}),
+    "GET /inbox": Row(ANY_OF_A_SCHOOL),
+    "GET /inbox/unread": Row(ANY_OF_A_SCHOOL),
+    "PUT /inbox/read": Row(ANY_OF_A_SCHOOL, {"until": "2026-11-23T12:00:00Z"}),
+    "GET /inbox/{message_id}": Row(ANY_OF_A_SCHOOL),
+    "PUT /inbox/{message_id}/read": Row(ANY_OF_A_SCHOOL),
+    "DELETE /inbox/{message_id}": Row(ANY_OF_A_SCHOOL),
+    # school
+    "GET /school": Row(IN_CHARGE),
+    "PUT /school/settings": Row(IN_CHARGE, SETTINGS_ASKED),
+    "GET /events": Row(IN_CHARGE),
     # credits
     "GET /credits": Row(IN_CHARGE),
     "GET /credits/statement": Row(IN_CHARGE, query={"zone": "domestic"}),
     "GET /credits/bags": Row(ANY_OF_A_SCHOOL),
     "POST /credits/refunds": Row(IN_CHARGE),
+    "GET /credits/statement.csv": Row(IN_CHARGE, query={"zone": "domestic"}),
+    "GET /credits/use": Row(IN_CHARGE),
+    "POST /credits/bags/requests": Row(IN_CHARGE, {"bag": "domestic-500"}),
     # operator
     "GET /operator/schools": Row(OPERATOR, query={"limit": "5"}),
     "POST /operator/schools": Row(OPERATOR, NEW_SCHOOL),
@@ -100,6 +174,9 @@ TABLE: Mapping[str, Row] = {
     "POST /operator/schools/{school_id}/keys/{key_id}/rotate": Row(OPERATOR, {"overlap_seconds": 60}),
     "DELETE /operator/schools/{school_id}/keys/{key_id}": Row(OPERATOR),
     "POST /operator/schools/{school_id}/bags": Row(OPERATOR, BAG, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/credits": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/statement": Row(OPERATOR, query={"zone": "domestic"}, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/bags/requests": Row(OPERATOR, no_other_school=OPERATORS),
     "POST /operator/short-codes": Row(OPERATOR, {"country": "DO", "code": "44201", "purpose": "sessions"}),
     "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
     "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
@@ -146,14 +223,24 @@ def build_world(clock: TestClock) -> World:
         create_key(school_id, key_id, kind)
     create_key("platform", "op", KeyKind.OPERATOR)
     draft = worlds.create(worlds.alert(send=False), clock)
+    inbox.create_copies(
+        SCHOOL, [InboxCopy(PERSON, draft.id, draft.category, worlds.ALERT, NOON)], life=timedelta(days=30)
+    )
+    group = custom_groups.create_group(worlds.DIRECTOR, "Taller de teatro", [PERSON], "group-1", is_first=True)
+    content = templates.Content("Sin agua", draft.category, "No hay agua.", drop_accents=False)
+    template = templates.create(worlds.DIRECTOR, content, "template-1", NOON, is_first=True)
     with Transaction() as write:
-        waiting = Import("import-1", ImportState.WAITING_FOR_UPLOAD, NOON, files=("roster.zip",))
+        waiting = Import(
+            "import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",)
+        )
         imports.create_import(write, SCHOOL, waiting, AssertionError("a new table"))
     assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
     return World(
         {
             "message_id": draft.id,
             "person_id": PERSON,
+            "group_id": group.record.id,
+            "template_id": template.id,
             "import_id": "import-1",
             "school_id": SCHOOL,
             "key_id": "k1",
@@ -173,8 +260,7 @@ def token_of(who: str, clock: TestClock, school_id: str = SCHOOL) -> str | None:
         return signatures.session_token(MASTER, SESSION, 1)
     if who == Role.OPERATOR:
         return mint("platform", clock(), "op", role="operator")
-    person = PERSON if who in ("guardian", "student") else None
-    return mint(school_id, clock(), "k1" if school_id == SCHOOL else "k2", role=who, person=person)
+    return mint(school_id, clock(), "k1" if school_id == SCHOOL else "k2", role=who, person=PERSON)
 
 
 def everything() -> dict[str, Any]:
