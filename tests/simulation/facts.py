@@ -63,9 +63,11 @@ class Asked:
     wordings: list[Wording]
     times: list[datetime] = field(default_factory=list)
     hurried_at: datetime | None = None  # since when somebody wants it to go out now
+    movers: dict[Actor, datetime | None] = field(default_factory=dict)  # who asks for which time; None: now
     send_at: datetime | None = None
     first_pressed_at: datetime | None = None
     on_its_way: bool = False  # somebody was told so
+    is_refused: bool = False  # it had to be planned first, and then was a draft again
     stop: Span | None = None
     cancel: Span | None = None
     accepted_at: datetime | None = None  # when its row first said so

@@ -22,6 +22,7 @@ CAPTURED = frozenset("SWU")
 GIVEN_UP = frozenset("rxn")
 ON_ITS_WAY = ("sending", "stopping", "sent", "stopped")
 HOLDING = ("scheduled", "sending")
+REFUSALS = ("not_enough_credits", "nobody_to_reach", "contract_suspended")
 MAY_CHANGE = ("draft", "scheduled")  # what is said, and to whom
 MOVES = {
     ("", "draft"),
@@ -97,7 +98,6 @@ class PageWatch:
     begun: dict[str, int] = field(default_factory=dict)  # plan made in the background → since which step
     copies: dict[tuple[str, str, str], str] = field(default_factory=dict)  # school, message, person → its key
     heard: dict[tuple[str, str], list[Speech]] = field(default_factory=dict)  # by message and number
-    _left_times: dict[str, list[datetime]] = field(default_factory=dict)
 
     # --- rows -------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class PageWatch:
         after, plan = row["state"]["S"], row.get("plan", {}).get("S", "")
         self.states[school, message], self.rows[school, message] = (after, plan), row
         self._check_words(asked, row_before, row, school, message)
-        self._check_time(asked, row_before, row)
+        self._check_time(asked, row_before, row, actor)
         if (before, plan_before) == (after, plan):
             return
         if (before, after) not in MOVES or (plan != plan_before and before in ON_ITS_WAY):
@@ -140,7 +140,7 @@ class PageWatch:
             since = actor.began if before == "scheduled" else self.step()
             if before != after and is_paid and self.facts.is_surely_suspended(school, since):
                 raise Violation(f"{asked.key} is {after} although the contract is suspended")
-        self._check_reason(asked, before, after, row_before)
+        self._check_reason(asked, before, after, row_before, row)
         if after in ("sent", "stopped") and set(self.letters_of(school, message, plan)) - FINAL:
             raise Violation(f"{asked.key} has ended with pages open")
 
@@ -156,15 +156,15 @@ class PageWatch:
         if text not in known:
             known.append(text)
 
-    def _check_time(self, asked: Asked, before: Item | None, row: Item) -> None:
+    def _check_time(self, asked: Asked, before: Item | None, row: Item, actor: Actor) -> None:
         """Its time is one that somebody asked for, and moves only while it waits."""
         found = datetime.fromisoformat(row["send_at"]["S"]) if "send_at" in row else None
         state, state_before = row["state"]["S"], before["state"]["S"] if before is not None else ""
         if found != asked.send_at and state_before not in ("", "draft", "planning"):
             if (state_before, state) != ("scheduled", "scheduled"):
                 raise Violation(f"{asked.key} is {state} and was to go out at {asked.send_at}, not {found}")
-            if found is not None and found in self.known_times(asked, before):
-                raise Violation(f"{asked.key} goes back to {found}")
+            if actor not in asked.movers or asked.movers[actor] not in (None, found):
+                raise Violation(f"{asked.key} is moved to {found} by {actor.name}")
         is_hurried = (
             found is not None and asked.hurried_at is not None and asked.hurried_at - SKEW <= found <= self.now() + SKEW
         )
@@ -172,19 +172,16 @@ class PageWatch:
             raise Violation(f"{asked.key} is to go out at {found}, which nobody asked for")
         asked.send_at = found
 
-    def known_times(self, asked: Asked, before: Item | None) -> list[datetime]:
-        """Times it had been moved away from: each is asked for once."""
-        own = self._left_times.setdefault(asked.key, [])
-        if before is not None and "send_at" in before:
-            own.append(datetime.fromisoformat(before["send_at"]["S"]))
-        return own
-
-    def _check_reason(self, asked: Asked, before: str, after: str, row_before: Item | None) -> None:
+    def _check_reason(self, asked: Asked, before: str, after: str, row_before: Item | None, row: Item) -> None:
         """It moved because somebody asked for it, or because its time had come."""
         now = self.now()
         due_at = datetime.fromisoformat(row_before["send_at"]["S"]) if row_before and "send_at" in row_before else None
         if (before, after) == ("scheduled", "sending") and (due_at is None or now + SKEW < due_at):
             raise Violation(f"{asked.key} goes out too early")
+        if (before, after) == ("planning", "draft"):
+            asked.is_refused = True
+            if json.loads(row["refusal"]["S"])["code"] not in REFUSALS:
+                raise Violation(f"{asked.key} is refused: {row['refusal']['S']}")
         if after == "stopping" and asked.stop is None:
             raise Violation(f"nobody stopped {asked.key}")
         if after == "cancelled" and asked.cancel is None and now + SKEW < asked.gives_up_from:

@@ -4,7 +4,6 @@ One seed makes one day, always the same. Everybody runs recado's own code; the w
 """
 
 import heapq
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -77,7 +76,6 @@ SUSPENDED_PAUSE = timedelta(minutes=15)
 STEPS_MAX = 6000
 ATTEMPTS_MAX = 3  # of the SDK
 UNFINISHED = ("planning", "scheduled", "sending", "stopping")
-REFUSALS = ("not_enough_credits", "nobody_to_reach", "contract_suspended")
 SHARDS = 2  # of the attention index: 16 queries a simulated minute would be most of the work
 
 
@@ -586,9 +584,11 @@ class SchoolDay:
 
     def _send_draft(self, asked: Asked, message_id: str, tries: int) -> None:
         caller = Caller(asked.school, Role.DIRECTOR, "directora")
+        send_at = asked.times[0] if asked.times else None
+        if send_at is None:
+            asked.hurried_at = asked.hurried_at or self.now
 
         def work(run: Run) -> Any:
-            send_at = asked.times[0] if asked.times else None
             return messages.send(caller, message_id, send_at, self.clock_of(run)())
 
         def on_end(run: Run) -> None:
@@ -597,7 +597,8 @@ class SchoolDay:
                 return
             self._perhaps_again(asked, run, tries, lambda: self._send_draft(asked, message_id, tries - 1))
 
-        self.start(f"send {asked.key}", REQUEST_LIFE, work, on_end)
+        run = self.start(f"send {asked.key}", REQUEST_LIFE, work, on_end)
+        asked.movers[run] = send_at
 
     def _perhaps_again(self, asked: Asked, run: Run, tries: int, act: Callable[[], None]) -> None:
         """What a person does who got no answer, or no good one."""
@@ -633,9 +634,10 @@ class SchoolDay:
             return
         moved_to = (self.now + self.seconds(5, 400)).replace(microsecond=len(asked.times) + 1)
         asked.times.append(moved_to)
-        self._start_change(
+        run = self._start_change(
             f"reschedule {asked.key}", asked, lambda caller, now: messages.send(caller, message_id, moved_to, now)
         )
+        asked.movers[run] = moved_to
 
     def _hurry(self, asked: Asked) -> None:
         """Send is pressed on what waits for its time."""
@@ -643,13 +645,14 @@ class SchoolDay:
         if message_id is None:
             return
         asked.hurried_at = asked.hurried_at or self.now
-        self._start_change(
+        run = self._start_change(
             f"hurry {asked.key}", asked, lambda caller, now: messages.send(caller, message_id, None, now)
         )
+        asked.movers[run] = None
 
-    def _start_change(self, name: str, asked: Asked, act: Callable[[Caller, datetime], Any]) -> None:
+    def _start_change(self, name: str, asked: Asked, act: Callable[[Caller, datetime], Any]) -> Run:
         caller = Caller(asked.school, Role.DIRECTOR, "directora")
-        self.start(name, REQUEST_LIFE, lambda run: act(caller, self.clock_of(run)()))
+        return self.start(name, REQUEST_LIFE, lambda run: act(caller, self.clock_of(run)()))
 
     def _id_of(self, asked: Asked) -> str | None:
         for (pk, sk), row in self.aws.rows(SETTINGS.messages_table).items():
@@ -871,9 +874,9 @@ class SchoolDay:
         self.money.check_end()
         for asked in self.facts.asked.values():
             rows = [row for row in self.pages.rows.values() if self.pages.asked_of(row) is asked]
-            is_refused = [_refused_because(row) in REFUSALS for row in rows if row["state"]["S"] == "draft"]
+            is_draft = asked.is_refused and [row["state"]["S"] for row in rows] == ["draft"]
             ended = [row["state"]["S"] in ("sent", "stopped", "cancelled") for row in rows]
-            if asked.on_its_way and ended != [True] and is_refused != [True]:
+            if asked.on_its_way and ended != [True] and not is_draft:
                 raise Violation(f"{asked.key} was accepted and is {[row['state']['S'] for row in rows]}")
 
     # --- receipts ---------------------------------------------------------------------------------------------
@@ -894,11 +897,6 @@ class SchoolDay:
 
 def _person(person_id: str, school: str, number: str | None, place: int) -> Person:
     return Person(person_id, school, number, f"Rosa Muñoz {place}")
-
-
-def _refused_because(row: Mapping[str, Any]) -> str:
-    """Why a message that was accepted, and had to be planned first, is a draft again."""
-    return str(json.loads(row["refusal"]["S"])["code"]) if "refusal" in row else ""
 
 
 def _is_copying(operation: str, asked: Mapping[str, Any]) -> bool:
