@@ -283,6 +283,8 @@ def test_a_worker_that_dies_at_any_call_leaves_one_plan_one_text_a_number_and_ri
             sending.begin_planning(message, Purpose.ESTIMATE, clock())
         gate.calls, gate.kill_at = 0, deaths + 1
         for _ in range(12):
+            if sending.get_message(SCHOOL, message.id).state is MessageState.SENT:
+                break
             live(gate, clock, carrier, is_short=is_short)
             live(gate, clock, carrier, is_short=is_short)
             clock.move(seconds=61)
