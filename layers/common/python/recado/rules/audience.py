@@ -46,6 +46,9 @@ class SkipReason(StrEnum):
 
 SENDABLE = "sendable"  # the state of whoever gets the text
 DUPLICATE = "duplicate_of"  # and of whoever shares their number: one SMS a number
+INBOX_ONLY = "inbox_only"  # and of everybody, when the message goes to the message centre alone
+COPY = "copy"  # what a seal says of whoever gets a copy in the message centre
+SEALS = 1 << 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,13 @@ def first_seal(
 def next_seal(
     seal: str, recipients: Iterable[tuple[str, Iterable[str], str, int]], skipped: Iterable[tuple[str, str]]
 ) -> str:
-    """The digest so far and some more people: (number, people, zone, segments) and (person, reason).
+    """The digest so far and some more people: (number, people, zone, segments), and (person, reason or COPY).
 
-    What the sender confirms is the last seal: the text, and everybody's state and price, in the order of numbers.
+    What the sender confirms is the last seal: the text, and everybody's state and price. It is a sum of hashes, so that
+    it is the same in whichever lots they were read: who merely joins the school moves the lots, not the audience.
     """
-    return _hash([seal, [[one[0], sorted(one[1]), *one[2:]] for one in recipients], sorted(skipped)])
+    hashes = [_hash([one[0], sorted(one[1]), *one[2:]]) for one in recipients] + [_hash(list(one)) for one in skipped]
+    return f"{(int(seal, 16) + sum(int(one, 16) for one in hashes)) % SEALS:064x}"
 
 
 def _hash(value: object) -> str:
