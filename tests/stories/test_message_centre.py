@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from recado import attention, dispatch, inbox, message_reports, messages, sending
+from recado import dispatch, inbox, message_reports, messages, sending
 from recado.access import Caller
 from recado.errors import ContractSuspended, NobodyToReach, NotAllowedToSend, NotFound
 from recado.rules.delivery_states import RecipientState
@@ -268,7 +268,7 @@ def test_a_hundred_and_fifty_copies_are_two_pages_and_settle_with_their_texts() 
     assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
-def test_the_stories_of_texts_and_copies_share_no_page() -> None:
+def test_texts_and_copies_share_no_page() -> None:
     create_school()
     add_guardians(1)
     clock = TestClock()
@@ -277,7 +277,6 @@ def test_the_stories_of_texts_and_copies_share_no_page() -> None:
     pages = sorted(dispatch.read_job(body).ref.page for body in jobs_on("BulkQueue"))
 
     assert pages == [0, 1_000_000]
-    assert attention.ATTENTION_SHARDS == 16
 
 
 # --- asking people to check their data --------------------------------------------------------------------------

@@ -160,7 +160,8 @@ def test_a_text_of_two_parts_is_delivered_when_both_parts_are() -> None:
     references = {text.to: text.reference for text in carrier.heard}
 
     def report(number: str, part: int) -> None:
-        inbound.add_receipts([receipt(references[number], part)])
+        job = {"carrier": "fake", "receipts": [[references[number], None, "delivered", part, int(NOON.timestamp())]]}
+        assert inbound.add_receipts([job]) == []
 
     report(mobile(0), 1)
     report(mobile(1), 1)
