@@ -37,7 +37,7 @@ from recado.settings import SETTINGS
 from recado.tables import estimates, ledger, pages, plannings, school_settings, schools, short_codes
 from recado.tables import messages as table
 from recado.tables.base import Transaction
-from recado.tables.estimates import ShownEstimate
+from recado.tables.estimates import ShownEstimate, ShownPerson
 from recado.tables.ledger import AlreadyEntered, CreditsShort, Entry
 from recado.tables.messages import Message
 from recado.tables.pages import PageKind, PageRef
@@ -188,6 +188,10 @@ def reschedule(school: School, message: Message, order: Order, now: datetime) ->
     """
     check_time(order.send_at, now)
     _check_quiet_hours(school, message, order, now)
+    if order.send_at is None:
+        _check_contract(school, message)
+    if order.digest is not None:
+        _check_digest(message, order, _plan_as_it_is(school, message, now))
     start = order.send_at or now
     give_up_at = start + _life(message)
     moved = replace(
@@ -213,6 +217,8 @@ def reschedule(school: School, message: Message, order: Order, now: datetime) ->
 def replace_scheduled(school: School, message: Message, edited: Message, by: str, now: datetime) -> Message:
     """A scheduled message says something else, or to others: a new plan, whose hold takes the place of the old one."""
     _check_contract(school, edited)
+    order = Order(by, message.send_at, despite_quiet_hours=edited.despite_quiet_hours is not None)
+    _check_quiet_hours(school, edited, order, now)  # what was an emergency may have become a meeting
     try:
         plan = planning.make_plan(school, edited, ids.new_id(), now)
     except LargeAudience:
@@ -226,11 +232,14 @@ def replace_scheduled(school: School, message: Message, edited: Message, by: str
     planned = _planned(timed, plan, planning.write_pages(timed, plan, now))
     try:
         _exchange(message, planned, plan.totals, now)
-    except (_Moved, AlreadyEntered):
+    except (AlreadyEntered, _Moved):
+        # The old hold is closed: by our own change whose answer was lost, or by another change, release or cancel.
         found = get_message(message.school_id, message.id)
-        if found.plan != planned.plan:  # else it is our own, and its answer was lost
+        if found.plan == planned.plan:
+            return found
+        if found.state is MessageState.SCHEDULED:
             raise ChangedMeanwhile from None
-        return found
+        raise WrongState(f"A message that is {found.state.value} cannot be changed") from None
     except CreditsShort:
         _require_reach_with(message, plan.totals)
         raise WrongState("Credits moved at the same moment; try again") from None
@@ -554,8 +563,16 @@ def _adopted_plan(message: Message, order: Order, now: datetime) -> Plan | None:
     return Plan(found.plan, Totals.of_row(found.totals)) if is_soon and is_fresh(found, message, now) else None
 
 
+def _plan_as_it_is(school: School, message: Message, now: datetime) -> Plan:
+    """What a scheduled message would be if it were planned now; of a large audience, what it was planned as."""
+    try:
+        return planning.make_plan(school, message, ids.new_id(), now)
+    except LargeAudience:
+        return Plan(message.plan or "", Totals(message.digest or ""))
+
+
 def _replan(school: School, message: Message, now: datetime) -> Plan | None:
-    """A new plan when it differs from the held one, reaches somebody, and can be made; None: keep the held one."""
+    """A new plan when it differs from the held one and can be made, be it that nobody is left; None: keep that one."""
     try:
         plan = _release_plan(message)
         if plan is None and message.people <= SETTINGS.audience_max:
@@ -563,9 +580,7 @@ def _replan(school: School, message: Message, now: datetime) -> Plan | None:
     except (RecadoError, LargeAudience) as error:
         log.trouble("replanning_refused", error, school=school.id, message=message.id)
         return None
-    if plan is None or plan.digest == message.digest or not (plan.totals.recipients or plan.totals.copies):
-        return None
-    return plan
+    return None if plan is None or plan.digest == message.digest else plan
 
 
 def _release_plan(message: Message) -> Plan | None:
@@ -701,25 +716,33 @@ def _check_digest(message: Message, order: Order, plan: Plan) -> None:
     if order.digest is None or order.digest == plan.digest:
         return
     shown = estimates.find_estimate(message.school_id, order.digest)
-    raise PlanChanged(members=_what_changed(shown, plan))
+    raise PlanChanged(members=_what_changed(shown, message, plan))
 
 
-def _what_changed(shown: ShownEstimate | None, plan: Plan) -> dict[str, Any]:
-    """What is now, and beside it what was shown: figures, and some of the people whose state or price is another."""
+def _what_changed(shown: ShownEstimate | None, message: Message, plan: Plan) -> dict[str, Any]:
+    """What is now, and beside it what was shown: figures, and some of the people of whom something is different."""
     is_now = {"digest": plan.digest, "by_state": plan.totals.by_state(), "credits": dict(plan.totals.credits)}
     if shown is None:
         return {"now": is_now}
     before, after = shown.people, plan.states()
     moved = [one for one in sorted(before.keys() | after.keys()) if before.get(one) != after.get(one)]
-    people = [
-        {"id": one, "was": _state_in(before, one), "is": _state_in(after, one)} for one in moved[:CHANGES_SHOWN_MAX]
-    ]
+    people = [{"id": one, **_difference(before.get(one), after.get(one))} for one in moved[:CHANGES_SHOWN_MAX]]
     was = {"by_state": dict(shown.by_state), "credits": dict(shown.credits)}
-    return {"now": is_now, "shown": was, "people_changed": len(moved), "people": people}
+    says_else = shown.said != planning.first_totals(message).seal
+    return {
+        "now": is_now,
+        "shown": was,
+        "content_changed": says_else,
+        "people_changed": len(moved),
+        "people": people,
+    }
 
 
-def _state_in(states: Mapping[str, tuple[str, int]], person_id: str) -> str | None:
-    return states[person_id][0] if person_id in states else None
+def _difference(before: ShownPerson | None, after: ShownPerson | None) -> dict[str, Any]:
+    """A person's state then and now (None: not of the audience), and what it is that differs."""
+    was, then, now = ("state", "segments", "number"), before or (None, 0, 0), after or (None, 0, 0)
+    changed = [name for name, one, other in zip(was, then, now, strict=True) if one != other]
+    return {"was": then[0], "is": now[0], "changed": changed}
 
 
 def _sender_of(school: School) -> str:
