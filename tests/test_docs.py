@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from local.run import ROOT, stack_parameters
-from recado import about, tables
+from recado import about, sandboxes, tables
 from recado.carriers import signed_webhook
+from recado.rules import plain_words, test_numbers, texts
 from recado.rules.delivery_states import Letter
 from recado.settings import Settings
 from recado.tables.base import Row
@@ -290,6 +291,19 @@ def test_every_letter_of_a_page_is_in_its_table() -> None:
     assert named == {letter.value for letter in Letter}
 
 
+# --- test keys ---
+
+
+def test_the_magic_numbers_of_the_guide_are_the_rules() -> None:
+    rows = list(table_rows(sections(text_of("docs/api.md"), "##")["Test keys"]))[1:]
+
+    said = {digits.strip("`"): behaviour.strip("`") for digits, behaviour, _ in rows}
+
+    assert said == {digits: behaviour.value for digits, behaviour in test_numbers.MAGIC.items()}
+    assert f"{sandboxes.CREDITS:,} test credits" in text_of("docs/api.md")
+    assert f"`{sandboxes.COURSE}`" in text_of("docs/api.md")
+
+
 # --- the carrier format -----------------------------------------------------------------------------------------------
 
 
@@ -326,3 +340,53 @@ def test_the_examples_of_the_carrier_format_are_read_as_the_page_says() -> None:
     assert len(json.loads(answer)["messages"]) == 2
     assert len(signed_webhook.read_receipts(receipts.encode())) == 1
     assert signed_webhook.read_replies(replies.encode())[0].in_reply_to is not None
+
+
+# --- states in plain words --------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_states_says_what_the_api_says() -> None:
+    written = [cells for cells in table_rows(text_of("docs/states.md")) if cells[0].startswith("`")]
+
+    meanings = [
+        *plain_words.RECIPIENT_STATES.items(),
+        *plain_words.SKIP_REASONS.items(),
+        *plain_words.MESSAGE_STATES.items(),
+    ]
+    expected = [
+        [
+            f"`{name}`",
+            meaning.words.es,
+            meaning.words.en,
+            "yes" if meaning.is_final else "no",
+            meaning.charged.value,
+            f"{meaning.advice.es} / {meaning.advice.en}",
+        ]
+        for name, meaning in meanings
+    ]
+    expected += [[f"`{name}`", words.es, words.en] for name, words in plain_words.LEDGER_CAUSES.items()]
+    expected += [
+        [f"`{name}`", one.name.es, one.name.en, f"{one.advice.es} / {one.advice.en}"]
+        for name, one in plain_words.CATEGORIES.items()
+    ]
+    assert written == expected
+
+
+def test_the_page_of_the_api_names_every_field_of_a_text_and_its_neutral_word() -> None:
+    section = sections(text_of("docs/api.md"), "##")["Texts and templates"]
+
+    rows = [cells for cells in table_rows(section) if cells[0].startswith("`{")]
+
+    said = {word: cells[2] for cells in rows for word in QUOTED.findall(" ".join(cells[:2]))}
+    assert said == {f"{{{word}}}": texts.NEUTRAL[field] for word, field in texts.FIELD_OF_WORD.items()}
+
+
+def test_the_page_of_the_api_names_every_way_a_text_is_refused() -> None:
+    section = sections(text_of("docs/api.md"), "##")["Texts and templates"]
+    source = (ROOT / LAYER / "rules/texts.py").read_text()
+
+    assert set(first_names(section)) == set(re.findall(r'_refused\("(\w+)"', source)) | {
+        "{course}",
+        "{guardian}",
+        "{student}",
+    }

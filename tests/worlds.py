@@ -10,7 +10,7 @@ from typing import Any
 from recado import attention, dispatch, messages
 from recado.access import Caller
 from recado.carriers.speech import Accepted, Answer, Line, Outgoing, Refused, RefusedBecause
-from recado.messages import NewMessage
+from recado.drafts import NewMessage
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.oneroster import RosterGroup, RosterPerson
@@ -115,7 +115,7 @@ def buy(school_id: str, zone: Zone, credits_bought: int) -> None:
 
 def suspend(school_id: str = SCHOOL) -> None:
     with Transaction() as write:
-        schools.set_contract(write, school_id, Contract.SUSPENDED, AssertionError("no school"))
+        schools.set_contract(write, school_id, Contract.SUSPENDED, NOON, AssertionError("no school"))
         for account in ledger.list_accounts(school_id):
             ledger.set_contract(write, school_id, account.zone, "suspended")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
@@ -21,6 +21,7 @@ from local.deploy import load_template
 
 ROOT = Path(__file__).parent.parent
 LAYER = ROOT / "layers" / "common" / "python"
+COPY = ROOT / "docs" / "openapi.json"  # to read, and to see in a review what changed for callers
 TEMPLATE = load_template(ROOT / "template.yaml")
 PROBLEM_JSON = "application/problem+json"
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -75,8 +76,10 @@ def main() -> int:
     _fill_environment()
     from recado.about import DOCUMENT
 
-    DOCUMENT.write_text(as_text(build()), encoding="utf-8")
-    print(f"{DOCUMENT.relative_to(ROOT)} written.")
+    text = as_text(build())
+    for path in (DOCUMENT, COPY):
+        path.write_text(text, encoding="utf-8")
+        print(f"{path.relative_to(ROOT)} written.")
     return 0
 
 
@@ -107,6 +110,7 @@ def load_apps() -> dict[str, ModuleType]:
 def build() -> Document:
     """The merged document. Raises OpenAPIMergeError for an operation that two functions have."""
     from recado.about import VERSION
+    from recado.web import WRITES, asks_for_key
 
     apps = load_apps()
     merge = OpenAPIMerge(
@@ -127,8 +131,10 @@ def build() -> Document:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             _finish(operation, path, is_public=public.get((path, method), False))
-            if _asks_for_key(functions[path, method]):
-                key = {"$ref": "#/components/parameters/IdempotencyKey"}
+            is_write = method.upper() in WRITES and operation["security"] == [{PORTAL_TOKEN: []}]
+            if asks_for_key(functions[path, method]) or is_write:
+                name = "IdempotencyKey" if asks_for_key(functions[path, method]) else "OptionalIdempotencyKey"
+                key = {"$ref": f"#/components/parameters/{name}"}
                 operation["parameters"] = [*operation.get("parameters", []), key]
     return _ordered(document)
 
@@ -163,6 +169,7 @@ def _finish(operation: Document, path: str, *, is_public: bool) -> None:
         responses.setdefault("401", {"description": "no token, or one that does not hold"})
     if token == PORTAL_TOKEN:
         responses.setdefault("403", {"description": "this role may not do that"})
+        responses.setdefault("429", {"description": "`too_many_requests`: the school's minute is used up"})
     if operation.get("requestBody") or operation.get("parameters"):
         responses.setdefault("422", {"description": "`invalid_request`: fields that cannot be accepted, all at once"})
     responses["default"] = {"description": "anything else that is wrong"}
@@ -182,21 +189,6 @@ def _token_of(path: str, *, is_public: bool) -> str | None:
     return SESSION_TOKEN if path.startswith("/sessions/") else PORTAL_TOKEN
 
 
-def _asks_for_key(function: FunctionType, seen: frozenset[str] = frozenset()) -> bool:
-    """Whether a handler, or a function of its own file that it calls, reads the Idempotency-Key."""
-    names = _names(function.__code__)
-    if "idempotency_key" in names:
-        return True
-    called = (function.__globals__.get(name) for name in names - seen)
-    own = [one for one in called if isinstance(one, FunctionType) and one.__module__ == function.__module__]
-    return any(_asks_for_key(one, seen | {one.__name__}) for one in own)
-
-
-def _names(code: CodeType) -> set[str]:
-    inner = (const for const in code.co_consts if isinstance(const, CodeType))
-    return set(code.co_names).union(*(_names(one) for one in inner))
-
-
 def _ordered(document: Document) -> Document:
     place = {path: number for number, path in enumerate(dict.fromkeys(route.path for route in api_routes()))}
     document["paths"] = dict(sorted(document["paths"].items(), key=lambda item: place.get(item[0], len(place))))
@@ -206,7 +198,8 @@ def _ordered(document: Document) -> Document:
     components = document["components"]
     schemas = {name: one for name, one in components["schemas"].items() if name not in LEFT_OUT}
     components["schemas"] = dict(sorted((schemas | {"Problem": _problem()}).items()))
-    components["parameters"] = {"IdempotencyKey": IDEMPOTENCY_KEY}
+    optional = IDEMPOTENCY_KEY | {"required": False}
+    components["parameters"] = {"IdempotencyKey": IDEMPOTENCY_KEY, "OptionalIdempotencyKey": optional}
     return document
 
 
@@ -228,6 +221,7 @@ def _problem() -> Document:
             "status": {"type": "integer"},
             "code": {"enum": sorted({*codes(RecadoError), "internal_error", "bad_request"}), "description": "stable"},
             "detail": {"type": "string", "description": "this case, in words"},
+            "instance": {"type": "string", "description": "this request: `urn:request:` and its `X-Request-Id`"},
             "errors": {
                 "type": "array",
                 "description": "each wrong field",

@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from recado import access, clock, log
+from recado import access, clock, log, request_limit
 from recado.errors import NotAuthenticated
 
 type Event = dict[str, Any]
@@ -35,7 +35,9 @@ def _session_answer(event: Event, token: str) -> Answer:
 
 
 def _portal_answer(event: Event, route: str, token: str) -> Answer:
-    caller = access.read_portal_token(token, clock.now())
+    now = clock.now()
+    caller = access.read_portal_token(token, now)
+    quota = request_limit.count_request(caller, now)
     is_allowed = access.may_open(caller, route)
     _note("token_accepted" if is_allowed else "token_denied", event, school=caller.school_id, key=caller.key_id)
     context = {
@@ -45,6 +47,13 @@ def _portal_answer(event: Event, route: str, token: str) -> Answer:
         "person": caller.person_id or "",
         "key": caller.key_id,
     }
+    if quota is not None:  # here alone it is counted; the function that answers says it, or refuses (`web.answer`)
+        context |= {
+            "limit": str(quota.limit),
+            "remaining": str(quota.remaining),
+            "resets": str(quota.resets_in_seconds),
+        }
+        context |= {"over": "yes"} if quota.is_over else {}
     return _policy(event, is_allowed=is_allowed, principal=caller.subject, context=context)
 
 

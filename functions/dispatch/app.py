@@ -2,14 +2,11 @@
 
 import random
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from recado import carriers, clock, dispatch, ids, inbound, log
-from recado.carriers.speech import Line
-from recado.settings import SETTINGS
+from recado import clock, dispatch, ids, lines, log
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -18,21 +15,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _is_worked(body: str, context: LambdaContext) -> bool:
-    worker = dispatch.Worker(
-        owner=ids.new_id(),
-        clock=clock.now,
-        time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
-        jitter=random.random,
-        line=_line(),
-    )
     try:
-        dispatch.work_page(dispatch.read_job(body), worker)
+        job = dispatch.read_job(body)
+        worker = dispatch.Worker(
+            owner=ids.new_id(),
+            clock=clock.now,
+            time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+            jitter=random.random,
+            line=lines.line_for(job.ref, job.number, clock.now),
+        )
+        dispatch.work_page(job, worker)
     except Exception as error:  # noqa: BLE001  # reported to SQS by its id: it comes again, in the end to the DLQ
         log.trouble("page_job_failed", error)
         return False
     return True
-
-
-@cache
-def _line() -> Line:
-    return carriers.line(SETTINGS.carrier, inbound.account_of(SETTINGS.carrier), SETTINGS.carrier_dedupe_hours)

@@ -81,4 +81,4 @@ def _take_delivery_log(event: dict[str, Any]) -> None:
             receipts.extend(sns.read_receipts(line["message"].encode()))
         except BadWebhook as error:
             log.trouble("receipt_not_understood", error, carrier=SNS)
-    inbound.queue_receipts(SNS, receipts)
+    inbound.queue_receipts(SNS, receipts, clock.now())

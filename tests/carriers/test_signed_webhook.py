@@ -302,6 +302,7 @@ def test_a_reply_is_read_with_its_time_in_utc() -> None:
         (reply_item(text="x" * 2001), "/replies/0/text"),
         (reply_item(received_at="yesterday"), "/replies/0/received_at"),
         (reply_item(received_at="2026-11-23T09:00:00"), "/replies/0/received_at"),
+        (reply_item(received_at="9999-12-31T23:59:59-14:00"), "/replies/0/received_at"),
         ("text", "/replies/0"),
     ],
 )
@@ -327,7 +328,18 @@ def test_every_receipt_state_of_the_format_is_read(state: Receipt) -> None:
 
     [receipt] = signed_webhook.read_receipts(json.dumps(body).encode())
 
-    assert (receipt.reference, receipt.state, receipt.part) == ("m.x", state, 2)
+    assert (receipt.reference, receipt.state, receipt.part, receipt.at) == ("m.x", state, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("at", "found"), [("2026-11-23T09:00:00-03:00", NOON), ("2026-11-23T12:00:00Z", NOON), (None, None)]
+)
+def test_a_receipt_may_say_when_it_was(at: str | None, found: datetime | None) -> None:
+    body = {"type": "receipts", "receipts": [{"reference": "m.x", "status": "delivered", "at": at}]}
+
+    [receipt] = signed_webhook.read_receipts(json.dumps(body).encode())
+
+    assert receipt.at == found
 
 
 @pytest.mark.parametrize(
@@ -337,6 +349,10 @@ def test_every_receipt_state_of_the_format_is_read(state: Receipt) -> None:
         ({"status": "delivered"}, "/receipts/0/reference"),
         ({"reference": "m", "status": "delivered", "part": 16}, "/receipts/0/part"),
         ({"reference": "m", "status": "delivered", "part": True}, "/receipts/0/part"),
+        ({"reference": "m", "status": "delivered", "at": ""}, "/receipts/0/at"),
+        ({"reference": "m", "status": "delivered", "at": 1795435200}, "/receipts/0/at"),
+        ({"reference": "m", "status": "delivered", "at": "2026-11-23T12:00:00"}, "/receipts/0/at"),
+        ({"reference": "m", "status": "delivered", "at": "0001-01-01T00:00:00+14:00"}, "/receipts/0/at"),
         (None, "/receipts/0"),
     ],
 )

@@ -174,6 +174,31 @@ def test_a_line_of_the_delivery_log_is_a_receipt_by_the_carriers_id(status: str,
     )
 
 
+@pytest.mark.parametrize(
+    ("started", "took", "at"),
+    [
+        ("2026-11-23 12:00:00.558", {"dwellTimeMs": 599, "dwellTimeMsUntilDeviceAck": 1344}, "12:00:01.902"),
+        ("2026-11-23 12:00:00.558", {"dwellTimeMs": 599}, "12:00:01.157"),
+        ("2026-11-23 12:00:00.558", {}, "12:00:00.558"),
+        (None, {"dwellTimeMs": 599}, None),
+        ("yesterday", {"dwellTimeMs": 599}, None),
+        (1795435200000, {}, None),
+        ("2026-11-23 12:00:00.558", {"dwellTimeMs": "soon"}, None),
+        ("2026-11-23 12:00:00.558", {"dwellTimeMs": 1e300}, None),
+    ],
+)
+def test_a_line_says_when_it_was_reported_or_is_a_receipt_without_a_time(
+    started: Any, took: dict[str, Any], at: str | None
+) -> None:
+    line = json.loads(delivery_line("SUCCESS", ""))
+    line["notification"] |= {"timestamp": started}
+    line["delivery"] |= took
+
+    [receipt] = sns.read_receipts(json.dumps(line).encode())
+
+    assert receipt.at == (datetime.fromisoformat(f"2026-11-23T{at}Z") if at else None)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"notification": 7}', b'{"notification": {"messageId": "x"}}'])
 def test_a_line_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(BadWebhook):

@@ -1,14 +1,22 @@
 """The authorizer: which policy API Gateway gets, with which context; and that no token reaches a log."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from recado import clock
+from recado import clock, request_limit
 from recado.rules import signatures
-from recado.tables.portal_keys import KeyKind
+from recado.settings import SETTINGS
+from recado.tables import portal_keys
+from recado.tables.portal_keys import KeyKind, PortalKey
 from tests.apps import Context, load_app, load_event
+from tests.conftest import resources
+from tests.faults import Fault, faults
 from tests.tokens import MASTER, create_key, mint
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)  # when the tokens of events/authorizer_*.json were minted
@@ -56,7 +64,16 @@ def test_a_portals_token_opens_this_one_request_for_its_school() -> None:
             "Version": "2012-10-17",
             "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": event["methodArn"]}],
         },
-        "context": {"school": SCHOOL, "role": "director", "subject": "u-17", "person": "", "key": "k1"},
+        "context": {
+            "school": SCHOOL,
+            "role": "director",
+            "subject": "u-17",
+            "person": "",
+            "key": "k1",
+            "limit": "3000",
+            "remaining": "2999",
+            "resets": "60",
+        },
     }
 
 
@@ -65,7 +82,9 @@ def test_the_base_path_in_the_path_and_lower_case_headers_change_nothing() -> No
     assert "authorization" in other["headers"]
     assert other["path"] != plain["path"]
 
-    assert ask(other)["context"] == ask(plain)["context"]
+    contexts = [ask(one)["context"] for one in (plain, other)]
+    assert [context.pop("remaining") for context in contexts] == ["2999", "2998"]
+    assert contexts[0] == contexts[1]
 
 
 def test_every_value_of_the_context_is_a_text() -> None:
@@ -138,12 +157,49 @@ def test_a_request_that_matched_no_route_opens_no_session_or_operators_route(cha
     assert is_unauthorized(session)
 
 
+def rsa_key() -> bytes:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+BAD_TOKENS = [
+    "unsigned",
+    "expired",
+    "too long-lived",
+    "from the future",
+    "not yet valid",
+    "signed with RS256",
+    "signed with HS512",
+    "unknown role",
+    "revoked",
+    "rotated out",
+    "sandbox named",
+    "another school's",
+    "without role",
+    "unknown key",
+    "operator by a portal's key",
+    "director by the operator's key",
+    "guardian without person",
+    "garbage",
+    "no token",
+]
+
+
 def bad_tokens() -> dict[str, str]:
     return {
         "unsigned": mint(SCHOOL, NOW, algorithm="none", secret=""),
         "expired": mint(SCHOOL, NOW - timedelta(minutes=6)),
         "too long-lived": mint(SCHOOL, NOW, exp=int((NOW + timedelta(hours=1)).timestamp())),
         "from the future": mint(SCHOOL, NOW + timedelta(minutes=2)),
+        "not yet valid": mint(SCHOOL, NOW, nbf=int((NOW + timedelta(minutes=2)).timestamp())),
+        "signed with RS256": mint(SCHOOL, NOW, algorithm="RS256", secret=rsa_key()),
+        "signed with HS512": mint(SCHOOL, NOW, algorithm="HS512"),
+        "unknown role": mint(SCHOOL, NOW, role="principal"),
+        "revoked": mint(SCHOOL, NOW, "revoked"),
+        "rotated out": mint(SCHOOL, NOW, "rotated"),
+        "sandbox named": mint(f"{SCHOOL}~test", NOW),
         "another school's": mint("liceo-2", NOW),
         "without role": mint(SCHOOL, NOW, role=None),
         "unknown key": mint(SCHOOL, NOW, "k9"),
@@ -155,9 +211,81 @@ def bad_tokens() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("kind", [*bad_tokens()])
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+@pytest.mark.parametrize("kind", BAD_TOKENS)
 def test_a_token_that_does_not_hold_is_unauthorized(kind: str) -> None:
+    create_key(SCHOOL, "revoked")
+    portal_keys.revoke_key(SCHOOL, "revoked", NOW)
+    portal_keys.create_key(PortalKey(SCHOOL, "rotated", KeyKind.PORTAL, 1, NOW, None))
+    assert {*bad_tokens()} == {*BAD_TOKENS}
+
     assert is_unauthorized(with_token(load_event("authorizer_portal_token"), bad_tokens()[kind]))
+
+
+def test_what_is_unauthorized_is_answered_as_a_problem() -> None:
+    """API Gateway turns the word into this answer: 401, problem+json, a code and the request's id."""
+    (api,) = resources("AWS::Serverless::Api").values()
+    refusal = api["GatewayResponses"]["UNAUTHORIZED"]
+    body = json.loads(refusal["ResponseTemplates"]["application/json"])
+
+    assert (body["status"], body["code"]) == (401, "not_authenticated")
+    assert refusal["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
+    assert body["instance"] == "urn:request:$context.requestId"
+
+
+# --- how many requests a school makes ---
+
+
+def test_the_request_past_the_limit_is_over_and_the_next_minute_is_whole_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_limit, "SETTINGS", replace(SETTINGS, requests_per_minute_max=2))
+    event = load_event("authorizer_portal_token")
+
+    contexts = [ask(event)["context"] for _ in range(3)]
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=1))
+    after = ask(event)["context"]
+
+    assert [context["remaining"] for context in contexts] == ["1", "0", "0"]
+    assert ["over" in context for context in contexts] == [False, False, True]
+    assert (after["remaining"], "over" in after) == ("1", False)
+
+
+def test_whoever_is_over_is_not_counted_again_until_the_minute_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_limit, "SETTINGS", replace(SETTINGS, requests_per_minute_max=1))
+    event = load_event("authorizer_portal_token")
+    for _ in range(2):
+        ask(event)
+
+    with faults("UpdateItem") as attempts:
+        assert "over" in ask(event)["context"]
+
+    assert attempts == []
+
+
+def test_each_school_and_its_sandbox_have_a_count_of_their_own_and_the_operator_none() -> None:
+    create_key("liceo-2", "k2")
+    create_key(SCHOOL, "test", KeyKind.TEST)
+    event = load_event("authorizer_portal_token")
+    ask(event)
+
+    others = [ask(with_token(event, mint(school, NOW, key)))["context"] for school, key in
+              (("liceo-2", "k2"), (SCHOOL, "test"))]  # fmt: skip
+    operator = ask(load_event("authorizer_operator_token"))["context"]
+
+    assert [context["remaining"] for context in others] == ["2999", "2999"]
+    assert "limit" not in operator
+
+
+@pytest.mark.parametrize("fault", ["lost", "applied"])
+def test_a_counter_that_fails_fails_no_request_and_is_logged_by_its_class(
+    fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    with faults("UpdateItem", fault, fault, fault):
+        answered = ask(load_event("authorizer_portal_token"))
+
+    assert answered["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+    assert "limit" not in answered["context"]
+    trouble = next(record for record in caplog.records if record.getMessage() == "request_not_counted")
+    assert vars(trouble)["facts"]["error"] == "UpdateError"
 
 
 @pytest.mark.parametrize(

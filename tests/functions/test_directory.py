@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import boto3
@@ -254,6 +255,9 @@ ROUTES: list[tuple[str, str, Any, set[str]]] = [
 ]
 
 
+keys = count(1)
+
+
 def ask(
     method: str, path: str, body: Any = None, *, role: str = "director", school: str = "los-aromos", **more: Any
 ) -> tuple[int, Any]:
@@ -265,7 +269,7 @@ def ask(
     event["queryStringParameters"] = found
     event["multiValueQueryStringParameters"] = {name: [value] for name, value in found.items()} if found else None
     event["body"] = None if body is None else body if isinstance(body, str) else json.dumps(body)
-    event["headers"]["idempotency-key"] = more.get("key", "key-1")
+    event["headers"]["idempotency-key"] = more.get("key", f"key-{next(keys)}")
     event["requestContext"]["authorizer"] |= {"role": role, "school": school, "person": more.get("person", "")}
     return apps.call("directory", event)
 

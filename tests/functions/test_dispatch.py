@@ -2,7 +2,7 @@
 
 import pytest
 
-from recado import clock, messages
+from recado import clock, lines, sending
 from recado.carriers.speech import Line
 from recado.rules.message_states import MessageState
 from tests.apps import Context, load_app, load_event
@@ -31,7 +31,7 @@ def carrier(monkeypatch: pytest.MonkeyPatch) -> FakeCarrier:
     def line() -> Line:
         return found.line()
 
-    monkeypatch.setattr(load_app("dispatch"), "_line", line)
+    monkeypatch.setattr(lines, "_carriers_line", line)
     return found
 
 
@@ -44,7 +44,7 @@ def test_a_page_job_is_worked(moment: TestClock, carrier: FakeCarrier) -> None:
 
     assert answered == {"batchItemFailures": []}
     assert len(carrier.heard) == 2
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_a_job_for_a_page_that_is_not_there_is_dropped(carrier: FakeCarrier) -> None:
@@ -73,9 +73,9 @@ def test_a_poisonous_job_comes_back_alone(moment: TestClock, carrier: FakeCarrie
 
 
 def test_the_configured_carrier_is_built_from_settings_and_the_master_secret() -> None:
-    load_app("dispatch")._line.cache_clear()
+    lines._carriers_line.cache_clear()
 
-    line = load_app("dispatch")._line()
+    line = lines._carriers_line()
 
     assert (line.name, line.echoes_reference, line.dedupe_hours) == ("signed_webhook", True, 0)
 

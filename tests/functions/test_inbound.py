@@ -1,14 +1,16 @@
 """The `inbound` and `receipts` functions on their events: signatures, replies to a school, opt-out words, receipts."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from recado import clock, inbound, messages
+from recado import clock, inbound, lines, message_reports
 from recado.carriers.speech import IncomingReceipt, IncomingReply
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
+from recado.rules.receipt_times import first_reported, time_member
 from recado.tables import lookups, opt_outs, pages, replies, short_codes
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.short_codes import Purpose, ShortCode
@@ -187,14 +189,15 @@ def test_a_line_of_the_delivery_log_becomes_a_receipt_by_the_carriers_id() -> No
     load_app("inbound").handler(load_event("inbound_delivery_log"), Context())
 
     [job] = jobs_on("ReceiptsQueue")
-    receipt = [None, "34d9b400-0000-5444-820d-000000000001", "delivered", 0]
+    acknowledged = datetime(2026, 11, 23, 12, 0, 1, tzinfo=UTC)  # 00.558, and 1.344 s until the handset had it
+    receipt = [None, "34d9b400-0000-5444-820d-000000000001", "delivered", 0, int(acknowledged.timestamp())]
     assert json.loads(job) == {"carrier": "sns", "receipts": [receipt]}
 
 
 def test_many_receipts_of_one_webhook_are_few_jobs() -> None:
     found = [IncomingReceipt(Receipt.DELIVERED, 0, reference=REF.reference(index)) for index in range(100)]
 
-    assert inbound.queue_receipts("signed_webhook", found * 2 + found[:1]) == 201
+    assert inbound.queue_receipts("signed_webhook", found * 2 + found[:1], NOON) == 201
 
     assert [len(json.loads(job)["receipts"]) for job in jobs_on("ReceiptsQueue")] == [100, 100, 1]
 
@@ -222,11 +225,111 @@ def test_a_receipt_before_its_lookup_row_comes_again_and_then_is_added() -> None
     assert receipts_of_page() == {Receipt.DELIVERED: {0}}
 
 
+def test_when_a_receipt_was_reported_is_kept_as_the_carrier_says() -> None:
+    write_page(2)
+    call("inbound", load_event("inbound_receipts"))
+
+    inbound.add_receipts([json.loads(job) for job in jobs_on("ReceiptsQueue")])
+
+    assert first_reported(times_of_page(), 0) == NOON - timedelta(seconds=1)
+    assert first_reported(times_of_page(), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (None, NOON),
+        (NOON - timedelta(hours=71), NOON - timedelta(hours=71)),
+        (NOON + timedelta(minutes=5), NOON + timedelta(minutes=5)),
+        (NOON + timedelta(minutes=5, seconds=1), NOON),
+        (NOON - timedelta(days=8), NOON),
+        (datetime.min.replace(tzinfo=UTC), NOON),
+        (datetime.max.replace(tzinfo=UTC), NOON),
+    ],
+)
+def test_a_time_that_cannot_be_is_the_time_it_came(said: datetime | None, kept: datetime) -> None:
+    found = IncomingReceipt(Receipt.DELIVERED, 0, reference=REF.reference(0), at=said)
+
+    inbound.queue_receipts("signed_webhook", [found], NOON)
+
+    [job] = jobs_on("ReceiptsQueue")
+    assert json.loads(job)["receipts"] == [[REF.reference(0), None, "delivered", 0, int(kept.timestamp())]]
+
+
+def test_a_job_of_before_with_no_time_is_still_added() -> None:
+    write_page(2)
+
+    inbound.add_receipts([receipt(REF.reference(0), "delivered"), receipt(REF.reference(1), "delivered", NOON)])
+
+    assert receipts_of_page() == {Receipt.DELIVERED: {0, 16}}
+    assert {first_reported(times_of_page(), index) for index in (0, 1)} == {None, NOON}
+
+
+def test_the_earliest_report_is_kept_however_often_and_late_it_comes_again() -> None:
+    write_page(1)
+    moments = [NOON + timedelta(minutes=minutes) for minutes in (5, 1, 3)]
+
+    for moment in (*moments, *moments):
+        inbound.add_receipts([receipt(REF.reference(0), "delivered", moment)])
+
+    assert first_reported(times_of_page(), 0) == NOON + timedelta(minutes=1)
+    assert receipts_of_page() == {Receipt.DELIVERED: {0}}
+
+
+def test_a_carrier_that_repeats_itself_without_end_fills_no_row_and_loses_no_receipt() -> None:
+    write_page(2)
+    for hour in range(20):
+        repeated = [time_member(NOON + timedelta(hours=hour, seconds=second), 0, 0) for second in range(100)]
+        assert pages.add_receipts(REF, {Receipt.DELIVERED: [0]}, repeated)
+
+    inbound.add_receipts([receipt(REF.reference(1), "unreachable", NOON)])
+
+    assert len(times_of_page()) == pages.REPORTED_MAX
+    assert receipts_of_page() == {Receipt.DELIVERED: {0}, Receipt.UNREACHABLE: {16}}
+
+
+def test_a_sessions_page_keeps_no_times() -> None:
+    ref = PageRef(PageKind.SESSION, "web", "s1", "1", 0)
+    recipient = PageRecipient(mobile(0), (), Zone.DOMESTIC, 1)
+    pages.create_pages([(ref, [recipient])], expires_at=2_000_000_000, text="hola")
+
+    inbound.add_receipts([receipt(ref.reference(0), "delivered", NOON)])
+
+    page = pages.find_page(ref)
+    assert page is not None
+    assert page.receipts == {Receipt.DELIVERED: {0}}
+    assert not page.reported
+
+
 def test_receipts_of_nothing_of_ours_make_no_rows() -> None:
     answered = load_app("receipts").handler(load_event("receipts_of_nothing_of_ours"), Context())
 
     assert answered == {"batchItemFailures": []}
     assert pages.find_page(PageRef(PageKind.MESSAGE, SCHOOL, "gone", "plan1", 0)) is None
+
+
+def test_a_simulated_handset_of_a_sandbox_answers_there_and_nowhere_else() -> None:
+    ref = PageRef(PageKind.MESSAGE, f"{SCHOOL}~test", "m2b3c4d5e6f7g2h3i4j5k6l7m2n", "p2", 0)
+    pages.create_pages([(ref, [PageRecipient("+56900000011", ("g1",), Zone.DOMESTIC, 1)])], expires_at=2_000_000_000)
+
+    for _ in range(2):
+        answered = load_app("receipts").handler(load_event("receipts_sandbox_replies"), Context())
+        assert answered == {"batchItemFailures": []}
+
+    found, _ = replies.list_replies(f"{SCHOOL}~test", limit=10)
+    assert [(one.text, one.number) for one in found] == [("Recibido, gracias.", "+56900000011")]
+    assert replies.list_replies(SCHOOL, limit=10) == ([], None)
+
+
+def test_a_job_of_a_sandbox_that_breaks_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "take_replies", lambda job, _: 1 / 0 if "answered" in job else 0)
+    event = load_event("receipts_batch")
+    event["Records"] += load_event("receipts_sandbox_replies")["Records"]
+    event["Records"][-1]["messageId"] = "sandbox"
+
+    answered = load_app("receipts").handler(event, Context())
+
+    assert answered == {"batchItemFailures": [{"itemIdentifier": "sandbox"}]}
 
 
 def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: TestClock) -> None:
@@ -237,13 +340,15 @@ def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: Tes
 
     inbound.add_receipts([receipt(ref.reference(0), "delivered"), receipt(ref.reference(1), "unreachable")])
 
-    delivery = messages.get_delivery(DIRECTOR, message.id, NOON)
+    delivery = message_reports.get_delivery(DIRECTOR, message.id, NOON)
     assert delivery.counts == {RecipientState.DELIVERED: 1, RecipientState.UNREACHABLE: 1}
     assert delivery.message.captured == {"domestic": 2}
 
 
-def receipt(reference: str, state: str) -> dict[str, Any]:
-    return {"carrier": "signed_webhook", "receipts": [[reference, None, state, 0]]}
+def receipt(reference: str, state: str, at: datetime | None = None) -> dict[str, Any]:
+    """A queued job; without a time it is one of before times were kept."""
+    reported = [int(at.timestamp())] if at else []
+    return {"carrier": "signed_webhook", "receipts": [[reference, None, state, 0, *reported]]}
 
 
 def write_page(recipients: int) -> None:
@@ -255,3 +360,9 @@ def receipts_of_page() -> dict[Receipt, frozenset[int]]:
     page = pages.find_page(REF)
     assert page is not None
     return dict(page.receipts)
+
+
+def times_of_page() -> frozenset[int]:
+    page = pages.find_page(REF)
+    assert page is not None
+    return page.reported

@@ -57,6 +57,17 @@ def find(school_id: str, import_id: str) -> Import:
     return found
 
 
+def test_a_zip_of_a_sandbox_is_imported_there_and_not_into_the_school() -> None:
+    with Transaction() as write:
+        one = School("aromos~test", "Prueba", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
+        schools.create_school(write, one, AssertionError("a new table"), is_listed=False)
+
+    handle(uploaded("imports/aromos~test/i1.zip", rosters.zipped(FILES)))
+
+    assert people.find_person("aromos~test", "g1") is not None
+    assert people.find_person("aromos", "g1") is None
+
+
 def test_a_zip_of_the_operators_is_imported_at_once() -> None:
     handle(uploaded("imports/aromos/i-1.zip", rosters.zipped(FILES)))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recado import clock, messages
+from recado import clock, messages, sending
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import MessageState
 from tests.apps import call, load_event
@@ -103,7 +103,7 @@ def test_a_teacher_gets_403_and_nothing_is_written_L2() -> None:
 
     assert (status, body["code"]) == (403, "not_allowed_to_send")
     assert figures() == (100, 0, 0)
-    assert messages.list_recent(DIRECTOR, limit=10, before=None) == []
+    assert messages.list_recent(DIRECTOR, limit=10, before=None) == ([], None)
 
 
 def test_wrong_fields_are_all_named_and_not_repeated() -> None:
@@ -177,7 +177,7 @@ def test_a_message_in_flight_is_stopped(school: TestClock) -> None:
     work_all(FakeCarrier(), school)
 
     assert (status, body["state"]) == (200, "stopping")
-    assert messages.get(SCHOOL, message.id).state is MessageState.STOPPED
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.STOPPED
     assert figures() == (100, 0, 0)
 
 

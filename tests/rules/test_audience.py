@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,11 +15,10 @@ from recado.rules.audience import (
     Skipped,
     SkipReason,
     Who,
-    credits_needed,
-    digest,
+    first_seal,
     is_blocked,
     is_in,
-    pages_of,
+    next_seal,
     resolve,
 )
 from recado.rules.credit_bags import Zone
@@ -43,13 +41,17 @@ def resolved(
     *members: Member,
     causes: Mapping[str, set[str]] | None = None,
     zones: Collection[Zone] = BOTH_ZONES,
-    segments: int = 1,
 ) -> Resolution:
-    return resolve(members, lambda number: frozenset((causes or {}).get(number, ())), "CL", zones, segments)
+    return resolve(members, lambda number: frozenset((causes or {}).get(number, ())), "CL", zones)
 
 
-def everybody(**fields: frozenset[str]) -> Audience:
-    return Audience(frozenset(Who), **fields)
+def everybody(
+    groups: frozenset[str] = frozenset(),
+    people: frozenset[str] = frozenset(),
+    minus_people: frozenset[str] = frozenset(),
+    minus_groups: frozenset[str] = frozenset(),
+) -> Audience:
+    return Audience(frozenset(Who), groups, people, minus_people, minus_groups)
 
 
 @pytest.mark.parametrize(
@@ -94,16 +96,16 @@ def test_an_exception_outweighs_being_named() -> None:
 
 
 def test_siblings_on_one_number_are_one_sms() -> None:
-    resolution = resolved(member("zoe"), member("ana"), segments=2)
+    resolution = resolved(member("zoe"), member("ana"))
 
-    assert resolution == Resolution((Recipient(HOME, ("ana", "zoe"), Zone.DOMESTIC, 2),), ())
+    assert resolution == Resolution((Recipient(HOME, ("ana", "zoe"), Zone.DOMESTIC),), ())
 
 
-def test_recipients_come_by_number_and_skipped_by_person() -> None:
+def test_recipients_and_skipped_come_in_the_order_in_which_the_people_were_read() -> None:
     resolution = resolved(member("c", ALSO_HOME), member("d", None), member("b", HOME), member("a", None))
 
-    assert [one.number for one in resolution.recipients] == [HOME, ALSO_HOME]
-    assert [one.person_id for one in resolution.skipped] == ["a", "d"]
+    assert [one.number for one in resolution.recipients] == [ALSO_HOME, HOME]
+    assert [one.person_id for one in resolution.skipped] == ["d", "a"]
 
 
 def test_equal_numbers_apart_from_each_other_are_refused_rather_than_sent_twice() -> None:
@@ -142,7 +144,7 @@ def test_a_number_that_replied_stop_is_skipped_for_everybody_on_it() -> None:
 def test_a_number_goes_on_for_those_who_did_not_opt_out() -> None:
     resolution = resolved(member("a"), member("b"), causes={HOME: {"person#a"}})
 
-    assert resolution.recipients == (Recipient(HOME, ("b",), Zone.DOMESTIC, 1),)
+    assert resolution.recipients == (Recipient(HOME, ("b",), Zone.DOMESTIC),)
     assert resolution.skipped == (Skipped("a", SkipReason.OPTED_OUT),)
 
 
@@ -172,7 +174,7 @@ def test_the_handset_of_a_session_is_blocked_by_a_stop_alone() -> None:
 def test_a_foreign_number_needs_an_international_bag() -> None:  # L13
     abroad = member("a", ABROAD)
 
-    assert resolved(abroad).recipients == (Recipient(ABROAD, ("a",), Zone.INTERNATIONAL, 1),)
+    assert resolved(abroad).recipients == (Recipient(ABROAD, ("a",), Zone.INTERNATIONAL),)
     assert resolved(abroad, zones={Zone.DOMESTIC}) == Resolution((), (Skipped("a", SkipReason.NO_INTERNATIONAL_BAG),))
 
 
@@ -185,73 +187,86 @@ def test_opting_out_is_the_reason_shown_for_a_foreign_number_too() -> None:
     )
 
 
-def test_a_school_without_any_bag_still_learns_what_it_would_need() -> None:
-    assert credits_needed(resolved(member("a"), zones=(), segments=3).recipients) == {Zone.DOMESTIC: 3}
+def test_a_school_without_any_bag_keeps_its_domestic_recipients_to_learn_what_it_would_need() -> None:
+    assert len(resolved(member("a"), zones=()).recipients) == 1
 
 
-def test_credits_are_segments_per_zone() -> None:
-    resolution = resolved(member("a", ABROAD), member("b", HOME), member("c", ALSO_HOME), segments=2)
+# --- the digest -------------------------------------------------------------------------------------------------------
 
-    assert credits_needed(resolution.recipients) == {Zone.DOMESTIC: 4, Zone.INTERNATIONAL: 2}
-    assert credits_needed(()) == {}
-
-
-def test_pages_hold_a_hundred_and_lose_nobody() -> None:
-    recipients = [Recipient(f"+569{index:08}", (str(index),), Zone.DOMESTIC, 1) for index in range(201)]
-
-    pages = pages_of(recipients)
-
-    assert [len(page) for page in pages] == [100, 100, 1]
-    assert [one for page in pages for one in page] == recipients
-    assert pages_of([]) == []
-    assert [len(page) for page in pages_of(recipients, size=201)] == [201]
+TEXT = first_seal("Reunión", "meeting", ["sms", "inbox", "sms"], drop_accents=False, inbox_for_unreachable=False)
+RECIPIENT = (HOME, ("a", "b"), "domestic", 1)
+SKIPPED = ("c", "no_number")
 
 
 def test_the_digest_is_the_same_in_every_process() -> None:  # a sender confirms what another Lambda showed
-    canonical = (
-        '{"category":"meeting","channels":["inbox","sms"],'
-        '"recipients":[["+56912345678",["a","b"],"domestic",1]],"skipped":[["c","no_number"]],"text":"Reuni\\u00f3n"}'
+    said = (
+        '{"category":"meeting","channels":["inbox","sms"],"drop_accents":false,"inbox_for_unreachable":false,'
+        '"text":"Reuni\\u00f3n"}'
     )
+    first = hashlib.sha256(said.encode()).hexdigest()
+    people = [f'["text","{HOME}",["a","b"],"domestic",1]', '["skipped","c","no_number"]', '["copy","c"]']
+    total = sum(int(hashlib.sha256(one.encode()).hexdigest(), 16) for one in people) + int(first, 16)
 
-    shown = digest("Reunión", "meeting", ["sms", "inbox", "sms"], ONE)
-
-    assert shown == hashlib.sha256(canonical.encode()).hexdigest()
-
-
-ONE = Resolution((Recipient(HOME, ("a", "b"), Zone.DOMESTIC, 1),), (Skipped("c", SkipReason.NO_NUMBER),))
+    assert first == TEXT
+    assert next_seal(TEXT, [RECIPIENT], [SKIPPED], ["c"]) == f"{total % 2**256:064x}"
 
 
-def test_the_digest_does_not_depend_on_any_order() -> None:
-    two = resolved(member("a"), member("b"), member("c", ALSO_HOME), member("d", None), member("e", None))
-    recipients = [replace(one, person_ids=one.person_ids[::-1]) for one in two.recipients[::-1]]
-    turned = Resolution(tuple(recipients), two.skipped[::-1])
+@given(st.permutations([RECIPIENT, (ALSO_HOME, ("e",), "domestic", 2)]), st.permutations([SKIPPED, ("d", "opted_out")]))
+def test_the_digest_does_not_depend_on_how_many_were_read_at_a_time(
+    recipients: list[tuple[str, tuple[str, ...], str, int]], skipped: list[tuple[str, str]]
+) -> None:
+    at_once = next_seal(TEXT, recipients, skipped, ["c", "d"])
+    seal = next_seal(TEXT, [], [])
+    for copy, recipient, one in zip(["d", "c"], recipients, skipped, strict=True):
+        seal = next_seal(next_seal(seal, [recipient], []), [], [one], [copy])
 
-    assert digest("Hola", "meeting", ["sms", "inbox"], two) == digest("Hola", "meeting", ["inbox", "sms"], turned)
+    assert seal == at_once
+
+
+def test_who_gets_a_copy_is_part_of_the_digest() -> None:  # the message centre's audience is nothing else
+    assert len({next_seal(TEXT, [], [], copies) for copies in ([], ["a"], ["b"], ["a", "b"])}) == 4
+
+
+def test_the_digest_does_not_depend_on_the_order_of_those_who_share_a_number_or_are_skipped() -> None:
+    turned = (HOME, ("b", "a"), "domestic", 1)
+    others = [("d", "opted_out"), SKIPPED]
+
+    assert next_seal(TEXT, [RECIPIENT], others) == next_seal(TEXT, [turned], others[::-1])
 
 
 @pytest.mark.parametrize(
-    ("text", "category", "channels", "resolution"),
+    "other",
     [
-        ("Hola.", "meeting", ["sms"], ONE),
-        ("Hola", "emergency", ["sms"], ONE),
-        ("Hola", "meeting", ["sms", "inbox"], ONE),
-        ("Hola", "meeting", ["sms"], Resolution(ONE.recipients, ())),
-        ("Hola", "meeting", ["sms"], Resolution((), ONE.skipped)),
-        ("Hola", "meeting", ["sms"], Resolution((replace(ONE.recipients[0], number=ALSO_HOME),), ONE.skipped)),
-        ("Hola", "meeting", ["sms"], Resolution((replace(ONE.recipients[0], person_ids=("a",)),), ONE.skipped)),
-        ("Hola", "meeting", ["sms"], Resolution((replace(ONE.recipients[0], segments=2),), ONE.skipped)),
-        ("Hola", "meeting", ["sms"], Resolution((replace(ONE.recipients[0], zone=Zone.INTERNATIONAL),), ONE.skipped)),
-        ("Hola", "meeting", ["sms"], Resolution(ONE.recipients, (Skipped("c", SkipReason.OPTED_OUT),))),
-        ("Hola", "meeting", ["sms"], Resolution(ONE.recipients, (Skipped("d", SkipReason.NO_NUMBER),))),
+        first_seal("Reunion", "meeting", ["sms", "inbox"], drop_accents=False, inbox_for_unreachable=False),
+        first_seal("Reunión", "emergency", ["sms", "inbox"], drop_accents=False, inbox_for_unreachable=False),
+        first_seal("Reunión", "meeting", ["sms"], drop_accents=False, inbox_for_unreachable=False),
+        first_seal("Reunión", "meeting", ["sms", "inbox"], drop_accents=True, inbox_for_unreachable=False),
+        first_seal("Reunión", "meeting", ["sms", "inbox"], drop_accents=False, inbox_for_unreachable=True),
+        next_seal(TEXT, [RECIPIENT], []),
     ],
 )
-def test_anything_the_sender_was_shown_changes_the_digest(
-    text: str, category: str, channels: list[str], resolution: Resolution
-) -> None:
-    shown = digest("Hola", "meeting", ["sms"], ONE)
+def test_whatever_is_said_and_how_changes_the_digest(other: str) -> None:
+    assert len(TEXT) == len(other) == 64
+    assert other != TEXT
 
-    assert len(shown) == 64
-    assert digest(text, category, channels, resolution) != shown
+
+@pytest.mark.parametrize(
+    ("recipients", "skipped"),
+    [
+        ([RECIPIENT], []),
+        ([], [SKIPPED]),
+        ([(ALSO_HOME, ("a", "b"), "domestic", 1)], [SKIPPED]),
+        ([(HOME, ("a",), "domestic", 1)], [SKIPPED]),
+        ([(HOME, ("a", "b"), "domestic", 2)], [SKIPPED]),
+        ([(HOME, ("a", "b"), "international", 1)], [SKIPPED]),
+        ([RECIPIENT], [("c", "opted_out")]),
+        ([RECIPIENT], [("d", "no_number")]),
+    ],
+)
+def test_everybodys_state_and_price_changes_the_digest(
+    recipients: list[tuple[str, tuple[str, ...], str, int]], skipped: list[tuple[str, str]]
+) -> None:
+    assert next_seal(TEXT, recipients, skipped) != next_seal(TEXT, [RECIPIENT], [SKIPPED])
 
 
 people = st.dictionaries(

@@ -56,7 +56,7 @@ def test_without_receipts_the_letter_speaks(letter: str, state: str) -> None:
 
 
 def test_what_is_final_and_what_is_charged() -> None:
-    assert set("SWBUorxn") == FINAL
+    assert set("SWBUorxni") == FINAL
     assert set("SWU") == CAPTURED  # L12
 
 

@@ -16,8 +16,13 @@ from recado.rules.message_states import (
 
 ALLOWED = {
     ("draft", "draft"),
+    ("draft", "planning"),
     ("draft", "scheduled"),
     ("draft", "sending"),
+    ("planning", "draft"),
+    ("planning", "scheduled"),
+    ("planning", "sending"),
+    ("planning", "cancelled"),
     ("scheduled", "scheduled"),
     ("scheduled", "sending"),
     ("scheduled", "cancelled"),

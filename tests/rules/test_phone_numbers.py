@@ -150,6 +150,18 @@ def test_anything_but_e164_is_refused(text: str) -> None:
         ("+12125550142", "US", Zone.DOMESTIC),
         ("+15555550142", "US", Zone.DOMESTIC),
         ("+56912345678", "DO", Zone.INTERNATIONAL),
+        ("+14165550142", "DO", Zone.INTERNATIONAL),  # Canada
+        ("+18765550142", "DO", Zone.INTERNATIONAL),  # Jamaica
+        ("+19395550142", "DO", Zone.INTERNATIONAL),  # Puerto Rico's second area code
+        ("+18005550142", "DO", Zone.INTERNATIONAL),  # free of charge, and of no country of its own
+        ("+18885550142", "DO", Zone.INTERNATIONAL),
+        ("+18095550142", "US", Zone.INTERNATIONAL),
+        ("+18095550142", "PR", Zone.INTERNATIONAL),
+        ("+17875550142", "PR", Zone.DOMESTIC),
+        ("+14165550142", "US", Zone.INTERNATIONAL),
+        ("+14165550142", "CA", Zone.DOMESTIC),
+        ("+56221234567", "CL", Zone.DOMESTIC),  # a landline of Santiago
+        ("+5491112345678", "CL", Zone.INTERNATIONAL),
         ("not a number", "CL", Zone.INTERNATIONAL),
     ],
 )

@@ -77,6 +77,45 @@ def test_a_text_has_this_size(text: str, size: Size) -> None:
     assert measure(text) == size
 
 
+def fill_part_by_part(text: str) -> Size:
+    """The same size by filling parts one character after the other: slow, and nothing in it to get wrong."""
+    is_gsm = all(letter in GSM_7_ALPHABET or letter in GSM_7_EXTENSION for letter in text)
+    wide = GSM_7_EXTENSION if is_gsm else {letter for letter in text if ord(letter) > 0xFFFF}
+    alone, part = (160, 153) if is_gsm else (70, 67)
+    units, parts, used = 0, 1, 0
+    for letter in text:
+        width = 2 if letter in wide else 1
+        units += width
+        parts, used = (parts + 1, width) if used + width > part else (parts, used + width)
+    return Size(Encoding.GSM_7 if is_gsm else Encoding.UCS_2, units, 1 if units <= alone else parts)
+
+
+@pytest.mark.parametrize(("narrow", "pair", "alone", "part"), [("x", "€", 160, 153), ("á", "😀", 70, 67)])
+def test_borders_of_parts_with_and_without_a_pair_on_them(narrow: str, pair: str, alone: int, part: int) -> None:
+    assert [count_segments(narrow * length) for length in (alone - 1, alone, alone + 1)] == [1, 1, 2]
+    for parts in range(2, 11):
+        border = part * parts
+        assert [count_segments(narrow * length) for length in (border - 1, border, border + 1)] == [
+            parts,
+            parts,
+            parts + 1,
+        ]
+        # The pair's two units on either side of the border: it moves over, and the part before ends one unit early.
+        straddling = narrow * (border - 1) + pair
+        assert count_segments(straddling) == parts + 1
+        assert count_segments(narrow * (border - 2) + pair) == parts
+        # Behind it there is one unit less until the next border.
+        assert count_segments(straddling + narrow * (part - 2)) == parts + 1
+        assert count_segments(straddling + narrow * (part - 1)) == parts + 2
+
+
+@pytest.mark.parametrize(("pair", "part"), [("€", 153), ("😀", 67)])
+def test_pairs_alone_waste_one_unit_of_every_part(pair: str, part: int) -> None:
+    in_one_part = part // 2  # both sizes of a part are odd
+
+    assert [count_segments(pair * count) for count in (in_one_part * 3, in_one_part * 3 + 1)] == [3, 4]
+
+
 def test_the_alphabet_is_the_default_one() -> None:
     spanish = set("ñÑéÉüÜ¿¡àùò")
 
@@ -99,9 +138,20 @@ def test_counting_another_way_gives_the_same(text: str) -> None:
     assert count_segments(text) == count_by_cutting(text)
 
 
-@given(st.text())
-def test_any_text_can_be_measured(text: str) -> None:
+@given(st.text() | texts)
+def test_any_text_can_be_measured_and_filling_part_by_part_gives_the_same(text: str) -> None:
+    assert measure(text) == fill_part_by_part(text)
     assert count_segments(text) == count_by_cutting(text)
+
+
+@given(st.text(alphabet="x€", min_size=140, max_size=400) | st.text(alphabet="á😀", min_size=60, max_size=200))
+def test_pairs_anywhere_around_the_borders_are_counted_alike(text: str) -> None:
+    assert measure(text) == fill_part_by_part(text)
+
+
+@given(st.text())
+def test_dropping_accents_never_touches_the_enye(text: str) -> None:
+    assert [drop_accents(text).count(letter) for letter in "ñÑüÜéÉ"] == [text.count(letter) for letter in "ñÑüÜéÉ"]
 
 
 @given(texts, texts)

@@ -138,7 +138,8 @@ class MemoryDynamoDB:
         page = found[:limit]
         is_kept = _test(asked["FilterExpression"]) if "FilterExpression" in asked else lambda *_: True
         kept = [dict(row) for row in page if is_kept(row, *context)]
-        answer: dict[str, Any] = {"Items": kept, "Count": len(kept), "ScannedCount": len(page)}
+        answer: dict[str, Any] = {"Count": len(kept), "ScannedCount": len(page)}
+        answer["Items"] = [] if asked.get("Select") == "COUNT" else kept
         if len(found) > limit:
             answer["LastEvaluatedKey"] = {name: page[-1][name] for name in {"pk", "sk", *by}}
         return answer
@@ -241,6 +242,8 @@ def _read_one(words: _Words) -> Test:
         words.take()
         negated = _read_one(words)
         return lambda row, names, values: not negated(row, names, values)
+    if words.peek() == "size":
+        return _read_size(words)
     if words.peek() in FUNCTIONS:
         return _read_function(words)
     return _read_comparison(words)
@@ -258,6 +261,21 @@ def _read_function(words: _Words) -> Test:
     words.take(")")
     is_wanted = function == "attribute_exists"
     return lambda row, names, _: (names[path] in row) is is_wanted
+
+
+def _read_size(words: _Words) -> Test:
+    """`size (path) < value`, of a set: how many it has; of none there is, nothing is true."""
+    words.take("size")
+    words.take("(")
+    path = words.take()
+    words.take(")")
+    words.take("<")
+    value = words.take()
+
+    def test(row: Item, names: Values, values: Values) -> bool:
+        return names[path] in row and len(row[names[path]]["NS"]) < int(values[value]["N"])
+
+    return test
 
 
 def _read_comparison(words: _Words) -> Test:
@@ -303,10 +321,22 @@ def _read_change(clause: str, words: _Words) -> Change:
     if clause == "SET":
         words.take("=")
     value = words.take()
+    if value == "if_not_exists":
+        return _read_first(path, words)
     if clause == "SET":
         return lambda row, names, values: row.update({names[path]: values[value]})
     act = _add if clause == "ADD" else _delete
     return lambda row, names, values: act(row, names[path], values[value])
+
+
+def _read_first(path: str, words: _Words) -> Change:
+    """`if_not_exists (path, value)`, of the attribute that is set."""
+    words.take("(")
+    words.take(path)
+    words.take(",")
+    value = words.take()
+    words.take(")")
+    return lambda row, names, values: row.update({names[path]: row.get(names[path], values[value])})
 
 
 def _remove(row: Item, name: str) -> None:

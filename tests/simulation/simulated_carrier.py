@@ -92,7 +92,7 @@ class SimulatedCarrier:
             speech = Speech(
                 page, index, text.reference, text.to, run.carrier, run, claim.step, is_taken, is_fresh, verdict
             )
-            day.pages.note_speech(speech, text.text)
+            day.pages.note_speech(speech)
         except Violation as violation:
             day.violation = day.violation or violation
             raise Killed from violation
@@ -128,6 +128,7 @@ class SimulatedCarrier:
         reference = text.reference if self.echoes_reference else None
         carrier_id = None if self.echoes_reference else self._taken[carrier, text.reference][1]
         state = day.random.choice(("delivered", "delivered", "unreachable", "wrong_number", "blocked"))
-        job: dict[str, Any] = {"carrier": carrier, "receipts": [[reference, carrier_id, state, 0]]}
+        reported = [int(day.now.timestamp())] if place[1] % 2 else []  # a job of before has no time
+        job: dict[str, Any] = {"carrier": carrier, "receipts": [[reference, carrier_id, state, 0, *reported]]}
         for _ in range(day.random.choice((1, 1, 2))):
             day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.take_receipt(place, job))

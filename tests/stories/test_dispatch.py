@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from moto.backends import get_backend
 
-from recado import dispatch, messages
+from recado import dispatch, message_reports, messages, sending
 from recado.carriers.speech import Answer, Outgoing, Refused, RefusedBecause, Unknown
 from recado.rules.delivery_states import Receipt, RecipientState
 from recado.rules.message_states import Category, MessageState
@@ -95,7 +95,7 @@ def test_a_worker_killed_before_it_spoke_leaves_its_wave_unknown_and_the_rest_go
     clock.move(seconds=32)
     work_all(carrier, clock, bodies=[job])
 
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON).counts
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.UNKNOWN: 20, RecipientState.SENT: 30}
     assert figures() == (950, 0, 50)
 
@@ -154,7 +154,7 @@ def test_a_carrier_that_dedupes_is_asked_again_with_the_same_references() -> Non
 
     ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
     assert [text.reference for text in carrier.heard] == [ref.reference(index) for index in range(3)]
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.SENT: 3}
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.SENT: 3}
 
 
 def test_somebody_who_opted_out_is_not_asked_again_and_stays_unknown() -> None:
@@ -172,7 +172,7 @@ def test_somebody_who_opted_out_is_not_asked_again_and_stays_unknown() -> None:
     work_all(carrier, clock, bodies=[job], line=carrier.line(dedupe_hours=24))
 
     assert carrier.numbers_heard() == [mobile(1)]
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON).counts
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.UNKNOWN: 1, RecipientState.SENT: 1}
 
 
@@ -192,7 +192,7 @@ def test_who_was_perhaps_spoken_to_is_not_called_unsent_when_the_carrier_is_busy
     clock.move(seconds=33)
     work_all(carrier, clock, bodies=[job.replace('"job":1', '"job":3')], line=carrier.line(dedupe_hours=24))
 
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 1}
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 1}
     assert figures() == (999, 0, 1)
 
 
@@ -210,7 +210,7 @@ def test_an_emergency_stopped_after_its_worker_died_is_unknown_not_unsent() -> N
     work_all(carrier, clock, bodies=[job])
 
     assert carrier.heard == []
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 2}
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 2}
     assert figures() == (998, 0, 2)
 
 
@@ -246,7 +246,7 @@ def test_an_ambiguous_answer_is_unknown_charged_and_never_sent_again() -> None:
     work_all(carrier, clock)
 
     assert len(carrier.heard) == 2
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 2}
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.UNKNOWN: 2}
     assert figures() == (998, 0, 2)
 
 
@@ -259,7 +259,7 @@ def test_a_wrong_number_is_charged_and_a_blocked_one_is_not_L12() -> None:
 
     work_all(FakeCarrier(answer=lambda text: Refused(reasons[text.to], "x")), clock)
 
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON).counts
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.WRONG_NUMBER: 1, RecipientState.BLOCKED: 1}
     assert figures() == (999, 0, 1)
 
@@ -321,7 +321,7 @@ def test_somebody_who_opts_out_after_sending_and_before_their_wave_is_not_spoken
     work_all(carrier, clock)
 
     assert carrier.numbers_heard() == [mobile(0), mobile(2)]
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts[RecipientState.OPTED_OUT] == 1
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts[RecipientState.OPTED_OUT] == 1
     assert figures() == (998, 0, 2)
 
 
@@ -335,7 +335,7 @@ def test_what_is_not_handed_over_before_it_expires_is_released() -> None:
     work_all(carrier, clock)
 
     assert carrier.heard == []
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.EXPIRED: 3}
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.EXPIRED: 3}
     assert figures() == (1000, 0, 0)
 
 
@@ -344,7 +344,7 @@ def test_a_page_of_a_plan_that_is_not_the_messages_speaks_to_nobody() -> None:
     add_guardians(1)
     clock, carrier = TestClock(), FakeCarrier()
     message = create(alert(send_at=NOON + timedelta(hours=1)), clock)
-    old = messages.job_of(PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0), 1)
+    old = sending.job_of(PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0), 1)
 
     work_all(carrier, clock, bodies=[json.dumps(old)])
 
@@ -356,7 +356,7 @@ def test_a_worker_killed_between_the_message_and_its_jobs_loses_nothing(monkeypa
     add_guardians(3)
     clock, carrier = TestClock(), FakeCarrier()
     with monkeypatch.context() as patch:
-        patch.setattr(messages, "put_jobs", lambda *_, **__: kill())
+        patch.setattr(sending, "put_jobs", lambda *_, **__: kill())
         with pytest.raises(Killed):
             create(alert(), clock)
     assert jobs_on("BulkQueue") == []
@@ -382,8 +382,8 @@ def test_a_worker_killed_mid_wave_is_replaced_within_three_minutes() -> None:
         attend(clock)
         work_all(carrier, clock)
 
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON).counts
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.UNKNOWN: 20, RecipientState.SENT: 10}
 
 
@@ -407,7 +407,7 @@ def test_a_worker_killed_between_the_last_page_and_settling_is_replaced(monkeypa
     clock, carrier = TestClock(), FakeCarrier()
     message = create(alert(), clock)
     with monkeypatch.context() as patch:
-        patch.setattr(messages, "settle", lambda *_: kill())
+        patch.setattr(sending, "settle", lambda *_: kill())
         with pytest.raises(Killed):
             work_all(carrier, clock)
     assert figures() == (997, 3, 0)
@@ -416,7 +416,7 @@ def test_a_worker_killed_between_the_last_page_and_settling_is_replaced(monkeypa
     attend(clock)
 
     assert figures() == (997, 0, 3)
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_a_page_that_kills_every_worker_is_given_up_after_its_time_and_released() -> None:
@@ -429,8 +429,8 @@ def test_a_page_that_kills_every_worker_is_given_up_after_its_time_and_released(
     clock.move(hours=1, minutes=11)
     attend(clock)
 
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.NOT_SENT: 3}
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.NOT_SENT: 3}
     assert figures() == (1000, 0, 0)
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from recado import messages, planning
+from recado import message_reports, messages, planning, sending
 from recado.carriers.speech import Refused, RefusedBecause
+from recado.drafts import NewMessage
 from recado.errors import (
     ContractSuspended,
     IdempotencyKeyReused,
@@ -60,8 +61,8 @@ def test_an_alert_reaches_every_guardian_and_captures_what_the_carrier_took() ->
 
     assert sorted(carrier.numbers_heard()) == [mobile(position) for position in range(45)]
     assert figures() == (55, 0, 45)
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENT
-    assert messages.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.SENT: 45}
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.SENT: 45}
 
 
 def test_credits_are_held_from_the_moment_of_sending() -> None:
@@ -81,7 +82,7 @@ def test_a_teacher_may_not_send_and_nothing_is_written_L2() -> None:
         create(alert(), TestClock(), caller=TEACHER)
 
     assert figures() == (100, 0, 0)
-    assert message_table.list_messages(SCHOOL, limit=10) == []
+    assert message_table.list_messages(SCHOOL, limit=10) == ([], None)
     assert jobs_on("BulkQueue") == []
 
 
@@ -94,7 +95,7 @@ def test_a_school_without_credits_is_told_how_many_are_missing() -> None:
 
     assert refused.value.members["missing"] == 3
     assert refused.value.members["zones"] == {"domestic": {"needed": 5, "available": 2, "missing": 3}}
-    assert message_table.list_messages(SCHOOL, limit=10) == []
+    assert message_table.list_messages(SCHOOL, limit=10) == ([], None)
     assert figures() == (2, 0, 0)
 
 
@@ -308,7 +309,7 @@ def test_a_due_message_that_a_slow_run_releases_under_the_next_one_goes_out_once
     def move_while_the_slow_run_ends(seen: Message, attend_at: datetime) -> bool:
         monkeypatch.setattr(message_table, "move_attention", move)
         is_moved = move(seen, attend_at)
-        messages.release_due(seen, clock())
+        sending.release_due(seen, clock())
         work_all(carrier, clock)
         add_guardian(7)
         return is_moved
@@ -319,7 +320,7 @@ def test_a_due_message_that_a_slow_run_releases_under_the_next_one_goes_out_once
     work_all(carrier, clock)
 
     assert carrier.numbers_heard() == [mobile(0)]
-    assert messages.get(SCHOOL, message.id).state is MessageState.SENDING
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENDING
     assert figures() == (8, 2, 0)
 
 
@@ -386,8 +387,8 @@ def test_stopping_in_flight_releases_what_was_not_spoken() -> None:
 
     assert len(carrier.heard) == 20
     assert figures() == (80, 0, 20)
-    assert messages.get(SCHOOL, message.id).state is MessageState.STOPPED
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON).counts
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.STOPPED
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.SENT: 20, RecipientState.STOPPED: 30}
 
 
@@ -411,11 +412,11 @@ def test_a_message_due_while_the_contract_is_suspended_waits_and_in_the_end_retu
 
     clock.move(hours=1)
     attend(clock)
-    assert (messages.get(SCHOOL, message.id).state, figures()) == (MessageState.SCHEDULED, (9, 1, 0))
+    assert (sending.get_message(SCHOOL, message.id).state, figures()) == (MessageState.SCHEDULED, (9, 1, 0))
     clock.move(hours=24)
     attend(clock)
 
-    assert messages.get(SCHOOL, message.id).state is MessageState.CANCELLED
+    assert sending.get_message(SCHOOL, message.id).state is MessageState.CANCELLED
     assert figures() == (10, 0, 0)
 
 
@@ -467,7 +468,7 @@ def test_an_audience_nobody_of_which_can_be_reached_is_refused() -> None:
         (alert(audience={"people": ["nobody"]}), "/audience/people/0", "no_such_person"),
     ],
 )
-def test_a_message_that_cannot_be_is_refused_by_its_field(new: messages.NewMessage, field: str, code: str) -> None:
+def test_a_message_that_cannot_be_is_refused_by_its_field(new: NewMessage, field: str, code: str) -> None:
     create_school()
     add_guardians(1)
 
@@ -484,7 +485,7 @@ def test_another_schools_message_does_not_exist() -> None:
     message = create(alert(), TestClock())
 
     with pytest.raises(NotFound):
-        messages.get("otra-escuela", message.id)
+        sending.get_message("otra-escuela", message.id)
 
 
 def test_every_movement_of_credits_has_its_cause() -> None:
@@ -525,7 +526,7 @@ def test_sent_without_a_receipt_for_three_days_is_unknown() -> None:
     message = create(alert(), clock)
     work_all(carrier, clock)
 
-    counts = messages.get_delivery(DIRECTOR, message.id, NOON + timedelta(hours=72)).counts
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON + timedelta(hours=72)).counts
 
     assert counts == {RecipientState.UNKNOWN: 1}
 

@@ -1,7 +1,6 @@
 """People made, changed and removed by hand, and what an import leaves of it (L8, L14)."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from recado.errors import (
     InvalidRequest,
     NotAllowed,
     NotFound,
+    OptedOutThemselves,
     StillRunning,
 )
 from recado.people_edits import NewPerson
@@ -146,9 +146,11 @@ def test_a_guardian_is_in_their_students_courses_and_follows_them_to_others(scho
     assert (members("7b"), members("8a")) == ([], ["g1", "s1", "s2"])
 
     change("s2", RecordEdit(guardians=()))
-    assert (person("g1").record.students, person("s2").record.guardians) == ({"s1"}, frozenset())
+    assert person("g1").record.students == {"s1"}
+    assert not person("s2").record.guardians
     change("g1", RecordEdit(students=()))
-    assert (person("g1").record.groups, person("s1").record.guardians) == ({"school-1"}, frozenset())
+    assert person("g1").record.groups == {"school-1"}
+    assert not person("s1").record.guardians
 
 
 def test_a_number_that_cannot_be_used_is_kept_as_it_was_typed_L14(school: School) -> None:
@@ -326,7 +328,8 @@ def test_whoever_is_removed_is_in_no_group_audience_or_search_and_stays_opted_ou
     people_edits.remove_person(DIRECTOR, "g1", LATER, erase=False)
 
     assert (members("7b"), counts("7b"), audience()) == (["s1"], (1, 0, 0), {"s1"})
-    assert (found_by("rosa"), person("s1").record.guardians) == (["s1"], frozenset())
+    assert found_by("rosa") == ["s1"]
+    assert not person("s1").record.guardians
     assert (person("g1").left_at, person("g1").record.given_name) == (LATER, "Rosa")
     assert opt_outs.find_causes(SCHOOL.id, NUMBER) == {"person#g1"}
     with pytest.raises(NotFound):
@@ -339,7 +342,8 @@ def test_a_removed_students_guardian_is_no_longer_in_the_course(school: School) 
 
     people_edits.remove_person(DIRECTOR, "s1", LATER, erase=False)
 
-    assert (person("g1").record.students, person("g1").record.groups) == (frozenset(), {"school-1"})
+    assert not person("g1").record.students
+    assert person("g1").record.groups == {"school-1"}
     assert counts("7b") == (0, 0, 0)
 
 
@@ -433,7 +437,7 @@ def test_the_office_cannot_switch_on_what_the_person_switched_off_L10(school: Sc
     create("g1", number=NUMBER)
     own_record.set_own_sms(own(), allowed=False, reason="no más", now=NOW)
 
-    with pytest.raises(directory.OptedOutThemselves):
+    with pytest.raises(OptedOutThemselves):
         directory.set_sms(DIRECTOR, "g1", allowed=True, reason="needed", now=LATER)
 
     assert directory.get_person(DIRECTOR, "g1").opted_out
@@ -444,7 +448,7 @@ def test_a_persons_own_no_outweighs_that_the_office_had_switched_them_off_before
     directory.set_sms(DIRECTOR, "g1", allowed=False, reason="wrong number", now=NOW)
     own_record.set_own_sms(own(), allowed=False, reason="", now=LATER)
 
-    with pytest.raises(directory.OptedOutThemselves):
+    with pytest.raises(OptedOutThemselves):
         directory.set_sms(DIRECTOR, "g1", allowed=True, reason="x", now=LATER)
 
     assert opt_outs.find_causes(SCHOOL.id, NUMBER) == {"person#g1"}
@@ -500,12 +504,13 @@ def test_an_own_number_must_be_usable_or_none_L14(school: School) -> None:
 def test_own_records_are_nobody_elses(school: School) -> None:
     create("g1", number=NUMBER)
     create("t1", number=NUMBER, role="teacher")
+    acts: list[Callable[[Caller], object]] = [
+        own_record.get_own,
+        lambda who: own_record.set_own_sms(who, allowed=False, reason="", now=NOW),
+        lambda who: own_record.set_own_number(who, NUMBER_2, NOW),
+    ]
     for caller in (own(None), own("nobody"), own("g1", school_id=OTHER.id)):
-        for act in (
-            lambda who: own_record.get_own(who),
-            lambda who: own_record.set_own_sms(who, allowed=False, reason="", now=NOW),
-            lambda who: own_record.set_own_number(who, NUMBER_2, NOW),
-        ):
+        for act in acts:
             with pytest.raises(NotFound):
                 act(caller)
     with pytest.raises(NotAllowed):
@@ -533,4 +538,3 @@ def test_a_number_that_two_correct_at_once_is_one_of_the_two(school: School, mon
     found = person("g1")
     assert found.correction is not None
     assert (found.record.number, found.correction.roster_number) == (NUMBER_2, NUMBER)
-    assert replace(found, version=0) != found

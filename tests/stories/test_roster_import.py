@@ -18,7 +18,7 @@ from recado.directory import PeopleFilter
 from recado.errors import OptedOutThemselves
 from recado.people_edits import NewPerson
 from recado.roster_import import import_roster
-from recado.rules.audience import Audience, Who
+from recado.rules.audience import Audience, Who, is_in
 from recado.rules.import_states import ImportState
 from recado.rules.person_records import RecordEdit
 from recado.rules.roles import Role
@@ -78,7 +78,8 @@ def members(group_id: str) -> list[str]:
 
 
 def audience_ids(*who: Who) -> list[str]:
-    return [one.person_id for one in directory.list_audience_members(SCHOOL, Audience(frozenset(who)))]
+    audience = Audience(frozenset(who))
+    return [one.person_id for one in directory.list_audience_members(SCHOOL, audience) if is_in(audience, one)]
 
 
 def missing_members() -> list[tuple[str, str]]:

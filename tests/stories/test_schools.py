@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pynamodb.exceptions import TransactWriteError
 
-from recado import access, schools
+from recado import schools
 from recado.access import Caller
 from recado.errors import (
     AlreadyExists,
@@ -17,7 +17,6 @@ from recado.errors import (
     InvalidRequest,
     NotAllowed,
     NotFound,
-    RecadoError,
 )
 from recado.rules.credit_bags import Zone
 from recado.rules.roles import Role
@@ -28,7 +27,6 @@ from recado.tables.ledger import Account, Entry
 from recado.tables.schools import Contract, School
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.faults import Fault, faults
-from tests.tokens import mint
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=3)
@@ -193,66 +191,49 @@ def test_schools_at_the_edges_of_what_is_accepted_are_created(changes: dict[str,
     assert create(school) == schools.get_school(OPERATOR, school.id)
 
 
-# --- keys ---
+def test_schools_are_listed_by_id_page_by_page() -> None:
+    for position in (3, 1, 2):
+        create(replace(LICEO, id=f"liceo-{position}", code=""))
+
+    first, cursor = schools.list_schools(OPERATOR, limit=2, cursor=None)
+    second, end = schools.list_schools(OPERATOR, limit=2, cursor=cursor)
+
+    assert [school.id for school in (*first, *second)] == ["liceo-1", "liceo-2", "liceo-3"]
+    assert (cursor, end) == ("liceo-2", None)
 
 
-def test_a_new_keys_secret_signs_tokens_that_hold() -> None:
+def test_a_school_changes_in_what_is_named_and_in_nothing_else() -> None:
     create()
-    key = schools.create_key(OPERATOR, "liceo-1", key_id=None, request_key="r-1", not_after=None)
 
-    secret = schools.read_secret(OPERATOR, "liceo-1", key.key_id, key.master_version)
+    changed = schools.change_school(OPERATOR, "liceo-1", {"name": "Liceo Nuevo", "time_zone": "America/Punta_Arenas"})
 
-    caller = access.read_portal_token(mint("liceo-1", NOW, key.key_id, secret=secret), NOW)
-    assert caller.key_id == key.key_id
+    assert changed == replace(LICEO, name="Liceo Nuevo", time_zone="America/Punta_Arenas")
+    assert schools.get_school(OPERATOR, "liceo-1") == changed
 
 
-def test_the_same_request_is_the_same_key_and_another_request_another() -> None:
+def test_a_code_the_school_had_stays_its_own_so_that_late_answers_find_it() -> None:
     create()
-    first, again, other = (
-        schools.create_key(OPERATOR, "liceo-1", key_id=None, request_key=request, not_after=None)
-        for request in ("r-1", "r-1", "r-2")
-    )
 
-    assert first == again
-    assert other.key_id != first.key_id
+    schools.change_school(OPERATOR, "liceo-1", {"code": "44199"})
+
+    found = [short_codes.find_code("CL", code) for code in ("44101", "44199")]
+    assert [code.school for code in found if code is not None] == ["liceo-1", "liceo-1"]
 
 
-def test_the_same_request_to_two_schools_is_two_keys_with_two_secrets() -> None:
+def test_a_change_that_cannot_be_changes_nothing() -> None:
     create()
-    create(replace(LICEO, id="liceo-2", code=""))
-    secrets = set()
-    for school_id in ("liceo-1", "liceo-2"):
-        key = schools.create_key(OPERATOR, school_id, key_id=None, request_key="r-1", not_after=None)
-        secrets.add(schools.read_secret(OPERATOR, school_id, key.key_id, key.master_version))
+    short_codes.create_code(ShortCode("CL", "44102", "sns", Purpose.SESSIONS))
+    wrong: list[dict[str, str]] = [{"name": " "}, {"time_zone": "Mars/Base"}, {"code": "x"}, {}]
 
-    assert len(secrets) == 2
-
-
-def test_a_name_that_is_taken_is_not_given_a_second_time() -> None:
-    create()
-    schools.create_key(OPERATOR, "liceo-1", key_id="main", request_key="r-1", not_after=None)
-
+    for changes in wrong:
+        with pytest.raises(InvalidRequest):
+            schools.change_school(OPERATOR, "liceo-1", changes)
     with pytest.raises(AlreadyExists):
-        schools.create_key(OPERATOR, "liceo-1", key_id="main", request_key="r-2", not_after=None)
-
-
-def test_a_revoked_key_opens_nothing_and_is_not_made_again() -> None:
-    create()
-    key = schools.create_key(OPERATOR, "liceo-1", key_id=None, request_key="r-1", not_after=None)
-
-    schools.revoke_key(OPERATOR, "liceo-1", key.key_id, NOW)
-
-    with pytest.raises(RecadoError, match="valid token"):
-        access.read_portal_token(mint("liceo-1", NOW, key.key_id), NOW)
-    with pytest.raises(AlreadyExists):
-        schools.create_key(OPERATOR, "liceo-1", key_id=None, request_key="r-1", not_after=None)
-
-
-def test_keys_are_made_and_revoked_only_where_there_is_one() -> None:
+        schools.change_school(OPERATOR, "liceo-1", {"name": "Otro", "code": "44102"})
     with pytest.raises(NotFound):
-        schools.create_key(OPERATOR, "liceo-1", key_id=None, request_key="r-1", not_after=None)
-    with pytest.raises(NotFound):
-        schools.revoke_key(OPERATOR, "liceo-1", "k1", NOW)
+        schools.change_school(OPERATOR, "liceo-9", {"name": "Otro"})
+
+    assert schools.get_school(OPERATOR, "liceo-1") == LICEO
 
 
 # --- contracts ---
@@ -263,7 +244,7 @@ def test_a_suspended_school_keeps_its_credits_and_cannot_hold_them() -> None:  #
     sell("domestic-500")
     sell("international-100", request_key="r-2")
 
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
     assert (available(), available(Zone.INTERNATIONAL)) == (500, 100)
     for zone in Zone:
@@ -274,9 +255,9 @@ def test_a_suspended_school_keeps_its_credits_and_cannot_hold_them() -> None:  #
 def test_a_school_made_active_again_uses_the_credits_it_had() -> None:  # L5
     create()
     sell("domestic-500")
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
-    school = schools.set_contract(OPERATOR, "liceo-1", Contract.ACTIVE)
+    school = schools.set_contract(OPERATOR, "liceo-1", Contract.ACTIVE, NOW)
 
     hold(500)
     assert school.contract is Contract.ACTIVE
@@ -285,7 +266,7 @@ def test_a_school_made_active_again_uses_the_credits_it_had() -> None:  # L5
 
 def test_a_bag_sold_to_a_suspended_school_is_frozen_too_even_the_first_of_its_zone() -> None:  # L5, L13
     create()
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
     sell("international-100")
 
@@ -309,7 +290,7 @@ def test_an_account_opened_while_the_school_is_being_suspended_is_suspended_with
 
     monkeypatch.setattr(ledger, "list_accounts", list_then_open)
 
-    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+    schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
     assert {account.contract for account in list_accounts("liceo-1")} == {"suspended"}
     assert len(list_accounts("liceo-1")) == 2
@@ -317,7 +298,7 @@ def test_an_account_opened_while_the_school_is_being_suspended_is_suspended_with
 
 def test_the_contract_of_a_school_that_is_not_there_is_not_found() -> None:
     with pytest.raises(NotFound):
-        schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED)
+        schools.set_contract(OPERATOR, "liceo-1", Contract.SUSPENDED, NOW)
 
 
 # --- bags ---
@@ -512,10 +493,9 @@ def test_nothing_here_is_open_to_a_school() -> None:
     acts: list[Callable[[], object]] = [
         lambda: schools.create_school(DIRECTOR, replace(LICEO, id="liceo-2", code=""), is_first=True),
         lambda: schools.get_school(DIRECTOR, "liceo-1"),
-        lambda: schools.set_contract(DIRECTOR, "liceo-1", Contract.SUSPENDED),
-        lambda: schools.create_key(DIRECTOR, "liceo-1", key_id=None, request_key="r", not_after=None),
-        lambda: schools.read_secret(DIRECTOR, "liceo-1", "k1", 1),
-        lambda: schools.revoke_key(DIRECTOR, "liceo-1", "k1", NOW),
+        lambda: schools.set_contract(DIRECTOR, "liceo-1", Contract.SUSPENDED, NOW),
+        lambda: schools.list_schools(DIRECTOR, limit=10, cursor=None),
+        lambda: schools.change_school(DIRECTOR, "liceo-1", {"name": "x"}),
         lambda: schools.sell_bag(DIRECTOR, "liceo-1", order, request_key="r", now=NOW, is_first=True),
         lambda: schools.add_code(DIRECTOR, ShortCode("DO", "44201", "sns", Purpose.SESSIONS)),
         lambda: schools.list_codes(DIRECTOR, None),

@@ -5,8 +5,9 @@ It must never be the only one who does something: repeating a step changes nothi
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 
-from recado import dispatch, log, messages
+from recado import dispatch, log, message_reports, plan_work, sending
 from recado.clock import Clock
 from recado.queues import put_jobs
 from recado.rules.message_states import MessageState, is_emergency
@@ -37,14 +38,20 @@ def attend(school_id: str, message_id: str, now: datetime) -> bool:
     message = table.find_message(school_id, message_id)
     if message is None or message.attend_at is None or message.attend_at > now:
         return False
-    if not table.move_attention(message, now + messages.LOOK_AGAIN):
+    if not table.move_attention(message, now + sending.LOOK_AGAIN):
         return False
     # As it is now: a slow run of the minute before may have released or settled it since it was read.
-    message = messages.get(school_id, message_id)
-    if message.state is MessageState.SCHEDULED:
-        messages.release_due(message, now)
-    elif message.state in (MessageState.SENDING, MessageState.STOPPING):
-        _push_on(message, now)
+    message = sending.get_message(school_id, message_id)
+    match message.state:
+        case MessageState.PLANNING:
+            plan_work.take_up(message, now)
+        case MessageState.SCHEDULED:
+            sending.release_due(message, now)
+        case MessageState.SENDING | MessageState.STOPPING:
+            _push_on(message, now)
+            message_reports.note_counts(message, now)
+        case _:
+            table.end_attention(message, message_reports.note_counts(message, now))
     return True
 
 
@@ -59,14 +66,14 @@ def _attend_safely(school_id: str, message_id: str, now: datetime) -> int:
 
 def _push_on(message: Message, now: datetime) -> None:
     # 1. Not all jobs enqueued: whoever was at it died.
-    if message.pages_enqueued < message.pages:
-        messages.enqueue(message, now)
+    if message.pages_enqueued < message.all_pages:
+        sending.enqueue(message, now)
 
     # 2. Pages that stand still get a fresh job; a page nobody could finish in time is given up.
-    refs = [
+    refs = (
         PageRef(PageKind.MESSAGE, message.school_id, message.id, message.plan or "", page)
-        for page in range(message.pages_enqueued)
-    ]
+        for page in islice(message.page_numbers(), message.pages_enqueued)
+    )
     is_overdue = message.give_up_at is not None and now >= message.give_up_at + dispatch.OVERDUE_AFTER
     stalled_after = timedelta() if is_emergency(message.category) else STALLED_AFTER
     for ref, state, _ in pages.list_states(refs):
@@ -75,12 +82,12 @@ def _push_on(message: Message, now: datetime) -> None:
         if is_overdue and dispatch.close_overdue(message, ref, now):
             continue
         if _is_stalled(message, state, now, stalled_after) and pages.raise_job(ref, seen=state.job):
-            job = messages.job_of(ref, state.job + 1)
-            put_jobs(messages.queue_of(message.category), [job], group=message.school_id)
+            job = sending.job_of(ref, state.job + 1)
+            put_jobs(sending.queue_of(message.category), [job], group=message.school_id)
             log.outcome("page_taken_up", school=message.school_id, message=message.id, page=ref.page, job=state.job + 1)
 
     # 3. All closed, and nobody lived to settle it.
-    messages.settle(message.school_id, message.id, now)
+    sending.settle(message.school_id, message.id, now)
 
 
 def _is_stalled(message: Message, state: PageState, now: datetime, after: timedelta) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest, NotAllowed, NotFound, OptedOutThemselves, StillRunning
 from recado.rules import roles
-from recado.rules.audience import REPLIED_STOP, Audience, Member, is_blocked, is_in
+from recado.rules.audience import REPLIED_STOP, Audience, Member, is_blocked
 from recado.rules.name_search import DIGITS_MIN, is_found, read_query, words_of
 from recado.rules.person_records import find_reason_problems
 from recado.tables import groups as group_table
@@ -29,6 +29,7 @@ from recado.tables.schools import School
 PAGE = 100
 ROUNDS_MAX = 10  # pages read for one that is answered: who fits nothing asked for is passed over
 SWITCH_ATTEMPTS_MAX = 5
+NAMED_MAX = 20_000  # people of some groups of a large school that are asked for by name
 NOTES_MAX = 100
 NUMBERS_MAX = 10  # former numbers whose opt-outs are shown
 
@@ -168,19 +169,39 @@ def switch_sms(school_id: str, person_id: str, switch: SmsSwitch) -> PersonSeen:
     return see(school_id, [_get(school_id, person_id)])[0]
 
 
-def list_audience_members(school: School, audience: Audience) -> Iterator[Member]:
-    """Everybody of an audience, equal numbers next to each other. Opt-outs are not asked here (see opt_outs.py)."""
-    members = people_table.list_members(school.id, school.shards) if audience.who else _named(school, audience.people)
-    return (member for member in members if is_in(audience, member))
+def list_audience_members(school: School, audience: Audience, after: str | None = None) -> Iterator[Member]:
+    """Everybody read for an audience, equal numbers next to each other, in an order that lasts; see `is_in` for who is.
+
+    `after` is a place in that order (`people.place_of`): those behind it. Opt-outs are not asked here (opt_outs.py).
+    """
+    few = _ids_if_few(school, audience)
+    return people_table.list_members(school.id, school.shards, after) if few is None else _named(school, few, after)
 
 
-def _named(school: School, person_ids: Iterable[str]) -> Iterator[Member]:
-    """Individuals only: asked for by name instead of reading the whole school."""
-    records = [
-        person.record for person in people_table.list_people_by_id(school.id, person_ids) if person.left_at is None
+def _ids_if_few(school: School, audience: Audience) -> set[str] | None:
+    """The ids of an audience that can be asked for by name; None: better read the whole school in order."""
+    if not audience.who:
+        return set(audience.people)
+    if not audience.groups or school.shards == 1:
+        return None
+    found = set(audience.people)
+    for group_id in audience.groups:
+        for person_id in group_table.list_all_member_ids(school.id, group_id):
+            found.add(person_id)
+            if len(found) > NAMED_MAX:
+                return None
+    return found
+
+
+def _named(school: School, person_ids: Iterable[str], after: str | None) -> Iterator[Member]:
+    """Asked for by name, in the order in which the whole school would be read."""
+    members = [
+        Member(person.id, person.record.role, person.record.groups, person.record.number, person.record.number_problem)
+        for person in people_table.list_people_by_id(school.id, person_ids)
+        if person.left_at is None
     ]
-    for one in sorted(records, key=lambda record: (record.number or people_table.NO_NUMBER, record.id)):
-        yield Member(one.id, one.role, one.groups, one.number, one.number_problem)
+    placed = sorted((people_table.place_of(member, school.shards), member) for member in members)
+    return (member for place, member in placed if after is None or place > after)
 
 
 def _search(school_id: str, asked: PeopleFilter, cursor: str | None) -> tuple[list[Person], str | None]:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import batched
 
-from recado import log, messages, sessions
+from recado import inbox, log, sending, sessions
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -24,18 +25,20 @@ from recado.carriers.speech import (
 )
 from recado.clock import Clock
 from recado.queues import put_jobs
-from recado.rules import idle_timeout, retry_delay
+from recado.rules import idle_timeout, retry_delay, texts
 from recado.rules.audience import is_blocked
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import CAPTURED, Letter, read_member
 from recado.rules.message_states import MessageState, is_emergency
+from recado.rules.texts import EMPTY
 from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages
 from recado.tables import messages as message_table
 from recado.tables import sessions as session_table
-from recado.tables.base import Transaction
+from recado.tables.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES_MAX, Transaction
+from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
-from recado.tables.pages import Page, PageKind, PageRef, PageState
+from recado.tables.pages import Page, PageKind, PageReader, PageRef, PageState
 
 LEASE = timedelta(seconds=30)
 LEASE_MARGIN = timedelta(seconds=1)  # clocks of two workers differ by less
@@ -43,6 +46,9 @@ COME_BACK_AFTER = timedelta(seconds=2)
 SPEAKING_MAX = timedelta(seconds=CONNECT_SECONDS_MAX + READ_SECONDS_MAX + 1)
 TIME_NEEDED = LEASE + timedelta(seconds=5)  # what a wave may take, and writing its outcomes
 LOOKUP_LIFE = timedelta(days=4)  # receipts come for three
+COPIES_AT_ONCE = 25  # one BatchWriteItem
+# What that takes at most, by the SDK's own attempts.
+PUTTING_MAX = timedelta(seconds=(1 + RETRIES_MAX) * (CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS) + 1)
 ROUTE_PAUSE = timedelta(seconds=60)
 OVERDUE_AFTER = timedelta(minutes=10)
 
@@ -86,6 +92,7 @@ class _Errand:
     give_up_at: datetime
     may: May
     message: Message | None
+    drop_accents: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +125,17 @@ def work_page(job: Job, worker: Worker) -> None:
     if not _is_to_be_worked(job, page.state, errand, worker):
         return
 
-    # 2. An open wave whose owner is dead by contract (one that lives was left alone above).
+    # 2. Copies for the message centre need no carrier and ask for no opt-out.
+    if page.readers:
+        _put_copies(page, errand, worker)
+        return
+
+    # 3. An open wave whose owner is dead by contract (one that lives was left alone above).
     state, asked_again = page.state, list[int]()
     if state.indices(Letter.CLAIMED):
         state, asked_again = _resolve_dead_wave(page, errand, worker)
 
-    # 3. Wave after wave.
+    # 4. Wave after wave.
     _work_waves(page, state, asked_again, errand, worker)
 
 
@@ -169,6 +181,52 @@ def _work_waves(page: Page, state: PageState, asked_again: list[int], errand: _E
             return
 
 
+def _put_copies(page: Page, errand: _Errand, worker: Worker) -> None:
+    """A page of copies: one wave, claimed like any other, so that none is put after a stop has answered.
+
+    Put again by whoever comes after a worker that died, they change nothing.
+    """
+    # 1. Claimed before it is asked once more whether they may be put. A claim whose owner died may have put some.
+    message, perhaps_put = errand.message, page.state.indices(Letter.CLAIMED)
+    waiting = sorted(perhaps_put + page.state.indices(Letter.PLANNED))
+    state, stored = page.state, page.state
+    if errand.may is May.SPEAK and worker.time_left() < TIME_NEEDED:
+        _hand_on(page, state, stored, errand, worker, timedelta())
+        return
+    if message is not None and waiting and errand.may is May.SPEAK:
+        claimed = _claim(page, state, stored, waiting, worker, is_again=False)
+        if claimed is None:
+            log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
+            return
+        state = stored = claimed
+        errand = _find_errand(page.ref, page, worker.clock()) or replace(errand, may=May.EXPIRE)
+
+    # 2. Some at a time, and none so late that it could outlive the lease.
+    put_until = (state.wave_until or worker.clock()) - PUTTING_MAX
+    for some in batched(waiting if errand.may is May.SPEAK else (), COPIES_AT_ONCE, strict=False):
+        if message is None or worker.clock() >= put_until:
+            break
+        at = message.accepted_at or message.created_at
+        inbox.deliver_copies(message.school_id, [_copy(message, page.readers[index], at) for index in some])
+        state = state.with_letters(dict.fromkeys(some, Letter.IN_INBOX))
+
+    # 3. Closed, or left to a fresh job.
+    left = [index for index in waiting if state.letters[index] != Letter.IN_INBOX.value]
+    if left and errand.may is May.SPEAK:
+        planned = [index for index in left if index not in perhaps_put]
+        _hand_on(page, state.with_letters(dict.fromkeys(planned, Letter.PLANNED)), stored, errand, worker, ROUTE_PAUSE)
+        return
+    unput = Letter.STOPPED if errand.may is May.STOP else Letter.EXPIRED
+    letters = {index: Letter.UNKNOWN if index in perhaps_put else unput for index in left}
+    _close(page, state.with_letters(letters), stored, errand, worker)
+
+
+def _copy(message: Message, reader: PageReader, at: datetime) -> InboxCopy:
+    """As it was written: a screen shows every accent for nothing."""
+    text = texts.render(message.text, reader.values or EMPTY)
+    return InboxCopy(reader.person_id, message.id, message.category, text, at)
+
+
 def close_overdue(message: Message, ref: PageRef, now: datetime) -> bool:
     """Closes a page that no worker could bring to its end in time: a job that kills whoever takes it. True: closed."""
     page = pages.find_page(ref)
@@ -201,11 +259,12 @@ def _find_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand | No
     return _Errand(
         text=message.text,
         sender=message.sender,
-        queue_url=messages.queue_of(message.category),
+        queue_url=sending.queue_of(message.category),
         is_emergency=is_emergency(message.category),
         give_up_at=message.give_up_at,
         may=May.STOP if message.state is MessageState.STOPPING else may,
         message=message,
+        drop_accents=message.drop_accents,
     )
 
 
@@ -317,7 +376,10 @@ def _speak(
 def _outgoing(page: Page, index: int, errand: _Errand, now: datetime) -> Outgoing:
     recipient = page.recipients[index]
     validity = max(1, int((errand.give_up_at - now).total_seconds()))
-    return Outgoing(page.ref.reference(index), recipient.number, recipient.code or errand.sender, errand.text, validity)
+    # What somebody wrote on the web is nobody's message with fields: it goes out as it is.
+    is_composed = errand.message is not None
+    text = texts.text_for(errand.text, recipient.values or EMPTY, errand.drop_accents) if is_composed else errand.text
+    return Outgoing(page.ref.reference(index), recipient.number, recipient.code or errand.sender, text, validity)
 
 
 def _keep_lookups(ref: PageRef, speaking: Sequence[int], answers: Sequence[Answer], worker: Worker) -> None:
@@ -392,7 +454,7 @@ def _hand_on(
 def _put_back(ref: PageRef, number: int, errand: _Errand, pause: timedelta) -> None:
     # Rounded up: a job that comes a moment too early would only be put back again.
     delay = -int(-pause.total_seconds() // 1)
-    put_jobs(errand.queue_url, [messages.job_of(ref, number)], group=ref.school_id, delay_seconds=delay)
+    put_jobs(errand.queue_url, [sending.job_of(ref, number)], group=ref.school_id, delay_seconds=delay)
 
 
 def _close(page: Page, state: PageState, stored: PageState, errand: _Errand, worker: Worker) -> None:
@@ -403,14 +465,14 @@ def _close(page: Page, state: PageState, stored: PageState, errand: _Errand, wor
         if found is not None and found.state.is_open:
             log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
             return
-    log.outcome("page_closed", item=page.ref.item, page=page.ref.page, recipients=len(page.recipients))
+    log.outcome("page_closed", item=page.ref.item, page=page.ref.page, recipients=len(state.letters))
     _finish(page.ref, worker.clock())
 
 
 def _write_close(page: Page, state: PageState, stored: PageState, message: Message | None) -> None:
     """The last outcomes, the closing and the counter, in one transaction. Raises _Moved."""
     captured = dict.fromkeys(Zone, 0)
-    for recipient, letter in zip(page.recipients, state.letters, strict=True):
+    for recipient, letter in zip(page.recipients, () if page.readers else state.letters, strict=True):
         if Letter(letter) in CAPTURED:
             captured[recipient.zone] += recipient.segments
     with Transaction() as write:
@@ -420,7 +482,7 @@ def _write_close(page: Page, state: PageState, stored: PageState, message: Messa
                 write,
                 page.ref.school_id,
                 page.ref.item,
-                pages=message.pages,
+                pages=message.all_pages,
                 page=page.ref.page,
                 captured=captured,
             )
@@ -431,4 +493,4 @@ def _finish(ref: PageRef, now: datetime) -> None:
     if ref.kind is PageKind.SESSION:
         sessions.text_went_out(ref.item, int(ref.plan))
         return
-    messages.settle(ref.school_id, ref.item, now)
+    sending.settle(ref.school_id, ref.item, now)

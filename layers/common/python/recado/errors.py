@@ -4,9 +4,11 @@ RecadoError
 ├── InvalidRequest        422 invalid_request             fields that are wrong, all at once
 ├── NotAuthenticated      401 not_authenticated           no token, or one that does not hold
 ├── NotAllowed            403 not_allowed                 this role may not do that
-│   └── NotAllowedToSend  403 not_allowed_to_send         L2
+│   ├── NotAllowedToSend  403 not_allowed_to_send         L2
+│   └── NobodysInbox      403 token_names_nobody          L4: an inbox is a person's, and the token has no `person`
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
+│   └── ChangedMeanwhile  409 changed_meanwhile           somebody else's change would be overwritten unseen
 ├── ImportRunning         409 import_running              another roster of the school is being applied
 ├── ManyWouldGo           409 many_would_go               a roster that looks like the wrong one
 ├── OptedOutThemselves    409 opted_out_by_person         L10: only they switch it on again
@@ -14,9 +16,12 @@ RecadoError
 ├── RefundRefused         409 bags_are_not_refundable     L6
 ├── ContractSuspended     409 contract_suspended          L5: credits are frozen, not lost
 ├── NotEnoughCredits      402 not_enough_credits          says how many are missing, per zone
+├── PlanChanged           409 plan_changed                not what the estimate showed; says what has changed
+├── QuietHoursNow         409 quiet_hours                 says the next allowed time
 ├── AudienceTooLarge      413 audience_too_large
 ├── NobodyToReach         422 nobody_to_reach             the audience has no sendable recipient
 ├── NoticeNeedsConfirming 422 notice_by_sms_not_confirmed L1: points to the message centre
+├── TooManyRequests       429 too_many_requests           the school's requests of this minute are used up
 ├── SessionEnded          410 session_ended               C7
 ├── SessionBusy           503 session_busy                others keep writing to it; ask again in a moment
 ├── StillSending          409 still_sending               C5: one message at a time
@@ -86,12 +91,20 @@ class NotAllowedToSend(NotAllowed):
     code, title = "not_allowed_to_send", "Only directors and administrative staff may create and send SMS"
 
 
+class NobodysInbox(NotAllowed):
+    code, title = "token_names_nobody", "An inbox is one person's; this token has no person"
+
+
 class NotFound(RecadoError):
     code, status, title = "not_found", 404, "There is no such thing here"
 
 
 class WrongState(RecadoError):
     code, status, title = "wrong_state", 409, "Its state does not allow that"
+
+
+class ChangedMeanwhile(WrongState):
+    code, title = "changed_meanwhile", "It was changed meanwhile; read it again before changing it"
 
 
 class ImportRunning(RecadoError):
@@ -126,13 +139,25 @@ class AudienceTooLarge(RecadoError):
     code, status, title = "audience_too_large", 413, "The audience is larger than one message may have"
 
 
+class PlanChanged(RecadoError):
+    code, status, title = "plan_changed", 409, "The audience or its price is no longer what the estimate showed"
+
+
+class QuietHoursNow(RecadoError):
+    code, status, title = "quiet_hours", 409, "The school does not send everyday texts at this time"
+
+
 class NobodyToReach(RecadoError):
-    code, status, title = "nobody_to_reach", 422, "Nobody of the audience can be reached by SMS"
+    code, status, title = "nobody_to_reach", 422, "Nobody of the audience can be reached"
 
 
 class NoticeNeedsConfirming(RecadoError):
     code, status = "notice_by_sms_not_confirmed", 422
     title = "SMS is for alerts; an everyday notice is free in the message centre"
+
+
+class TooManyRequests(RecadoError):
+    code, status, title = "too_many_requests", 429, "The school has used up its requests of this minute"
 
 
 class SessionEnded(RecadoError):

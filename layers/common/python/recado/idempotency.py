@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from recado.errors import IdempotencyKeyReused, RecadoError, StillRunning
+from recado.errors import IdempotencyKeyReused, NotAllowed, RecadoError, StillRunning
 from recado.tables import idempotency as table
 from recado.tables.idempotency import KeyUse
 
@@ -47,7 +47,10 @@ def once(scope: str, key: str, body: Any, now: datetime, work: Work, *, keep_ans
         # The key is from more than a day ago. Asked once more it must be first again, or it would pass as a repeat.
         table.forget_use(scope, key, lease_until=lease_until)
         raise
-    except RecadoError:
+    except RecadoError as error:
+        if isinstance(error, NotAllowed) and is_first:
+            table.forget_use(scope, key, lease_until=lease_until)  # whoever may not do it has written nothing (L2)
+            raise
         table.give_back(scope, key, lease_until=lease_until, now=now)
         raise
 
@@ -57,6 +60,11 @@ def once(scope: str, key: str, body: Any, now: datetime, work: Work, *, keep_ans
     else:
         table.give_back(scope, key, lease_until=lease_until, now=now)
     return answer
+
+
+def fingerprint(key: str) -> str:
+    """A request's key as part of a cause: short, and without separators, whatever the caller wrote."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _take_over(scope: str, key: str, use: KeyUse, lease_until: datetime, now: datetime) -> bool:

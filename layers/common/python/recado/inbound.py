@@ -5,7 +5,7 @@ Verified before anything is read; what fails its signature changes nothing. Neve
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import batched
 from typing import Any
@@ -22,6 +22,7 @@ from recado.rules.audience import REPLIED_STOP
 from recado.rules.delivery_states import Receipt, receipt_member
 from recado.rules.opt_out_words import Word
 from recado.rules.phone_numbers import read_number
+from recado.rules.receipt_times import time_member
 from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages, replies, short_codes
 from recado.tables.base import Transaction
@@ -31,7 +32,9 @@ from recado.tables.replies import Reply
 from recado.tables.short_codes import Purpose, ShortCode
 
 REPLY_LIFE = timedelta(days=400)
-RECEIPTS_PER_JOB = 100  # SQS bills by 64 KB, and a receipt is some 80 bytes
+RECEIPT_AGE_MAX = timedelta(days=7)  # carriers report for three days
+CLOCKS_APART = timedelta(minutes=5)
+RECEIPTS_PER_JOB = 100  # SQS bills by 64 KB, and a receipt is some 90 bytes
 
 
 class Outcome(StrEnum):
@@ -75,16 +78,16 @@ def take_receipts(carrier: str, headers: Headers, body: bytes, clock: Clock) -> 
         found: list[IncomingReceipt] = REGISTRY[carrier].read_receipts(body)
     except BadWebhook as error:
         raise InvalidRequest(fields=[FieldProblem(error.place, "malformed", "Not as the format says")]) from error
-    return queue_receipts(carrier, found)
+    return queue_receipts(carrier, found, clock())
 
 
-def queue_receipts(carrier: str, found: Sequence[IncomingReceipt]) -> int:
+def queue_receipts(carrier: str, found: Sequence[IncomingReceipt], now: datetime, *, delay_seconds: int = 0) -> int:
     """Puts receipts on their queue; what a carrier reports of nothing of ours is counted and dropped there."""
     jobs = [
-        {"carrier": carrier, "receipts": [_packed(receipt) for receipt in batch]}
+        {"carrier": carrier, "receipts": [_packed(receipt, now) for receipt in batch]}
         for batch in batched(found, RECEIPTS_PER_JOB, strict=False)
     ]
-    put_jobs(SETTINGS.receipts_queue_url, jobs, group=carrier)
+    put_jobs(SETTINGS.receipts_queue_url, jobs, group=carrier, delay_seconds=delay_seconds)
     return len(found)
 
 
@@ -103,17 +106,25 @@ def take_reply(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
     return outcome
 
 
+def take_answer(carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
+    """Brings a reply to the school whose text the carrier says is answered, or to nobody: whatever its code."""
+    outcome = _by_reference(carrier, reply, now)
+    log.outcome("reply_taken", carrier=carrier, outcome=outcome.value)
+    return outcome
+
+
 def add_receipts(jobs: Iterable[dict[str, Any]]) -> list[int]:
     """Adds a batch of queued receipts to their pages' sets, gathered by page; returns the positions to try again.
 
     Again: a job with a carrier's id that has no lookup row yet; what it had besides is added, now and once more.
-    Dropped: what names no page of ours.
+    Dropped: what names no page of ours. A job of before has four fields a receipt, and nobody knows its time.
     """
     members: dict[PageRef, dict[Receipt, set[int]]] = defaultdict(lambda: defaultdict(set))
+    times: dict[PageRef, dict[int, int]] = defaultdict(dict)  # the earliest of each recipient's part
     again: set[int] = set()
     dropped = 0
     for position, job in enumerate(jobs):
-        for reference, carrier_id, state, part in job["receipts"]:
+        for reference, carrier_id, state, part, *reported in job["receipts"]:
             ours = reference or lookups.find_reference(job["carrier"], carrier_id)
             if ours is None:
                 again.add(position)
@@ -123,16 +134,28 @@ def add_receipts(jobs: Iterable[dict[str, Any]]) -> list[int]:
                 dropped += 1
                 continue
             ref, index = found
-            members[ref][Receipt(state)].add(receipt_member(index, int(part)))
+            member = receipt_member(index, int(part))
+            members[ref][Receipt(state)].add(member)
+            if reported and ref.kind is PageKind.MESSAGE:  # a session's texts have no report
+                time = time_member(datetime.fromtimestamp(reported[0], UTC), index, int(part))
+                times[ref][member] = min(time, times[ref].get(member, time))
     for ref, states in members.items():
-        if not pages.add_receipts(ref, states):
+        if not pages.add_receipts(ref, states, times[ref].values()):
             dropped += sum(len(found) for found in states.values())
     log.outcome("receipts_added", pages=len(members), dropped=dropped, again=len(again))
     return sorted(again)
 
 
-def _packed(receipt: IncomingReceipt) -> list[str | int | None]:
-    return [receipt.reference, receipt.carrier_id, receipt.state.value, receipt.part]
+def _packed(receipt: IncomingReceipt, now: datetime) -> list[str | int | None]:
+    at = int(_reported_at(receipt, now).timestamp())
+    return [receipt.reference, receipt.carrier_id, receipt.state.value, receipt.part, at]
+
+
+def _reported_at(receipt: IncomingReceipt, now: datetime) -> datetime:
+    """When the carrier says it was, or now: a clock that is wrong must not say that a text came before it went."""
+    if receipt.at is None or not now - RECEIPT_AGE_MAX <= receipt.at <= now + CLOCKS_APART:
+        return now
+    return receipt.at
 
 
 def _verify(carrier: str, headers: Headers, body: bytes, now: datetime) -> None:

@@ -1,30 +1,35 @@
-"""What the platform's staff do: schools, their keys, contracts and bags. Nothing here is open to a school itself.
+"""What the platform's staff do: schools, contracts, bags and short codes. Nothing here is open to a school itself.
 
-It must never return credits (L6), nor store a key's secret: a secret is derived each time it is shown.
+It must never return credits (L6), nor touch a sandbox by its own id: a sandbox follows its school.
 """
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
-from recado import access
+from recado import credit_statement, credits, events, idempotency, log, sandboxes  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.carriers import REGISTRY
+from recado.credit_statement import Line, Question
+from recado.credits import BagRequest, Balance
 from recado.errors import AlreadyExists, FieldProblem, IdempotencyKeyReused, InvalidRequest, NotAllowed, NotFound
-from recado.rules import school_records, signatures
+from recado.events import NewEvent
+from recado.rules import school_records
 from recado.rules.credit_bags import Zone, find_bag
+from recado.rules.event_types import EventType
 from recado.rules.roles import Role
 from recado.settings import SETTINGS
-from recado.tables import ledger, portal_keys, short_codes
+from recado.tables import ledger, short_codes
 from recado.tables import schools as table
 from recado.tables.base import Transaction
 from recado.tables.ledger import AlreadyEntered, Entry
-from recado.tables.portal_keys import KeyKind, PortalKey
 from recado.tables.schools import Contract, School
 from recado.tables.short_codes import Purpose, ShortCode
 
 CREDITS_MAX = 100_000_000  # of one bag: a slip of the finger, not a limit of the ledger
 ALIGNMENTS_MAX = 5
+REQUESTS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,56 +88,49 @@ def get_school(caller: Caller, school_id: str) -> School:
     return _school(school_id)
 
 
-def set_contract(caller: Caller, school_id: str, contract: Contract) -> School:
-    """Suspends a school or makes it active again: its credits freeze and thaw, none is lost (L5)."""
+def list_schools(caller: Caller, *, limit: int, cursor: str | None) -> tuple[list[School], str | None]:
+    """A page of the schools, by id, and the cursor of the next one (None: no more). Sandboxes are not listed."""
     check_caller(caller)
+    return table.list_schools(limit=limit, after=cursor)
+
+
+def change_school(caller: Caller, school_id: str, changes: Mapping[str, str]) -> School:
+    """Changes a school's name, time zone or code ("": one that schools share). Its sandbox follows in name and zone.
+
+    A code it had stays reserved for it: families go on answering the texts that came from there.
+    Raises NotFound, InvalidRequest, AlreadyExists for a code that serves otherwise.
+    """
+    check_caller(caller)
+    changed = replace(_school(school_id), **changes)  # type: ignore[arg-type]  # three of its texts
+    if not changes:
+        raise _wrong("/", "empty", "Nothing to change: name, time_zone or code")
+    _check_record(changed)
+
+    # 1. The new code first: one that is taken is refused, and nothing has changed.
+    if changes.get("code"):
+        _reserve_code(changed)
+
+    # 2. The school; then its sandbox, if it has one.
     with Transaction() as write:
-        table.set_contract(write, school_id, contract, missing=NotFound("There is no such school"))
-        for account in ledger.list_accounts(school_id):
-            ledger.set_contract(write, school_id, account.zone, contract.value)
-    _align_accounts(school_id)
+        table.change_school(write, school_id, changes, missing=NotFound("There is no such school"))
+    followed = {name: value for name, value in changes.items() if name != "code"}
+    for one in _school_and_sandbox(school_id)[1:]:
+        if followed:
+            with Transaction() as write:
+                table.change_school(write, one, sandboxes.named(followed), missing=NotFound())
     return _school(school_id)
 
 
-# --- keys ---------------------------------------------------------------------------------------------------
+def set_contract(caller: Caller, school_id: str, contract: Contract, now: datetime) -> School:
+    """Suspends a school or makes it active again: its credits freeze and thaw, none is lost (L5). Raises NotFound.
 
-
-def create_key(
-    caller: Caller, school_id: str, *, key_id: str | None, request_key: str, not_after: datetime | None
-) -> PortalKey:
-    """A new key for a school's portal. Raises NotFound, AlreadyExists for an id that is taken.
-
-    Without `key_id` the id follows from the request's key: asked again, it is the same key.
+    Its sandbox follows.
     """
     check_caller(caller)
     _school(school_id)
-    version, _ = access.newest_master()
-    key = PortalKey(
-        school_id, key_id or f"k{_fingerprint(request_key)}", KeyKind.PORTAL, version, not_after, revoked_at=None
-    )
-    if portal_keys.create_key(key):
-        return key
-    found = portal_keys.find_key(school_id, key.key_id)
-    # A name somebody chose may be somebody else's key: its secret is not shown a second time.
-    if key_id is not None or found is None or found.revoked_at is not None:
-        raise AlreadyExists("A key of this id is there already")
-    return found
-
-
-def read_secret(caller: Caller, school_id: str, key_id: str, master_version: int) -> str:
-    """The secret of a key, derived: to be shown once, to whoever made the key."""
-    check_caller(caller)
-    master = access.master_secrets(master_version).get(master_version)
-    if master is None:
-        raise NotFound("The master secret this key hung from is gone")
-    return signatures.portal_key_secret(master, school_id, key_id)
-
-
-def revoke_key(caller: Caller, school_id: str, key_id: str, now: datetime) -> None:
-    """Ends a key: no token of it holds from half a minute later at the latest. Raises NotFound."""
-    check_caller(caller)
-    if not portal_keys.revoke_key(school_id, key_id, now):
-        raise NotFound("There is no such key")
+    for one in _school_and_sandbox(school_id):
+        _set_contract(one, contract, now)
+    return _school(school_id)
 
 
 # --- bags ---------------------------------------------------------------------------------------------------
@@ -163,7 +161,7 @@ def sell_bag(caller: Caller, school_id: str, order: Order, *, request_key: str, 
     _school(school_id)
     entry = Entry(
         zone=order.zone,
-        cause=f"purchase#{_fingerprint(request_key)}",
+        cause=f"purchase#{idempotency.fingerprint(request_key)}",
         at=now,
         by=caller.subject,
         available=order.credits,
@@ -181,8 +179,32 @@ def sell_bag(caller: Caller, school_id: str, order: Order, *, request_key: str, 
         is_ours = found is not None and replace(found, by=entry.by) == replace(entry, at=found.at)
         if found is None or not is_ours or (is_first and found.at != now):
             raise IdempotencyKeyReused from None
-        return found
+        entry = found
+    credits.note_balance(school_id, now)
     return entry
+
+
+def list_balances(caller: Caller, school_id: str) -> list[Balance]:
+    """A school's accounts. Raises NotFound."""
+    check_caller(caller)
+    _school(school_id)
+    return credits.balances_of(school_id)
+
+
+def list_statement(
+    caller: Caller, school_id: str, question: Question, *, limit: int, cursor: str | None, now: datetime
+) -> tuple[list[Line], str | None]:
+    """A page of a school's movements, newest first, and the cursor of the next one. Raises NotFound."""
+    check_caller(caller)
+    _school(school_id)
+    return credit_statement.page_of(school_id, question, limit=limit, cursor=cursor, now=now)
+
+
+def list_requests(caller: Caller, school_id: str) -> list[BagRequest]:
+    """The bags a school asked for lately, newest first. Raises NotFound."""
+    check_caller(caller)
+    _school(school_id)
+    return credits.list_requests(school_id, limit=REQUESTS_MAX)
 
 
 # --- short codes --------------------------------------------------------------------------------------------
@@ -228,11 +250,40 @@ def drain_code(caller: Caller, country: str, code: str, now: datetime) -> ShortC
 # --- the steps ----------------------------------------------------------------------------------------------
 
 
+def _set_contract(school_id: str, contract: Contract, now: datetime) -> None:
+    # 1. The contract, the accounts' copies of it, and the portal's notice. One that is so already is not told again.
+    if _any_school(school_id).contract is not contract:
+        event_type = EventType.CONTRACT_ACTIVE if contract is Contract.ACTIVE else EventType.CONTRACT_SUSPENDED
+        told = NewEvent(event_type, f"contract#{contract.value}#{now.isoformat()}", now, {})
+        try:
+            events.commit(school_id, told, partial(_change_contract, school_id, contract, now))
+        except _Moved:
+            log.outcome("contract_was_so_already", school=school_id)  # somebody else's, or our own with its answer lost
+        else:
+            log.outcome("contract_changed", school=school_id, contract=contract.value)
+
+    # 2. An account that was opened at that very moment; or one left behind by somebody who died here.
+    _align_accounts(school_id)
+
+
 def _school(school_id: str) -> School:
+    """A school by an id that somebody named: never a sandbox."""
+    if not school_records.SCHOOL_ID.fullmatch(school_id):
+        raise NotFound("There is no such school")
+    return _any_school(school_id)
+
+
+def _any_school(school_id: str) -> School:
     found = table.find_school(school_id)
     if found is None:
         raise NotFound("There is no such school")
     return found
+
+
+def _school_and_sandbox(school_id: str) -> list[str]:
+    """The school first, then its sandbox if it has one."""
+    sandbox = school_records.sandbox_of(school_id)
+    return [school_id, sandbox] if table.find_school(sandbox) is not None else [school_id]
 
 
 def _check_record(school: School) -> None:
@@ -248,7 +299,10 @@ def _check_record(school: School) -> None:
 def _the_one_asked_for(found: School, asked: School, *, is_first: bool) -> School:
     # The same moment: our own write, tried again by the SDK after its answer was lost.
     is_repeat = not is_first or found.created_at == asked.created_at
-    if not is_repeat or replace(found, created_at=asked.created_at, contract=asked.contract) != asked:
+    if (
+        not is_repeat
+        or replace(found, created_at=asked.created_at, contract=asked.contract, contract_since=None) != asked
+    ):
         raise AlreadyExists("A school of this id is there already")
     return found
 
@@ -263,38 +317,54 @@ def _reserve_code(school: School) -> None:
 
 
 def _purchase(school_id: str, entry: Entry) -> None:
+    figures = {
+        "zone": entry.zone.value,
+        "credits": entry.available,
+        "bag": entry.facts.get("bag"),
+        "cause": entry.cause,
+    }
+    told = NewEvent(EventType.BAG_PURCHASED, f"{entry.zone.value}#{entry.cause}", entry.at, figures)
     for _ in range(ALIGNMENTS_MAX):
-        contract = _school(school_id).contract
         try:
-            with Transaction() as write:
-                if ledger.find_account(school_id, entry.zone) is not None:
-                    ledger.purchase(write, school_id, entry)
-                else:
-                    ledger.open_account(write, school_id, entry, contract=contract.value, taken=_Moved())
-                    table.check_contract(write, school_id, contract, moved=_Moved())
+            events.commit(school_id, told, partial(_enter_purchase, school_id, entry))
         except _Moved:
             continue  # somebody else's first bag, or the contract changed, this moment
         return
     raise RuntimeError("the account does not come to rest")
 
 
+def _enter_purchase(school_id: str, entry: Entry, write: Transaction) -> None:
+    if ledger.find_account(school_id, entry.zone) is not None:
+        ledger.purchase(write, school_id, entry)
+        return
+    contract = _school(school_id).contract
+    ledger.open_account(write, school_id, entry, contract=contract.value, taken=_Moved())
+    table.check_contract(write, school_id, contract, moved=_Moved())
+
+
+def _change_contract(school_id: str, contract: Contract, now: datetime, write: Transaction) -> None:
+    table.set_contract(write, school_id, contract, now, refused=_Moved())
+    for account in ledger.list_accounts(school_id):
+        ledger.set_contract(write, school_id, account.zone, contract.value)
+
+
 def _align_accounts(school_id: str) -> None:
     """Gives every account the school's contract: one opened while the contract changed was not in the list above."""
     for _ in range(ALIGNMENTS_MAX):
-        contract = _school(school_id).contract
+        contract = _any_school(school_id).contract
         behind = [one for one in ledger.list_accounts(school_id) if one.contract != contract.value]
         if not behind:
             return
-        with Transaction() as write:
-            for account in behind:
-                ledger.set_contract(write, school_id, account.zone, contract.value)
+        try:
+            with Transaction() as write:
+                # Without this check a contract that changed just now would leave accounts with the one before.
+                table.check_contract(write, school_id, contract, moved=_Moved())
+                for account in behind:
+                    ledger.set_contract(write, school_id, account.zone, contract.value)
+        except _Moved:
+            continue
     raise RuntimeError("the contract does not come to rest")
 
 
 def _wrong(field: str, code: str, detail: str) -> InvalidRequest:
     return InvalidRequest(fields=[FieldProblem(field, code, detail)])
-
-
-def _fingerprint(request_key: str) -> str:
-    # A key is the caller's own text: its hash is short, and holds no separator.
-    return hashlib.sha256(request_key.encode()).hexdigest()[:32]

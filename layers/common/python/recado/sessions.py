@@ -13,13 +13,13 @@ from recado import log, session_handsets
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, SessionBusy, SessionEnded, StillSending
-from recado.messages import job_of
 from recado.queues import put_jobs
 from recado.rules import idle_timeout, opt_out_words, segments, signatures, tariffs
 from recado.rules.audience import REPLIED_STOP
 from recado.rules.credit_bags import Zone
 from recado.rules.opt_out_words import Word
 from recado.rules.session_texts import read_text
+from recado.sending import job_of
 from recado.session_handsets import SCHOOL
 from recado.settings import SETTINGS
 from recado.tables import fleets, opt_outs, pages, ratings, routes
@@ -312,7 +312,7 @@ def text_went_out(session_id: str, say_number: int) -> bool:
     session = table.find_session(session_id)
     if session is None or session.sending != say_number:
         return True
-    states = pages.list_states(page_refs(session))
+    states = list(pages.list_states(page_refs(session)))
     if len(states) < session.pages or any(state.is_open for _, state, _ in states):
         return False
     table.end_saying(session_id, say_number)

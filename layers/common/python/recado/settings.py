@@ -22,6 +22,7 @@ class Settings:
     bulk_queue_url: str
     sessions_queue_url: str
     receipts_queue_url: str
+    plans_queue_url: str
     roster_queue_url: str
     import_bucket: str
     master_secret_path: str
@@ -36,6 +37,8 @@ class Settings:
     wave_size: int
     audience_max: int
     delivery_retention_days: int
+    inbox_retention_days: int
+    requests_per_minute_max: int
 
     @property
     def country_codes(self) -> tuple[str, ...]:

@@ -1,14 +1,17 @@
 """The registry: a new carrier is one new file and one line here."""
 
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from recado.carriers import signed_webhook, sns
-from recado.carriers.speech import Account, Line
+from recado.carriers import signed_webhook, simulated, sns
+from recado.carriers.speech import Account, Answer, Line, Outgoing
 
 REGISTRY: dict[str, ModuleType] = {
     "signed_webhook": signed_webhook,
     "sns": sns,
 }
+# Not in the registry: no stack, no short code and no webhook can name it. A sandbox's texts go there, and no others.
+SIMULATED = "simulated"
 
 
 def line(name: str, account: Account, dedupe_hours: int) -> Line:
@@ -20,3 +23,14 @@ def line(name: str, account: Account, dedupe_hours: int) -> Line:
         dedupe_hours,
         carrier.ECHOES_REFERENCE,
     )
+
+
+def simulated_line(attempt: int, report: Callable[[Sequence[Outgoing], Sequence[Answer]], None]) -> Line:
+    """The line of sandboxes. `attempt` counts from 1; `report` is told what was answered, before anybody else is."""
+
+    def speak(texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
+        answers = simulated.send(texts, Account(), may_start, attempt=attempt)
+        report(texts, answers)
+        return answers
+
+    return Line(SIMULATED, speak, 0, simulated.ECHOES_REFERENCE)

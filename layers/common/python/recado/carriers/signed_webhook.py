@@ -210,7 +210,8 @@ def _receipt(item: Any, place: str) -> IncomingReceipt:
     part = item.get("part", 0)
     if not isinstance(part, int) or isinstance(part, bool) or not 0 <= part <= PARTS_MAX:
         raise BadWebhook(f"{place}/part")
-    return IncomingReceipt(state=state, part=part, reference=_text(item, "reference", place, 256))
+    at = _moment(item["at"], f"{place}/at") if item.get("at") is not None else None
+    return IncomingReceipt(state=state, part=part, reference=_text(item, "reference", place, 256), at=at)
 
 
 def _text(item: Mapping[str, Any], name: str, place: str, length_max: int) -> str:
@@ -224,8 +225,8 @@ def _text(item: Mapping[str, Any], name: str, place: str, length_max: int) -> st
 def _moment(value: Any, place: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        if moment.tzinfo is None:
+            raise BadWebhook(place)
+        return moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:  # overflow: the first and last hours there are
         raise BadWebhook(place) from error
-    if moment.tzinfo is None:
-        raise BadWebhook(place)
-    return moment.astimezone(UTC)

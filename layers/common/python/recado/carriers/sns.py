@@ -7,7 +7,7 @@ SNS does not echo our reference: each accepted text gets a lookup row (`ECHOES_R
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -106,7 +106,8 @@ def read_receipts(body: bytes) -> list[IncomingReceipt]:
         status, said = line["status"], str(line["delivery"].get("providerResponse", ""))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadWebhook("/") from error
-    return [IncomingReceipt(_receipt_state(status, said), WHOLE_MESSAGE, carrier_id=carrier_id)]
+    state = _receipt_state(status, said)
+    return [IncomingReceipt(state, WHOLE_MESSAGE, carrier_id=carrier_id, at=_reported_at(line))]
 
 
 @cache
@@ -134,6 +135,20 @@ def _publish(text: Outgoing) -> Answer:
     except BotoCoreError as error:  # read timeout, connection closed: it may have been taken
         return Unknown(type(error).__name__)
     return Accepted(str(answer["MessageId"]))
+
+
+def _reported_at(line: dict[str, Any]) -> datetime | None:
+    """When the handset, or else the phone carrier, had answered: the log gives the start (UTC) and how long it took.
+
+    None when it does not say: a receipt is not lost for that.
+    """
+    delivery = line["delivery"]
+    try:
+        began = datetime.fromisoformat(line["notification"]["timestamp"]).replace(tzinfo=UTC)
+        took = delivery.get("dwellTimeMsUntilDeviceAck", delivery.get("dwellTimeMs", 0))
+        return began + timedelta(milliseconds=took)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
 
 
 def _receipt_state(status: str, said: str) -> Receipt:

@@ -88,12 +88,13 @@ class IncomingReply:
 
 @dataclass(frozen=True, slots=True)
 class IncomingReceipt:
-    """Part 0 is the whole message. One of `reference` (ours) and `carrier_id` is set."""
+    """Part 0 is the whole message. One of `reference` (ours) and `carrier_id` is set. `at` is as the carrier says."""
 
     state: Receipt
     part: int
     reference: str | None = None
     carrier_id: str | None = None
+    at: datetime | None = None
 
 
 class BadWebhook(Exception):  # named for what it is

@@ -6,10 +6,10 @@ the digest binds them. Must never let a person who opted out pass as a recipient
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import batched, groupby
+from itertools import groupby
 from types import MappingProxyType
 
 from recado.rules.credit_bags import Zone
@@ -44,6 +44,14 @@ class SkipReason(StrEnum):
     NO_INTERNATIONAL_BAG = "no_international_bag"
 
 
+SEAL_MODULUS = 2**256
+SENDABLE = "sendable"  # the state of whoever gets the text
+DUPLICATE = "duplicate_of"  # and of whoever shares their number: one SMS a number
+INBOX_ONLY = "inbox_only"  # and of everybody, when the message goes to the message centre alone
+COPY = "copy"  # what a seal says of whoever gets a copy in the message centre
+SEALS = 1 << 256
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     person_id: str
@@ -55,13 +63,18 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who, in which groups (none: the whole school), and these people besides; minus the exceptions."""
+    """Who, in which groups (none: the whole school), and these people besides; minus the exceptions.
+
+    `again_of` and `again_states`: instead of all that, whom that message did not reach (in one of these states).
+    """
 
     who: frozenset[Who]
     groups: frozenset[str] = frozenset()
     people: frozenset[str] = frozenset()
     minus_people: frozenset[str] = frozenset()
     minus_groups: frozenset[str] = frozenset()
+    again_of: str | None = None
+    again_states: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,6 @@ class Recipient:
     number: str
     person_ids: tuple[str, ...]  # sorted: everybody of the audience on this number who has not opted out
     zone: Zone
-    segments: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +92,8 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    recipients: tuple[Recipient, ...]  # by number
-    skipped: tuple[Skipped, ...]  # by person
+    recipients: tuple[Recipient, ...]  # in the order of the members
+    skipped: tuple[Skipped, ...]
 
 
 def is_in(audience: Audience, member: Member) -> bool:
@@ -109,67 +121,76 @@ def resolve(
     opted_out: Callable[[str], frozenset[str]],
     country: str,
     zones: Collection[Zone],
-    segments: int,
 ) -> Resolution:
-    """The recipients of one text of `segments` parts among the members of an audience, and everybody skipped.
+    """The recipients among the members of an audience, in the order of the members, and everybody skipped.
 
     Equal numbers come next to each other (ValueError if not). `opted_out` gives a number's causes, `zones` are those
     with an account. Domestic recipients stay without one: the hold says how many credits are missing.
     """
     recipients: dict[str, Recipient] = {}
     skipped: list[Skipped] = []
-    reachable: list[Member] = []
-    for member in members:
-        reason = _number_missing(member)
-        if reason is None:
-            reachable.append(member)
-        else:
-            skipped.append(Skipped(member.person_id, reason))
-    for number, sharing in groupby(reachable, key=lambda member: member.number or ""):
+    for number, sharing in groupby(_reachable(members, skipped), key=lambda member: member.number or ""):
         if number in recipients:
             raise ValueError("equal numbers are not next to each other")
         person_ids = {member.person_id for member in sharing}
         causes = opted_out(number)
         out = {person_id for person_id in person_ids if is_blocked(causes, (person_id,))}
-        skipped.extend(Skipped(person_id, SkipReason.OPTED_OUT) for person_id in out)
+        skipped.extend(Skipped(person_id, SkipReason.OPTED_OUT) for person_id in sorted(out))
         zone = zone_of(number, country)
         if person_ids == out:
             continue
+        left = tuple(sorted(person_ids - out))
         if zone is Zone.INTERNATIONAL and zone not in zones:
-            skipped.extend(Skipped(person_id, SkipReason.NO_INTERNATIONAL_BAG) for person_id in person_ids - out)
+            skipped.extend(Skipped(person_id, SkipReason.NO_INTERNATIONAL_BAG) for person_id in left)
             continue
-        recipients[number] = Recipient(number, tuple(sorted(person_ids - out)), zone, segments)
-    return Resolution(
-        recipients=tuple(recipients[number] for number in sorted(recipients)),
-        skipped=tuple(sorted(skipped, key=lambda one: (one.person_id, one.reason))),
-    )
+        recipients[number] = Recipient(number, left, zone)
+    return Resolution(tuple(recipients.values()), tuple(skipped))
 
 
-def credits_needed(recipients: Iterable[Recipient]) -> dict[Zone, int]:
-    """Credits per zone, one a segment; zones without recipients are left out."""
-    needed: dict[Zone, int] = {}
-    for recipient in recipients:
-        needed[recipient.zone] = needed.get(recipient.zone, 0) + recipient.segments
-    return needed
-
-
-def digest(text: str, category: str, channels: Iterable[str], resolution: Resolution) -> str:
-    """What the sender confirms: SHA-256 (hex) over the text, its category and channels, and everybody's state."""
-    confirmed = {
+def first_seal(
+    text: str, category: str, channels: Iterable[str], *, drop_accents: bool, inbox_for_unreachable: bool
+) -> str:
+    """The beginning of a digest: SHA-256 (hex) over what is to be said, and how."""
+    said = {
         "text": text,
         "category": category,
         "channels": sorted(set(channels)),
-        "recipients": sorted(
-            (one.number, sorted(one.person_ids), one.zone.value, one.segments) for one in resolution.recipients
-        ),
-        "skipped": sorted((one.person_id, one.reason.value) for one in resolution.skipped),
+        "drop_accents": drop_accents,
+        "inbox_for_unreachable": inbox_for_unreachable,
     }
-    return hashlib.sha256(json.dumps(confirmed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return _hash(said)
 
 
-def pages_of(recipients: Sequence[Recipient], size: int = 100) -> list[tuple[Recipient, ...]]:
-    """The recipients cut into pages, one job each; the last may be shorter."""
-    return list(batched(recipients, size, strict=False))
+def next_seal(
+    seal: str,
+    recipients: Iterable[tuple[str, Iterable[str], str, int]],
+    skipped: Iterable[tuple[str, str]],
+    copies: Iterable[str] = (),
+) -> str:
+    """The digest so far and some more people: (number, people, zone, segments), (person, reason), who gets a copy.
+
+    What the sender confirms is the last seal: the text, and everybody's state and price. It is a sum (modulo 2^256), so
+    that how many were read at a time, in which order, and beside whom who is not meant, makes no difference. It tells
+    one audience from another; it is not made to withstand somebody who looks for two of the same sum.
+    """
+    hashes = [_hash(["text", one[0], sorted(one[1]), *one[2:]]) for one in recipients]
+    hashes += [_hash(["skipped", *one]) for one in skipped]
+    hashes += [_hash(["copy", one]) for one in copies]
+    return f"{sum((int(one, 16) for one in hashes), int(seal, 16)) % SEAL_MODULUS:064x}"
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _reachable(members: Iterable[Member], skipped: list[Skipped]) -> Iterator[Member]:
+    """Those with a usable number; the others are noted in `skipped` as they pass."""
+    for member in members:
+        reason = _number_missing(member)
+        if reason is None:
+            yield member
+        else:
+            skipped.append(Skipped(member.person_id, reason))
 
 
 def _number_missing(member: Member) -> SkipReason | None:

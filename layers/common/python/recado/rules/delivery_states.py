@@ -6,9 +6,11 @@ Must never decide what is charged: the letters alone do (CAPTURED); a receipt mo
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+RECEIPTS_PATIENCE = timedelta(hours=72)  # carriers report for three days
 PARTS_MAX = 15  # what fits beside the index in one number of a receipt set; a longer text is refused elsewhere
 WHOLE_MESSAGE = 0  # the part a writer stores when the carrier reports the message and not its parts
 
@@ -26,6 +28,7 @@ class Letter(StrEnum):
     STOPPED = "r"
     EXPIRED = "x"
     NOT_SENT = "n"
+    IN_INBOX = "i"  # a copy, in the message centre
 
 
 FINAL = frozenset(Letter) - {Letter.PLANNED, Letter.CLAIMED}
@@ -56,6 +59,7 @@ class RecipientState(StrEnum):
     STOPPED = "stopped"
     EXPIRED = "expired"
     NOT_SENT = "not_sent"
+    IN_INBOX = "in_inbox"
 
 
 SHOWN: Mapping[Letter, RecipientState] = MappingProxyType(
@@ -70,6 +74,7 @@ SHOWN: Mapping[Letter, RecipientState] = MappingProxyType(
         Letter.STOPPED: RecipientState.STOPPED,
         Letter.EXPIRED: RecipientState.EXPIRED,
         Letter.NOT_SENT: RecipientState.NOT_SENT,
+        Letter.IN_INBOX: RecipientState.IN_INBOX,
     }
 )
 
@@ -88,6 +93,7 @@ RANKS: tuple[RecipientState, ...] = (
     RecipientState.EXPIRED,
     RecipientState.STOPPED,
     RecipientState.OPTED_OUT,
+    RecipientState.IN_INBOX,
     RecipientState.UNREACHABLE,
     RecipientState.BLOCKED,
     RecipientState.WRONG_NUMBER,
@@ -132,6 +138,16 @@ def state_of(letter: str, index: int, parts: int, receipts: Mapping[str, Collect
         if _parts_in(receipts.get(receipt, ()), index):
             return state
     return RecipientState.SENT if delivered else SHOWN[own]
+
+
+def is_patience_over(started_at: datetime | None, now: datetime) -> bool:
+    """Whether no receipt is expected any more of a message that went out then."""
+    return started_at is not None and now - started_at >= RECEIPTS_PATIENCE
+
+
+def shown_state(state: RecipientState, *, is_patience_over: bool) -> RecipientState:
+    """The state as it is shown: what is still only `sent` when patience is over is `unknown`, for good."""
+    return RecipientState.UNKNOWN if is_patience_over and state is RecipientState.SENT else state
 
 
 def count_states(

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 class MessageState(StrEnum):
     DRAFT = "draft"
+    PLANNING = "planning"  # accepted, and its audience is too large to be planned while the sender waits
     SCHEDULED = "scheduled"
     SENDING = "sending"
     STOPPING = "stopping"
@@ -24,7 +25,13 @@ FINAL = frozenset({MessageState.SENT, MessageState.STOPPED, MessageState.CANCELL
 MOVES: Mapping[MessageState, frozenset[MessageState]] = MappingProxyType(
     {
         # Editing stays where it is: a draft is written again, a scheduled message gets a new plan.
-        MessageState.DRAFT: frozenset({MessageState.DRAFT, MessageState.SCHEDULED, MessageState.SENDING}),
+        MessageState.DRAFT: frozenset(
+            {MessageState.DRAFT, MessageState.PLANNING, MessageState.SCHEDULED, MessageState.SENDING}
+        ),
+        # Planned, it goes out or waits; refused (credits, or not what was shown), it is a draft again.
+        MessageState.PLANNING: frozenset(
+            {MessageState.DRAFT, MessageState.SCHEDULED, MessageState.SENDING, MessageState.CANCELLED}
+        ),
         MessageState.SCHEDULED: frozenset({MessageState.SCHEDULED, MessageState.SENDING, MessageState.CANCELLED}),
         # Too late to cancel: some may have been spoken to. Stopping moves no money, settling does.
         MessageState.SENDING: frozenset({MessageState.STOPPING, MessageState.SENT}),
@@ -39,6 +46,13 @@ MOVES: Mapping[MessageState, frozenset[MessageState]] = MappingProxyType(
 def may_move(before: MessageState, after: MessageState) -> bool:
     """Whether one write may take a message from `before` to `after`."""
     return after in MOVES[before]
+
+
+class Channel(StrEnum):
+    """How a message reaches people: by SMS, which costs credits, or in the message centre, which is free (L4)."""
+
+    SMS = "sms"
+    INBOX = "inbox"
 
 
 class Category(StrEnum):
@@ -60,6 +74,15 @@ def is_emergency(category: Category) -> bool:
     return category in EMERGENCIES
 
 
+EXPIRES_AFTER_LEAST = timedelta(minutes=5)
+EXPIRES_AFTER_MOST = timedelta(hours=72)
+
+
 def default_expires_after(category: Category) -> timedelta:
     """How long a message is worth handing over: 24 hours, an emergency 1 hour."""
     return timedelta(hours=1) if is_emergency(category) else timedelta(hours=24)
+
+
+def expires_after(category: Category, minutes: int | None) -> timedelta:
+    """How long this message is worth handing over: as its sender says, else as its category does."""
+    return default_expires_after(category) if minutes is None else timedelta(minutes=minutes)

@@ -27,9 +27,19 @@ def may_read_messages(role: str) -> bool:
     return role in IN_CHARGE
 
 
+def may_use_templates(role: str) -> bool:
+    """Read and write the school's saved texts, and try a text out: those who send (L2)."""
+    return role in IN_CHARGE
+
+
 def may_edit_people(role: str) -> bool:
     """Change other people's records and preferences (L8). Changing one's own (L10) is not asked here."""
     return role in IN_CHARGE
+
+
+def has_inbox(role: str) -> bool:
+    """Read the copies addressed to oneself (L4): whoever belongs to a school, and nobody anybody else's."""
+    return role in Role and role != Role.OPERATOR
 
 
 def may_correct_own_number(role: str) -> bool:

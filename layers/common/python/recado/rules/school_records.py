@@ -13,6 +13,7 @@ from recado.rules.phone_numbers import is_e164
 
 SCHOOL_ID = re.compile(r"[a-z0-9-]{2,40}")
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SANDBOX_SUFFIX = "~test"  # no id of a school has a "~": only a test key's token comes by this one
 RESERVED_IDS = frozenset({"web", "platform"})  # the anonymous page's opt-outs, the platform's own staff
 SHORT_CODE = re.compile(r"[0-9]{3,8}")
 ZONE_NAME = re.compile(r"UTC|[A-Z][A-Za-z]+(/[A-Z][A-Za-z0-9_+-]*)+")  # not `posix/…` nor `right/…`
@@ -34,6 +35,16 @@ def find_problems(
         ("/shards", "range", f"1 to {SHARDS_MAX}", 1 <= shards <= SHARDS_MAX),
     )
     return [FieldProblem(field, reason, detail) for field, reason, detail, holds in checks if not holds]
+
+
+def sandbox_of(school_id: str) -> str:
+    """The id of a school's sandbox: a school of its own, where nothing reaches a carrier and nothing is charged."""
+    return f"{school_id}{SANDBOX_SUFFIX}"
+
+
+def is_sandbox(school_id: str) -> bool:
+    """Whether this is a sandbox's id and no school's."""
+    return school_id.endswith(SANDBOX_SUFFIX)
 
 
 def is_country(text: str) -> bool:

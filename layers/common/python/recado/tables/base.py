@@ -113,7 +113,7 @@ class Transaction:
     def put(self, row: Model, condition: Condition, refused: Refused) -> None:
         self._adders.append((2, lambda write: write.save(row, condition=condition, return_values="ALL_OLD"), refused))
 
-    def update(self, row: Model, actions: Sequence[Action], condition: Condition, refused: Refused) -> None:
+    def update(self, row: Model, actions: Sequence[Action], condition: Condition | None, refused: Refused) -> None:
         def add(write: TransactWrite) -> None:
             write.update(row, actions=list(actions), condition=condition, return_values="ALL_OLD")
 

@@ -5,7 +5,7 @@ An entry and its account change in one transaction or not at all; nothing is rea
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
@@ -15,6 +15,7 @@ from recado.rules.credit_bags import Zone
 from recado.tables.base import LedgerMeta, Row, Transaction, read_raw
 
 CONTRACT_ACTIVE = "active"
+PAGE_ROWS_MAX = 2_000  # of one call: well under the megabyte that DynamoDB answers at once
 
 
 class AlreadyEntered(Exception):  # not an error: the cause has had its effect
@@ -38,6 +39,11 @@ class Account:
     held: int
     captured: int
     contract: str
+    low_since: datetime | None = None  # since when fewer are available than the school wants to have
+
+    @property
+    def bought(self) -> int:
+        return self.available + self.held + self.captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class _AccountRow(Row):
     available = NumberAttribute()
     held = NumberAttribute()
     captured = NumberAttribute()
+    low_since = UTCDateTimeAttribute(null=True)
 
 
 class _EntryRow(Row):
@@ -85,8 +92,14 @@ def _account_key(school_id: str, zone: Zone) -> tuple[str, str]:
     return f"S#{school_id}#A#{zone.value}", "account"
 
 
-def _time_key(entry_at: datetime, cause: str) -> str:
-    return f"T#{entry_at:%Y-%m-%dT%H:%M:%S.%fZ}#{cause}"
+def time_key(entry: Entry) -> str:
+    """An entry's place in the statement: what `before` takes."""
+    return f"T#{entry.at:%Y-%m-%dT%H:%M:%S.%fZ}#{entry.cause}"
+
+
+def _time_bound(moment: datetime | None) -> str | None:
+    # An entry of that very moment has a longer key: it is after this bound.
+    return f"T#{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" if moment is not None else None
 
 
 def find_account(school_id: str, zone: Zone) -> Account | None:
@@ -94,7 +107,7 @@ def find_account(school_id: str, zone: Zone) -> Account | None:
         row = _AccountRow.get(*_account_key(school_id, zone), consistent_read=True)
     except _AccountRow.DoesNotExist:
         return None
-    return Account(zone, int(row.available), int(row.held), int(row.captured), row.contract)
+    return Account(zone, int(row.available), int(row.held), int(row.captured), row.contract, row.low_since)
 
 
 def list_accounts(school_id: str) -> list[Account]:
@@ -111,16 +124,52 @@ def find_entry(school_id: str, zone: Zone, cause: str) -> Entry | None:
 
 
 def list_entries(
-    school_id: str, zone: Zone, *, limit: int, before: str | None = None
+    school_id: str,
+    zone: Zone,
+    *,
+    limit: int,
+    before: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
 ) -> tuple[list[Entry], str | None]:
-    """A page of an account's movements, newest first, and the cursor of the next page (None: no more)."""
-    pk, newest = f"S#{school_id}#A#{zone.value}", before or "T#~"
+    """A page of an account's movements, newest first, and the cursor of the next page (None: no more).
+
+    From `start` on, and earlier than `end`; `before` is such a cursor.
+    """
+    oldest, newest = _time_bound(start) or "T#", min(before or "T#~", _time_bound(end) or "T#~")
+    if oldest > newest:
+        return [], None
     # `between` includes its ends: one row more is read, and the one the cursor names is left out.
     found = _EntryRow.query(
-        pk, _EntryRow.sk.between("T#", newest), scan_index_forward=False, limit=limit + 2, page_size=limit + 2
+        _account_key(school_id, zone)[0],
+        _EntryRow.sk.between(oldest, newest),
+        scan_index_forward=False,
+        limit=limit + 2,
+        page_size=min(limit + 2, PAGE_ROWS_MAX),
+        consistent_read=True,
     )
     rows = [row for row in found if row.sk != before]
     return [_entry(zone, row) for row in rows[:limit]], rows[limit - 1].sk if len(rows) > limit else None
+
+
+def list_entries_of_message(school_id: str, zone: Zone, message_id: str, *, limit: int) -> list[Entry]:
+    """The movements of one account that a message caused, oldest first."""
+    pk = _account_key(school_id, zone)[0]
+    rows = [
+        row
+        for kind in ("hold", "close")
+        for row in _EntryRow.query(
+            pk, _EntryRow.sk.startswith(f"E#{kind}#{message_id}#"), limit=limit, consistent_read=True
+        )
+    ]
+    return sorted((_entry(zone, row) for row in rows), key=lambda entry: (entry.at, entry.cause))
+
+
+def find_first_entry(school_id: str, zone: Zone) -> Entry | None:
+    """The oldest movement of an account."""
+    pk = _account_key(school_id, zone)[0]
+    rows = list(_EntryRow.query(pk, _EntryRow.sk.between("T#", "T#~"), limit=1, page_size=1))
+    return _entry(zone, rows[0]) if rows else None
 
 
 def create_account(write: Transaction, school_id: str, zone: Zone) -> None:
@@ -144,6 +193,30 @@ def set_contract(write: Transaction, school_id: str, zone: Zone, contract: str) 
     row = _AccountRow(*_account_key(school_id, zone))
     write.update(
         row, [_AccountRow.contract.set(contract)], _AccountRow.pk.exists(), lambda _: HoldNotThere("no account")
+    )
+
+
+def mark_low(
+    write: Transaction, school_id: str, zone: Zone, *, since: datetime, threshold: int, moved: Exception
+) -> None:
+    """Says that fewer than `threshold` credits are available; refused as `moved` when that is said, or not so."""
+    write.update(
+        _AccountRow(*_account_key(school_id, zone)),
+        [_AccountRow.low_since.set(since)],
+        _AccountRow.pk.exists() & _AccountRow.low_since.does_not_exist() & (_AccountRow.available < threshold),
+        lambda _: moved,
+    )
+
+
+def clear_low(write: Transaction, school_id: str, account: Account, *, threshold: int | None, moved: Exception) -> None:
+    """Takes that back (without threshold: whatever is available); refused as `moved` when it is not so any more."""
+    is_this_crossing = _AccountRow.low_since == account.low_since
+    is_enough = _AccountRow.available >= threshold if threshold is not None else None
+    write.update(
+        _AccountRow(*_account_key(school_id, account.zone)),
+        [_AccountRow.low_since.remove()],
+        is_this_crossing if is_enough is None else is_this_crossing & is_enough,
+        lambda _: moved,
     )
 
 
@@ -188,7 +261,10 @@ def close_hold(write: Transaction, school_id: str, entry: Entry) -> None:
 
 
 def replace_hold(write: Transaction, school_id: str, closing: Entry, opening: Entry) -> None:
-    """Closes one hold with nothing captured and takes another, as one change of the account (no two on one row)."""
+    """Closes one hold with nothing captured and takes another, as one change of the account (no two on one row).
+
+    Refused: AlreadyEntered, ContractSuspended, CreditsShort; the first hold then stays.
+    """
     _check_hold(opening)
     _check_closing(closing)
     if closing.zone is not opening.zone or closing.captured:
@@ -199,8 +275,10 @@ def replace_hold(write: Transaction, school_id: str, closing: Entry, opening: En
     write.update(
         _AccountRow(*_account_key(school_id, opening.zone)),
         [_AccountRow.available.add(change), _AccountRow.held.add(closing.held + opening.held)],
-        (_AccountRow.available >= -change) & (_AccountRow.held >= -closing.held),
-        lambda _: CreditsShort(opening.zone.value),
+        (_AccountRow.contract == CONTRACT_ACTIVE)
+        & (_AccountRow.available >= -change)
+        & (_AccountRow.held >= -closing.held),
+        _why_no_hold,
     )
 
 
@@ -220,7 +298,7 @@ def _enter(write: Transaction, school_id: str, entry: Entry) -> None:
         _EntryRow(pk, f"E#{entry.cause}", **facts), _EntryRow.pk.does_not_exist(), lambda _: AlreadyEntered(entry.cause)
     )
     write.put(
-        _EntryRow(pk, _time_key(entry.at, entry.cause), **facts),
+        _EntryRow(pk, time_key(entry), **facts),
         _EntryRow.pk.does_not_exist(),
         lambda _: AlreadyEntered(entry.cause),
     )

@@ -15,17 +15,24 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from recado.rules.credit_bags import Zone
-from recado.rules.message_states import Category, MessageState
+from recado.rules.message_states import Category, MessageState, may_move
 from recado.tables.base import BaseMeta, MessagesMeta, Row, Transaction, update_if
 
 ATTENTION_SHARDS = 16
 COUNTERS_MAX = 16
 PAGES_PER_COUNTER = 64
+COPY_PAGES = 1_000_000  # the first number of a page of copies: a hundred million texts come before
+HISTORY_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`held` and `captured` are credits per zone, `skipped` people per reason, `plan` the attempt that counts."""
+    """`held` and `captured` are credits per zone, `skipped` people per reason, `plan` the attempt that counts.
+
+    `revision` grows with every edit; `history` is who did what when; `refusal` why planning in the background failed.
+    `segments` are those of the longest text, `segments_least` of the shortest; `copies` go to the message centre;
+    `lots` are rows of people skipped.
+    """
 
     school_id: str
     id: str
@@ -36,7 +43,14 @@ class Message:
     audience: Mapping[str, Sequence[str]]
     created_by: str
     created_at: datetime
+    revision: int = 0
     notice_confirmed: bool = False
+    drop_accents: bool = False
+    inbox_for_unreachable: bool = False
+    template: Mapping[str, Any] | None = None
+    expires_after_minutes: int | None = None
+    despite_quiet_hours: str | None = None
+    history: Sequence[Mapping[str, str]] = ()
     sender: str = ""
     sent_by: str | None = None
     accepted_at: datetime | None = None
@@ -44,16 +58,35 @@ class Message:
     give_up_at: datetime | None = None
     plan: str | None = None
     pages: int = 0
+    copy_pages: int = 0
     pages_enqueued: int = 0
+    lots: int = 0
+    people: int = 0
     recipients: int = 0
+    copies: int = 0
     segments: int = 0
+    segments_least: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
+    duplicates: int = 0
     held: Mapping[str, int] = field(default_factory=dict)
     captured: Mapping[str, int] = field(default_factory=dict)
     digest: str | None = None
     finished_at: datetime | None = None
     cancelled_by: str | None = None
+    stopped_by: str | None = None
+    refusal: Mapping[str, Any] | None = None
     attend_at: datetime | None = None
+
+    @property
+    def all_pages(self) -> int:
+        """Pages of texts and pages of copies: how many have to be closed before it has ended."""
+        return self.pages + self.copy_pages
+
+    def page_numbers(self) -> Iterator[int]:
+        """The numbers of its pages, texts first. Copies are counted from COPY_PAGES on, so that neither has to wait
+        for the other to be counted while a large audience is planned."""
+        yield from range(self.pages)
+        yield from range(COPY_PAGES, COPY_PAGES + self.copy_pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +132,14 @@ class _MessageRow(Row):
     audience = JSONAttribute()
     created_by = UnicodeAttribute()
     created_at = UTCDateTimeAttribute()
+    revision = NumberAttribute(default=0)
     notice_confirmed = NumberAttribute(default=0)
+    drop_accents = NumberAttribute(default=0)
+    inbox_for_unreachable = NumberAttribute(default=0)
+    template = JSONAttribute(null=True)
+    expires_after_minutes = NumberAttribute(null=True)
+    despite_quiet_hours = UnicodeAttribute(null=True)
+    history = JSONAttribute(default=list)
     sender = UnicodeAttribute(default="")
     sent_by = UnicodeAttribute(null=True)
     accepted_at = UTCDateTimeAttribute(null=True)
@@ -107,15 +147,23 @@ class _MessageRow(Row):
     give_up_at = UTCDateTimeAttribute(null=True)
     plan = UnicodeAttribute(null=True)
     pages = NumberAttribute(default=0)
+    copy_pages = NumberAttribute(default=0)
     pages_enqueued = NumberAttribute(default=0)
+    lots = NumberAttribute(default=0)
+    people = NumberAttribute(default=0)
     recipients = NumberAttribute(default=0)
+    copies = NumberAttribute(default=0)
     segments = NumberAttribute(default=0)
+    segments_least = NumberAttribute(default=0)
     skipped = JSONAttribute(default=dict)
+    duplicates = NumberAttribute(default=0)
     held = JSONAttribute(default=dict)
     captured = JSONAttribute(default=dict)
     digest = UnicodeAttribute(null=True)
     finished_at = UTCDateTimeAttribute(null=True)
     cancelled_by = UnicodeAttribute(null=True)
+    stopped_by = UnicodeAttribute(null=True)
+    refusal = JSONAttribute(null=True)
     attend_shard = NumberAttribute(null=True)
     attend_at = UTCDateTimeAttribute(null=True)
 
@@ -133,6 +181,20 @@ class _CounterRow(Row):
 
 _CAPTURED = {Zone.DOMESTIC: _CounterRow.domestic, Zone.INTERNATIONAL: _CounterRow.international}
 _KEYS = frozenset({"pk", "sk", "school", "attend_shard"})
+_FLAGS = ("notice_confirmed", "drop_accents", "inbox_for_unreachable")
+_COUNTS = (
+    "revision",
+    "pages",
+    "copy_pages",
+    "pages_enqueued",
+    "lots",
+    "people",
+    "recipients",
+    "copies",
+    "segments",
+    "segments_least",
+    "duplicates",
+)
 
 
 def _pk(school_id: str, message_id: str) -> str:
@@ -153,17 +215,31 @@ def find_message(school_id: str, message_id: str) -> Message | None:
     return _message(row)
 
 
-def list_messages(school_id: str, *, limit: int, before: datetime | None = None) -> list[Message]:
-    """A school's messages, newest first; at most `limit`."""
-    condition = _BySchoolIndex.created_at < before if before else None
-    keys = [
-        (row.pk, row.sk)
-        for row in _MessageRow.by_school.query(
-            school_id, range_key_condition=condition, scan_index_forward=False, limit=limit, page_size=limit
-        )
-    ]
-    found = {row.pk: _message(row) for row in _MessageRow.batch_get(keys)} if keys else {}
-    return [found[pk] for pk, _ in keys if pk in found]
+def list_messages(school_id: str, *, limit: int, before: str | None = None) -> tuple[list[Message], str | None]:
+    """A page of a school's messages, newest first, and the cursor of the next one (None: no more).
+
+    The cursor is a moment and an id, for two messages may be of one moment.
+    """
+    moment, _, last_id = (before or "").partition("#")
+    condition = _BySchoolIndex.created_at <= datetime.fromisoformat(moment) if moment else None
+    rows = _MessageRow.by_school.query(
+        school_id, range_key_condition=condition, scan_index_forward=False, page_size=limit + 2
+    )
+    # Of one moment the index gives no order that lasts: the cursor's own moment is passed over by id.
+    keys: list[tuple[str, str, str]] = []
+    for row in rows:
+        place = f"{row.created_at:%Y-%m-%dT%H:%M:%S.%f+00:00}"
+        if moment and place == moment and row.pk <= _pk(school_id, last_id):
+            continue
+        if len(keys) > limit and place != keys[-1][2]:
+            break
+        keys.append((row.pk, row.sk, place))
+    keys.sort(key=lambda one: one[0])
+    keys.sort(key=lambda one: one[2], reverse=True)
+    shown = keys[:limit]
+    found = {row.pk: _message(row) for row in _MessageRow.batch_get([(pk, sk) for pk, sk, _ in shown])} if shown else {}
+    last = f"{shown[-1][2]}#{shown[-1][0].rpartition('#')[2]}" if len(keys) > limit else None
+    return [found[pk] for pk, _, _ in shown if pk in found], last
 
 
 def list_due(shard: int, now: datetime, *, limit: int) -> Iterator[tuple[str, str]]:
@@ -183,8 +259,18 @@ def create_message(message: Message) -> bool:
 
 def save_message(write: Transaction, message: Message, *, was: Message | None, refused: Exception) -> None:
     """Writes a message whose state or plan moves, as part of a transaction; `was` None: it must not exist."""
+    _check_move(message, was)
     row = _MessageRow(_pk(message.school_id, message.id), "message")
     write.update(row, _actions(message), _expected(was), lambda _: refused)
+
+
+def change_message(message: Message, *, was: Message) -> bool:
+    """Writes a message by itself, where no credits move; False when it is no longer in that state, plan and revision.
+
+    A lost answer looks like a refusal: whoever is refused reads again.
+    """
+    _check_move(message, was)
+    return update_if(_MessageRow(_pk(message.school_id, message.id), "message"), _actions(message), _expected(was))
 
 
 def note_enqueued(message: Message, pages_enqueued: int, attend_at: datetime) -> bool:
@@ -199,6 +285,14 @@ def move_attention(message: Message, attend_at: datetime) -> bool:
     row = _MessageRow(_pk(message.school_id, message.id), "message")
     condition = _MessageRow.attend_at == message.attend_at
     return update_if(row, [_MessageRow.attend_at.set(attend_at)], condition)
+
+
+def end_attention(message: Message, attend_at: datetime | None) -> bool:
+    """Of a message that has ended: when its receipts are counted again, or never. False: it has changed since."""
+    row = _MessageRow(_pk(message.school_id, message.id), "message")
+    if attend_at is not None:
+        return update_if(row, [_MessageRow.attend_at.set(attend_at)], _expected(message))
+    return update_if(row, [_MessageRow.attend_at.remove(), _MessageRow.attend_shard.remove()], _expected(message))
 
 
 def count_page(
@@ -229,11 +323,16 @@ def counters_of(pages: int) -> int:
     return min(COUNTERS_MAX, pages // PAGES_PER_COUNTER + 1)
 
 
+def _check_move(message: Message, was: Message | None) -> None:
+    if was is not None and not may_move(was.state, message.state):
+        raise RuntimeError(f"a message never goes from {was.state.value} to {message.state.value}")
+
+
 def _expected(was: Message | None) -> Condition:
     if was is None:
         return _MessageRow.pk.does_not_exist()
     plan = _MessageRow.plan == was.plan if was.plan else _MessageRow.plan.does_not_exist()
-    expected: Condition = (_MessageRow.state == was.state.value) & plan
+    expected: Condition = (_MessageRow.state == was.state.value) & (_MessageRow.revision == was.revision) & plan
     return expected
 
 
@@ -264,8 +363,12 @@ def _message(row: _MessageRow) -> Message:
         "state": MessageState(row.state),
         "category": Category(row.category),
         "channels": tuple(row.channels),
-        "notice_confirmed": bool(row.notice_confirmed),
+        "history": tuple(row.history),
     }
-    for name in ("pages", "pages_enqueued", "recipients", "segments"):
+    for name in _FLAGS:
+        values[name] = bool(values[name])
+    for name in _COUNTS:
         values[name] = int(values[name])
+    if values["expires_after_minutes"] is not None:
+        values["expires_after_minutes"] = int(values["expires_after_minutes"])
     return Message(school_id=school_id, id=message_id, **values)

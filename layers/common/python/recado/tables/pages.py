@@ -1,13 +1,16 @@
-"""Pages of at most 100 recipients: `manifest` (immutable), `state` (one letter each), `receipts` (sets of indices).
+"""Pages of at most 100: `manifest` (immutable), `state` (one letter each), `receipts` (sets of indices).
+
+A page is of texts (recipients) or of copies for the message centre (readers).
 
 A message's pages lie in Messages, one partition each; a session's lie with the session, and are deleted with it.
 Every write of a state row names the version it changes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import batched
 from typing import Any
 
 from pynamodb.attributes import (
@@ -18,14 +21,17 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UTCDateTimeAttribute,
 )
-from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Letter, Receipt
+from recado.rules.texts import FieldValues
 from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, update_if
 
 PAGE_SIZE = 100
+PAGES_READ_AT_ONCE = 30  # three rows each: under the hundred of one BatchGetItem
+REPORTED_MAX = 1600  # one for each part of each recipient; whoever repeats receipts without end fills no row
 
 
 class PageKind(StrEnum):
@@ -63,13 +69,25 @@ def read_reference(text: str) -> tuple[PageRef, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class PageRecipient:
-    """One text to one number: whose it is, what it costs, and the code it comes from when the handset has its own."""
+    """One text to one number: whose it is, what it costs, and the code it comes from when the handset has its own.
+
+    `values` is what the text's personal fields say here; None where it has none.
+    """
 
     number: str
     person_ids: tuple[str, ...]
     zone: Zone
     segments: int
     code: str | None = None
+    values: FieldValues | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageReader:
+    """One copy in the message centre."""
+
+    person_id: str
+    values: FieldValues | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +118,18 @@ class PageState:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`text` is set on a session's page only; a message's text is on the message."""
+    """Of texts, or of copies. `text` is set on a session's page only; a message's text is on the message.
+
+    `reported` are the numbers of rules/receipt_times.py; a session's page keeps none.
+    """
 
     ref: PageRef
     recipients: tuple[PageRecipient, ...]
     state: PageState
     receipts: Mapping[Receipt, frozenset[int]]
     text: str | None = None
+    reported: frozenset[int] = frozenset()
+    readers: tuple[PageReader, ...] = ()
 
 
 class _PageRow(Row):
@@ -118,6 +141,7 @@ class _PageRow(Row):
     expires_at = NumberAttribute(null=True)
     # manifest
     recipients = JSONAttribute(null=True)
+    readers = JSONAttribute(null=True)
     text = UnicodeAttribute(null=True)
     # state
     version = NumberAttribute(null=True)
@@ -136,6 +160,7 @@ class _PageRow(Row):
     unreachable = NumberSetAttribute(null=True)
     wrong_number = NumberSetAttribute(null=True)
     blocked = NumberSetAttribute(null=True)
+    reported = NumberSetAttribute(null=True)  # rules/receipt_times.py
 
 
 class _SessionPageRow(_PageRow):
@@ -166,23 +191,35 @@ def _key(ref: PageRef, row: str) -> tuple[str, str]:
 def create_pages(
     pages: Iterable[tuple[PageRef, Sequence[PageRecipient]]], *, expires_at: int, text: str | None = None
 ) -> int:
-    """Writes the three rows of each new page; returns how many pages.
+    """Writes the three rows of each new page of texts; returns how many pages.
 
     Unconditional on purpose: a plan's number is new for each attempt, so only this attempt, or its own retry with
     the same content, writes here.
     """
+    return _create(
+        ((ref, {"text": text, "recipients": _packed(recipients)}, len(recipients)) for ref, recipients in pages),
+        expires_at,
+    )
+
+
+def create_copy_pages(pages: Iterable[tuple[PageRef, Sequence[PageReader]]], *, expires_at: int) -> int:
+    """Writes the rows of each new page of copies; unconditional for the same reason."""
+    return _create(((ref, {"readers": _packed_readers(readers)}, len(readers)) for ref, readers in pages), expires_at)
+
+
+def _create(pages: Iterable[tuple[PageRef, Mapping[str, Any], int]], expires_at: int) -> int:
     count = 0
     by_model: dict[type[_PageRow], list[_PageRow]] = {}
-    for ref, recipients in pages:
+    for ref, manifest, length in pages:
         model = _model(ref)
         by_model.setdefault(model, []).extend(
             (
-                model(*_key(ref, "manifest"), expires_at=expires_at, text=text, recipients=_packed(recipients)),
+                model(*_key(ref, "manifest"), expires_at=expires_at, **manifest),
                 model(
                     *_key(ref, "state"),
                     expires_at=expires_at,
                     version=0,
-                    letters=Letter.PLANNED.value * len(recipients),
+                    letters=Letter.PLANNED.value * length,
                     is_open=True,
                     job=1,
                 ),
@@ -202,23 +239,34 @@ def find_page(ref: PageRef) -> Page | None:
     rows = {row.sk.rsplit("#", 1)[-1]: row for row in _read(ref, ("manifest", "state", "receipts"))}
     if "manifest" not in rows or "state" not in rows:
         return None
-    manifest = rows["manifest"]
-    return Page(
-        ref, _unpacked(manifest.recipients), _state(rows["state"]), _receipts(rows.get("receipts")), manifest.text
-    )
+    return _page(ref, rows["manifest"], rows["state"], rows.get("receipts"))
 
 
-def list_states(refs: Sequence[PageRef]) -> list[tuple[PageRef, PageState, Mapping[Receipt, frozenset[int]]]]:
+def find_end(ref: PageRef) -> datetime | None:
+    """When a page's rows will be gone; None when they are."""
+    manifest = next(iter(_read(ref, ("manifest",))), None)
+    if manifest is None or manifest.expires_at is None:
+        return None
+    return datetime.fromtimestamp(int(manifest.expires_at), UTC)
+
+
+def list_pages(refs: Iterable[PageRef]) -> Iterator[Page]:
+    """Whole pages of one item, in the order asked, some at a time; pages that are gone are left out."""
+    for batch in batched(refs, PAGES_READ_AT_ONCE, strict=False):
+        rows = _rows_of(batch, ("manifest", "state", "receipts"))
+        for ref in batch:
+            manifest, state = rows.get(_key(ref, "manifest")), rows.get(_key(ref, "state"))
+            if manifest is not None and state is not None:
+                yield _page(ref, manifest, state, rows.get(_key(ref, "receipts")))
+
+
+def list_states(refs: Iterable[PageRef]) -> Iterator[tuple[PageRef, PageState, Mapping[Receipt, frozenset[int]]]]:
     """State and receipts of many pages of one item, in the order asked; pages that are gone are left out."""
-    if not refs:
-        return []
-    keys = [_key(ref, row) for ref in refs for row in ("state", "receipts")]
-    rows = {(row.pk, row.sk): row for row in _model(refs[0]).batch_get(keys, consistent_read=True)}
-    return [
-        (ref, _state(rows[_key(ref, "state")]), _receipts(rows.get(_key(ref, "receipts"))))
-        for ref in refs
-        if _key(ref, "state") in rows
-    ]
+    for batch in batched(refs, PAGES_READ_AT_ONCE, strict=False):
+        rows = _rows_of(batch, ("state", "receipts"))
+        for ref in batch:
+            if _key(ref, "state") in rows:
+                yield ref, _state(rows[_key(ref, "state")]), _receipts(rows.get(_key(ref, "receipts")))
 
 
 def save_state(ref: PageRef, state: PageState, *, was: PageState) -> bool:
@@ -241,12 +289,37 @@ def raise_job(ref: PageRef, *, seen: int) -> bool:
     return update_if(_model(ref)(*_key(ref, "state")), [_PageRow.job.set(seen + 1)], condition)
 
 
-def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]]) -> bool:
-    """Adds receipts to their sets: any order, any number of times. False when there is no such page."""
+def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]], times: Iterable[int] = ()) -> bool:
+    """Adds receipts to their sets, and when they were reported: any order, any number of times.
+
+    False when there is no such page. Once REPORTED_MAX times are there, receipts are added without theirs.
+    """
     actions: list[Action] = [_RECEIPT_SETS[state].add(set(found)) for state, found in members.items()]
     if not actions:
         return True
-    return update_if(_model(ref)(*_key(ref, "receipts")), actions, _PageRow.pk.exists())
+    row, is_there = _model(ref)(*_key(ref, "receipts")), _PageRow.pk.exists()
+    if reported := set(times):
+        has_room = _PageRow.reported.does_not_exist() | (size(_PageRow.reported) < REPORTED_MAX)
+        if update_if(row, [*actions, _PageRow.reported.add(reported)], is_there & has_room):
+            return True
+    return update_if(row, actions, is_there)
+
+
+def _rows_of(refs: Sequence[PageRef], names: Sequence[str]) -> dict[tuple[str, str], _PageRow]:
+    keys = [_key(ref, row) for ref in refs for row in names]
+    return {(row.pk, row.sk): row for row in _model(refs[0]).batch_get(keys, consistent_read=True)}
+
+
+def _page(ref: PageRef, manifest: _PageRow, state: _PageRow, receipts: _PageRow | None) -> Page:
+    return Page(
+        ref,
+        _unpacked(manifest.recipients or ()),
+        _state(state),
+        _receipts(receipts),
+        manifest.text,
+        frozenset(int(member) for member in (receipts.reported if receipts else None) or ()),
+        _unpacked_readers(manifest.readers or ()),
+    )
 
 
 def _read(ref: PageRef, rows: Sequence[str]) -> Iterable[_PageRow]:
@@ -299,14 +372,43 @@ def _receipts(row: _PageRow | None) -> dict[Receipt, frozenset[int]]:
 
 
 def _packed(recipients: Sequence[PageRecipient]) -> list[list[Any]]:
+    """Lists that end where nothing more is to be said: most recipients have neither a code nor values."""
     return [
-        [one.number, list(one.person_ids), _ZONE_LETTERS[one.zone], one.segments, *([one.code] if one.code else [])]
+        _without_end([one.number, list(one.person_ids), _ZONE_LETTERS[one.zone], one.segments, one.code, *_said(one)])
         for one in recipients
     ]
 
 
 def _unpacked(packed: Sequence[Sequence[Any]]) -> tuple[PageRecipient, ...]:
     return tuple(
-        PageRecipient(one[0], tuple(one[1]), _ZONES[one[2]], int(one[3]), one[4] if len(one) > 4 else None)
+        PageRecipient(
+            one[0], tuple(one[1]), _ZONES[one[2]], int(one[3]), one[4] if len(one) > 4 else None, _read_said(one, 5)
+        )
         for one in packed
     )
+
+
+def _packed_readers(readers: Sequence[PageReader]) -> list[list[Any]]:
+    return [_without_end([one.person_id, *_said(one)]) for one in readers]
+
+
+def _unpacked_readers(packed: Sequence[Sequence[Any]]) -> tuple[PageReader, ...]:
+    return tuple(PageReader(one[0], _read_said(one, 1)) for one in packed)
+
+
+def _said(one: PageRecipient | PageReader) -> list[Any]:
+    values = one.values
+    return [None] if values is None else [[list(values.students), list(values.courses), list(values.guardians)]]
+
+
+def _read_said(packed: Sequence[Any], place: int) -> FieldValues | None:
+    if len(packed) <= place or packed[place] is None:
+        return None
+    students, courses, guardians = packed[place]
+    return FieldValues(tuple(students), tuple(courses), tuple(guardians))
+
+
+def _without_end(packed: list[Any]) -> list[Any]:
+    while packed[-1] is None:
+        packed.pop()
+    return packed

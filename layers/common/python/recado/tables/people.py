@@ -26,6 +26,7 @@ from recado.rules.name_search import words_of
 from recado.rules.number_corrections import Correction
 from recado.rules.oneroster import RosterPerson
 from recado.rules.roster_changes import Source
+from recado.rules.school_records import is_sandbox
 from recado.tables import words
 from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction, put_if, update_if
 
@@ -181,10 +182,21 @@ def list_people_by_id(school_id: str, person_ids: Iterable[str]) -> list[Person]
     return sorted(found, key=lambda person: person.id)
 
 
-def list_members(school_id: str, shards: int) -> Iterator[Member]:
-    """Everybody who is there, equal numbers next to each other: by shard, number, person. Eventually consistent."""
-    for shard in range(shards):
-        for row in _PersonRow.by_number.query(f"S#{school_id}#{shard}"):
+def place_of(member: Member, shards: int) -> str:
+    """Where somebody stands in the order of `list_members`: `<shard>/<number>#<person>`."""
+    shard = zlib.crc32((member.number or member.person_id).encode()) % shards
+    return f"{shard}/{member.number or NO_NUMBER}#{member.person_id}"
+
+
+def list_members(school_id: str, shards: int, after: str | None = None) -> Iterator[Member]:
+    """Everybody who is there, equal numbers next to each other: by shard, number, person. Eventually consistent.
+
+    `after` is a place (`place_of`): those behind it.
+    """
+    first, _, key = (after or "0/").partition("/")
+    for shard in range(int(first), shards):
+        behind = _ByNumberIndex.by_number_sk > key if key and shard == int(first) else None
+        for row in _PersonRow.by_number.query(f"S#{school_id}#{shard}", range_key_condition=behind):
             yield _member(row)
 
 
@@ -316,7 +328,8 @@ def _values(school_id: str, shards: int, person: Person) -> Mapping[str, Any]:
         "students": set(record.students) or None,
         "by_number_pk": f"S#{school_id}#{shard}" if is_here else None,
         "by_number_sk": f"{record.number or NO_NUMBER}#{record.id}" if is_here else None,
-        "school_person": f"S#{school_id}#{record.id}",
+        # A sandbox's people own no handset: what a real one answers must never be taken for theirs.
+        "school_person": None if is_sandbox(school_id) else f"S#{school_id}#{record.id}",
         "left_at": person.left_at,
         "sms_allowed": switch.allowed if switch else None,
         "sms_by": switch.by if switch else None,

@@ -1,5 +1,6 @@
 """A school's own row: its contract, country, time zone and the code its texts come from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +27,7 @@ class School:
     contract: Contract
     shards: int
     created_at: datetime
+    contract_since: datetime | None = None  # None: since the school was created
 
 
 class SchoolRow(Row):
@@ -41,26 +43,42 @@ class SchoolRow(Row):
     contract = UnicodeAttribute()
     shards = NumberAttribute()
     created_at = UTCDateTimeAttribute()
+    contract_since = UTCDateTimeAttribute(null=True)
+
+
+class _ListedRow(Row):
+    """One for each school, in one partition, so that they can be listed by id. A sandbox has none."""
+
+    class Meta(PeopleMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+
+
+LISTED = "SCHOOLS"
 
 
 def find_school(school_id: str) -> School | None:
     try:
-        row = SchoolRow.get(f"S#{school_id}", "CONTRACT", consistent_read=True)
+        return _school(SchoolRow.get(f"S#{school_id}", "CONTRACT", consistent_read=True))
     except SchoolRow.DoesNotExist:
         return None
-    return School(
-        school_id,
-        row.name,
-        row.country,
-        row.time_zone,
-        row.code,
-        Contract(row.contract),
-        int(row.shards),
-        row.created_at,
-    )
 
 
-def create_school(write: Transaction, school: School, taken: Exception) -> None:
+def list_schools(*, limit: int, after: str | None = None) -> tuple[list[School], str | None]:
+    """A page of the schools, by id, and the cursor of the next page (None: no more). `limit`: at most 100."""
+    condition = _ListedRow.sk > after if after else None
+    ids = [row.sk for row in _ListedRow.query(LISTED, condition, consistent_read=True, limit=limit + 1)]
+    keys = [(f"S#{school_id}", "CONTRACT") for school_id in ids[:limit]]
+    found = [_school(row) for row in SchoolRow.batch_get(keys, consistent_read=True)]
+    return sorted(found, key=lambda school: school.id), ids[limit - 1] if len(ids) > limit else None
+
+
+def create_school(write: Transaction, school: School, taken: Exception, *, is_listed: bool = True) -> None:
+    """Writes a new school; `is_listed=False` for a sandbox, which is nobody's to look up."""
+    if is_listed:
+        write.put(_ListedRow(LISTED, school.id), _ListedRow.pk.does_not_exist(), lambda _: taken)
     row = SchoolRow(
         f"S#{school.id}",
         "CONTRACT",
@@ -75,12 +93,19 @@ def create_school(write: Transaction, school: School, taken: Exception) -> None:
     write.put(row, SchoolRow.pk.does_not_exist(), lambda _: taken)
 
 
-def set_contract(write: Transaction, school_id: str, contract: Contract, missing: Exception) -> None:
+def change_school(write: Transaction, school_id: str, changes: Mapping[str, str], missing: Exception) -> None:
+    """Sets `name`, `time_zone` or `code`; whoever comes last wins, field by field."""
+    actions = [getattr(SchoolRow, name).set(value) for name, value in changes.items()]
+    write.update(SchoolRow(f"S#{school_id}", "CONTRACT"), actions, SchoolRow.pk.exists(), lambda _: missing)
+
+
+def set_contract(write: Transaction, school_id: str, contract: Contract, at: datetime, refused: Exception) -> None:
+    """Changes the contract at a moment; refused when there is no such school, or the contract is that already."""
     write.update(
         SchoolRow(f"S#{school_id}", "CONTRACT"),
-        [SchoolRow.contract.set(contract.value)],
-        SchoolRow.pk.exists(),
-        lambda _: missing,
+        [SchoolRow.contract.set(contract.value), SchoolRow.contract_since.set(at)],
+        SchoolRow.pk.exists() & (SchoolRow.contract != contract.value),
+        lambda _: refused,
     )
 
 
@@ -88,3 +113,17 @@ def check_contract(write: Transaction, school_id: str, contract: Contract, moved
     """Makes a transaction depend on the contract being what was read."""
     condition = SchoolRow.contract == contract.value
     write.check(SchoolRow, f"S#{school_id}", "CONTRACT", condition, lambda _: moved)
+
+
+def _school(row: SchoolRow) -> School:
+    return School(
+        id=row.pk.removeprefix("S#"),
+        name=row.name,
+        country=row.country,
+        time_zone=row.time_zone,
+        code=row.code,
+        contract=Contract(row.contract),
+        shards=int(row.shards),
+        created_at=row.created_at,
+        contract_since=row.contract_since,
+    )

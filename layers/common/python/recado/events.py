@@ -1,0 +1,99 @@
+"""What a school's portal is told of: raised once per cause, read in order after a number.
+
+It must never carry a text, a phone number or a name: ids and figures only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from recado.access import Caller
+from recado.errors import NotAllowed
+from recado.rules.event_types import Data, EventType, is_lean
+from recado.rules.roles import IN_CHARGE
+from recado.tables import events as table
+from recado.tables.base import Transaction
+from recado.tables.events import Event
+
+ATTEMPTS_MAX = 20  # each one lost means that another event of the school was written
+READ_MAX = 1_000  # rows looked at for one page of a single type
+
+
+class AlreadyRaised(Exception):  # not an error: the cause had its event
+    """This cause had its event before, and whatever else was to be written with it."""
+
+
+class _Moved(Exception):  # a signal between two steps here
+    """Somebody else's event took the number."""
+
+
+class EventsBusy(RuntimeError):
+    """The school has more events at this moment than can be numbered one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """`cause` makes it happen once: the same cause never has a second event."""
+
+    type: EventType
+    cause: str
+    at: datetime
+    data: Data
+
+
+def raise_event(school_id: str, new: NewEvent) -> None:
+    """Tells the school's portal of something; told before, it is not told again."""
+    try:
+        commit(school_id, new, lambda _: None)
+    except AlreadyRaised:
+        return
+
+
+def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) -> None:
+    """The writes that `add` puts into a transaction, and the event of them: all or none.
+
+    `add` may be called several times, each time for a transaction of its own. Raises what its writes are refused with;
+    AlreadyRaised when only the event is refused; EventsBusy when others' events keep taking the number.
+    """
+    if not is_lean(new.data):
+        raise RuntimeError("an event carries ids and figures")
+    for _ in range(ATTEMPTS_MAX):
+        event = Event(table.count_events(school_id) + 1, new.type, new.at, new.data)
+        try:
+            with Transaction() as write:
+                add(write)  # first, so that its refusals speak first
+                table.create_event(
+                    write, school_id, event, cause=new.cause, raised=AlreadyRaised(new.cause), moved=_Moved()
+                )
+        except _Moved:
+            continue
+        return
+    raise EventsBusy(school_id)
+
+
+def find_event(school_id: str, cause: str) -> Event | None:
+    """The event that this cause had, if any."""
+    return table.find_event(school_id, cause)
+
+
+def list_latest(school_id: str, event_type: EventType, *, limit: int) -> list[Event]:
+    """The latest events of one type, newest first, of the last thousand of any."""
+    return [event for event in table.list_latest(school_id, limit=READ_MAX) if event.type is event_type][:limit]
+
+
+def list_events(
+    caller: Caller, *, after: int, limit: int, event_type: EventType | None = None
+) -> tuple[list[Event], int, bool]:
+    """A page of events after a number, oldest first; the number to go on after; whether there is more by now.
+
+    Of a single type: the page may be short, or empty, and there may be more all the same.
+    """
+    if caller.role not in IN_CHARGE:
+        raise NotAllowed("Only directors and administrative staff see the school's events")
+    read = table.list_events(caller.school_id, after=after, limit=(READ_MAX if event_type else limit) + 1)
+    seen = read[:READ_MAX] if event_type else read[:limit]
+    found = [event for event in seen if event_type in (None, event.type)][:limit]
+    if len(found) == limit:
+        seen = [event for event in seen if event.number <= found[-1].number]
+    following = seen[-1].number if seen else after
+    return found, following, bool(read) and read[-1].number > following
