@@ -140,7 +140,7 @@ class PageWatch:
             since = actor.began if before == "scheduled" else self.step()
             if before != after and is_paid and self.facts.is_surely_suspended(school, since):
                 raise Violation(f"{asked.key} is {after} although the contract is suspended")
-        self._check_reason(asked, before, after, row_before, row)
+        self._check_reason(asked, before, after, row_before, row, actor)
         if after in ("sent", "stopped") and set(self.letters_of(school, message, plan)) - FINAL:
             raise Violation(f"{asked.key} has ended with pages open")
 
@@ -172,12 +172,16 @@ class PageWatch:
             raise Violation(f"{asked.key} is to go out at {found}, which nobody asked for")
         asked.send_at = found
 
-    def _check_reason(self, asked: Asked, before: str, after: str, row_before: Item | None, row: Item) -> None:
+    def _check_reason(
+        self, asked: Asked, before: str, after: str, row_before: Item | None, row: Item, actor: Actor
+    ) -> None:
         """It moved because somebody asked for it, or because its time had come."""
         now = self.now()
         due_at = datetime.fromisoformat(row_before["send_at"]["S"]) if row_before and "send_at" in row_before else None
         if (before, after) == ("scheduled", "sending") and (due_at is None or now + SKEW < due_at):
             raise Violation(f"{asked.key} goes out too early")
+        if before == "draft" and after != "draft" and actor.name.split(".")[0] in ("planner", "attention", "worker"):
+            raise Violation(f"nobody pressed send on {asked.key}: {actor.name}")
         if (before, after) == ("planning", "draft"):
             asked.is_refused = True
             if json.loads(row["refusal"]["S"])["code"] not in REFUSALS:

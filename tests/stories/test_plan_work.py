@@ -667,6 +667,25 @@ def test_a_plan_ahead_of_a_time_that_was_moved_is_not_taken(clock: TestClock) ->
     assert find(message.id).recipients == PEOPLE + 1
 
 
+def test_a_plan_ahead_of_what_was_edited_is_not_taken(clock: TestClock) -> None:
+    message = scheduled(clock)
+    assert message.send_at is not None
+    clock.now = message.send_at - timedelta(minutes=15)
+    attend(clock)
+    work_plans(clock)
+    assert planning_of(message.id).purpose is Purpose.RELEASE
+
+    edited = alert(text="Sí hay clases.", audience={"people": ["g00002"]}, send=False)
+    messages.edit(DIRECTOR, message.id, edited, clock())
+    clock.now = message.send_at
+    attend(clock)
+    carrier = FakeCarrier()
+    work_all(carrier, clock)
+
+    assert [(text.to, text.text) for text in carrier.heard] == [(mobile(2), "Sí hay clases.")]
+    assert figures() == (99, 0, 1)
+
+
 def test_a_plan_ahead_that_the_credits_do_not_reach_leaves_the_held_one(clock: TestClock) -> None:
     message = scheduled(clock)
     assert message.send_at is not None
