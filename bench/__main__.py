@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [cost|dispatch|cold|planning …]`: runs each bench in a process of its own.
+"""`python -m bench [--json] [cost|dispatch|cold|roster|planning …]`: runs each bench in a process of its own.
 
 Progress goes to stderr, figures to stdout. docs/performance.md says what they mean.
 """
@@ -85,6 +85,17 @@ def cold(result: Result) -> Lines:
     yield f"    of which boto3 and what it brings: {layer['mounted_sdk']:.1f} MB, {layer['zipped_sdk']:.1f} MB"
 
 
+def roster(result: Result) -> Lines:
+    yield _row(f"roster of {result['people']} people", ["seconds", "processor s", "peak MB", "grew by MB"])
+    for name in ("everybody_new", "a_week_later"):
+        for step in ("compare", "apply"):
+            found = result[name][step]
+            cells = [f"{found['seconds']:.1f}", f"{found['processor_seconds']:.1f}"]
+            cells += [f"{found['peak_megabytes']:.0f}", f"{found['grew_megabytes']:.0f}"]
+            yield _row(f"  {_words(name)}: {step}", cells)
+        yield f"    {result[name]['written']} people written, a zip of {result[name]['zip_megabytes']:.1f} MB"
+
+
 def planning(result: Result) -> Lines:
     """Columns: each case, with the people of its audience."""
     cases: list[Result] = result["cases"]
@@ -96,7 +107,13 @@ def planning(result: Result) -> Lines:
         yield _row(f"  {_words(name)} for each recipient", (f"{one['per_recipient'][name]:.3f}" for one in cases))
 
 
-TABLES: dict[str, Callable[[Result], Lines]] = {"cost": cost, "dispatch": dispatch, "cold": cold, "planning": planning}
+TABLES: dict[str, Callable[[Result], Lines]] = {
+    "cost": cost,
+    "dispatch": dispatch,
+    "cold": cold,
+    "roster": roster,
+    "planning": planning,
+}
 
 
 def _start(described: dict[str, float]) -> list[str]:

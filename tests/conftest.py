@@ -73,10 +73,11 @@ def aws() -> Iterator[None]:
     Each test has a world of its own. The clients outlive it: moto answers every client, and making them anew for each
     test would take longer than most tests do.
     """
-    from recado import access
+    from recado import access, request_limit
 
     with mock_aws():
         access.forget()
+        request_limit.forget()
         create_resources()
         yield
     access.forget()
@@ -97,6 +98,17 @@ def create_resources() -> None:
         sqs.create_queue(QueueName=name)
     client("s3").create_bucket(Bucket=os.environ["IMPORT_BUCKET"])
     client("ssm").put_parameter(Name=f"{os.environ['MASTER_SECRET_PATH']}/1", Value=MASTER_SECRET, Type="SecureString")
+
+
+def all_tables() -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table, raw, in the order of its key."""
+    found = {}
+    for name in resources("AWS::DynamoDB::Table"):
+        rows = [
+            row for page in client("dynamodb").get_paginator("scan").paginate(TableName=name) for row in page["Items"]
+        ]
+        found[name] = sorted(rows, key=lambda row: (row["pk"]["S"], row["sk"]["S"]))
+    return found
 
 
 def all_rows(kind: type[Any]) -> list[type[Any]]:

@@ -81,6 +81,9 @@ def _needs(client: BaseClient, operation: str, parameters: dict[str, Any]) -> It
     elif service == "ssm":
         yield from ((f"ssm:{operation}", f"parameter{name}") for name in parameters["Names"])
     elif service == "s3":
+        if operation == "ListObjectsV2":
+            yield "s3:ListBucket", str(parameters["Bucket"])
+            return
         action = "GetObject" if operation == "HeadObject" else operation
         yield f"s3:{action}", f"{parameters['Bucket']}/{parameters['Key']}"
     else:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from recado import access, errors
+from recado import access, errors, web
 from recado.errors import RecadoError
-from recado.rules import signatures
+from recado.rules import json_bodies, signatures
 from recado.rules.roles import Role
 from recado.settings import SETTINGS
 from recado.web import BODY_BYTES_MAX, KEY_LENGTH_MAX
@@ -65,3 +65,11 @@ def test_the_figures_of_the_guide_are_the_codes() -> None:
     assert f"1 to {KEY_LENGTH_MAX} printable" in API
     assert f"at most {SETTINGS.token_life_seconds_max // 60} minutes apart" in API
     assert f"may be {int(access.CLOCK_SKEW.total_seconds())} s ahead" in API
+    assert f"make {SETTINGS.requests_per_minute_max} requests in a minute" in API
+    assert f"{json_bodies.DEPTH_MAX} levels of arrays" in API
+    assert f"{json_bodies.ITEMS_MAX:,} items" in API
+    assert f"numbers of {json_bodies.DIGITS_MAX} digits" in API
+    assert f"| path | {web.PATH_LENGTH_MAX} characters |" in API
+    assert f"{web.QUERY_PARAMETERS_MAX} parameters, each with its name {web.QUERY_LENGTH_MAX} characters" in API
+    assert f"| headers | {web.HEADERS_LENGTH_MAX} characters" in API
+    assert f"larger than\n  {web.KEPT_ANSWER_BYTES_MAX // 1024} KB" in API

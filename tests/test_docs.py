@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from local.run import ROOT, stack_parameters
-from recado import about, tables
+from recado import about, sandboxes, tables
 from recado.carriers import signed_webhook
-from recado.rules import plain_words, texts
+from recado.rules import plain_words, test_numbers, texts
 from recado.rules.delivery_states import Letter
 from recado.settings import Settings
 from recado.tables.base import Row
@@ -289,6 +289,19 @@ def test_every_letter_of_a_page_is_in_its_table() -> None:
     named = {found[1] for cells in table_rows(section) for cell in cells if (found := re.fullmatch(r"`(\w)`", cell))}
 
     assert named == {letter.value for letter in Letter}
+
+
+# --- test keys ---
+
+
+def test_the_magic_numbers_of_the_guide_are_the_rules() -> None:
+    rows = list(table_rows(sections(text_of("docs/api.md"), "##")["Test keys"]))[1:]
+
+    said = {digits.strip("`"): behaviour.strip("`") for digits, behaviour, _ in rows}
+
+    assert said == {digits: behaviour.value for digits, behaviour in test_numbers.MAGIC.items()}
+    assert f"{sandboxes.CREDITS:,} test credits" in text_of("docs/api.md")
+    assert f"`{sandboxes.COURSE}`" in text_of("docs/api.md")
 
 
 # --- the carrier format -----------------------------------------------------------------------------------------------

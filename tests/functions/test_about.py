@@ -151,6 +151,10 @@ def test_the_document_in_the_layer_is_the_one_the_code_makes(generated: dict[str
     )
 
 
+def test_the_document_beside_the_other_documents_is_the_one_that_is_served() -> None:
+    assert build_openapi.COPY.read_text() == about.read_openapi(), "run `make openapi`"
+
+
 def test_every_route_of_the_template_is_an_operation_and_every_operation_a_route(generated: dict[str, Any]) -> None:
     routes = {(route.path, route.method) for route in build_openapi.api_routes()}
 
@@ -201,8 +205,23 @@ def test_what_creates_documents_its_idempotency_key(generated: dict[str, Any]) -
     documented = {path for path, _, one in operations(generated) if key in one.get("parameters", [])}
 
     creating = {"/messages", "/sessions", "/operator/schools", "/operator/schools/{school_id}/bags"}
-    assert creating | {"/operator/schools/{school_id}/keys", "/operator/short-codes"} <= documented
-    assert not {"/credits", "/health", "/people", "/credits/refunds"} & documented
+    assert (
+        creating | {"/people", "/groups", "/operator/schools/{school_id}/keys", "/operator/short-codes"} <= documented
+    )
+    assert not {"/credits", "/health", "/me", "/people/{person_id}", "/credits/refunds"} & documented
+
+
+def test_every_other_write_of_a_portal_documents_that_it_may_have_a_key(generated: dict[str, Any]) -> None:
+    keys = {f"#/components/parameters/{name}": name for name in ("IdempotencyKey", "OptionalIdempotencyKey")}
+    documented = {
+        f"{method} {path}": [keys[one["$ref"]] for one in operation.get("parameters", []) if one.get("$ref") in keys]
+        for path, method, operation in operations(generated)
+        if operation["security"] == [{"portalToken": []}]
+    }
+
+    assert all((len(found) == 1) == (not route.startswith("get ")) for route, found in documented.items())
+    assert documented["put /people/{person_id}/sms"] == ["OptionalIdempotencyKey"]
+    assert documented["post /messages"] == ["IdempotencyKey"]
 
 
 def test_no_two_functions_have_a_model_of_one_name() -> None:  # one would silently replace the other

@@ -249,6 +249,18 @@ def test_the_request_past_the_limit_is_over_and_the_next_minute_is_whole_again(m
     assert (after["remaining"], "over" in after) == ("1", False)
 
 
+def test_whoever_is_over_is_not_counted_again_until_the_minute_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_limit, "SETTINGS", replace(SETTINGS, requests_per_minute_max=1))
+    event = load_event("authorizer_portal_token")
+    for _ in range(2):
+        ask(event)
+
+    with faults("UpdateItem") as attempts:
+        assert "over" in ask(event)["context"]
+
+    assert attempts == []
+
+
 def test_each_school_and_its_sandbox_have_a_count_of_their_own_and_the_operator_none() -> None:
     create_key("liceo-2", "k2")
     create_key(SCHOOL, "test", KeyKind.TEST)

@@ -1,109 +1,163 @@
-"""The import's function as S3 calls it."""
+"""The import's function as S3 and its queue call it."""
 
-import io
-import os
-import zipfile
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
-import boto3
 import pytest
 
-from recado.tables import imports, people, schools
+from recado import clock, imports
+from recado.access import Caller
+from recado.rules.import_states import ImportState
+from recado.rules.roles import Role
+from recado.rules.roster_diff import people_counts
+from recado.tables import imports as table
+from recado.tables import people, schools
 from recado.tables.base import Transaction
-from recado.tables.imports import ImportState
+from recado.tables.imports import Import
 from recado.tables.schools import Contract, School
-from tests.apps import load_app, load_event
+from tests import rosters
+from tests.apps import Context, load_app, load_event
+from tests.conftest import jobs_on
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-FILES = {
-    "orgs.csv": "sourcedId,name,type\naromos,Escuela Los Aromos,school\n",
-    "classes.csv": "sourcedId,title,grades,classType\n7b,7° Básico B,07,homeroom\n",
-    "users.csv": (
-        "sourcedId,role,givenName,familyName,sms,agentSourcedIds\n"
-        "s1,student,Lautaro,Soto,,g1\n"
-        "g1,guardian,Rosa,Catrileo,9 5555 0101,\n"
-        "g2,guardian,,Huenchumán,9 5555 0102,\n"
-    ),
-    "enrollments.csv": "classSourcedId,userSourcedId,role\n7b,s1,student\n",
-}
+SCHOOLS = ("aromos", "los-aromos")
+DIRECTOR = Caller("los-aromos", Role.DIRECTOR, "directora")
+FILES = rosters.edited(("g2,guardian,Hugo,Ibáñez,", "g2,guardian,,Huenchumán,"))
 
 
-@pytest.fixture
-def school(aws: None) -> None:
-    with Transaction() as write:
-        one = School("aromos", "Escuela Los Aromos", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
-        schools.create_school(write, one, AssertionError("a new table"))
+class LongContext(Context):
+    def get_remaining_time_in_millis(self) -> int:
+        return 600_000
+
+
+@pytest.fixture(autouse=True)
+def school(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rosters.one_after_the_other(monkeypatch)
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    for school_id in SCHOOLS:
+        with Transaction() as write:
+            one = School(school_id, "Escuela Los Aromos", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
+            schools.create_school(write, one, AssertionError("a new table"))
 
 
 def uploaded(key: str, content: bytes) -> dict[str, Any]:
-    bucket = os.environ["IMPORT_BUCKET"]
-    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
-    named = {"bucket": {"name": bucket}, "object": {"key": quote_plus(key, safe="/"), "size": len(content)}}
+    rosters.put(key, content)
+    named = {"object": {"key": quote_plus(key, safe="/"), "size": len(content)}}
     return {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": named}]}
 
 
-def zipped() -> bytes:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
-        for name, text in FILES.items():
-            opened.writestr(name, text)
-    return archive.getvalue()
+def handle(event: dict[str, Any]) -> Any:
+    return load_app("roster_import").handler(event, LongContext())
 
 
-def test_an_uploaded_zip_is_imported(school: None) -> None:
-    load_app("roster_import").handler(uploaded("imports/aromos/i-1.zip", zipped()), None)
-
-    result = imports.find_import("aromos", "i-1")
-    assert result is not None
-    assert (result.state, result.counts["new"], result.bad_rows_count) == (ImportState.DONE, 2, 1)
+def find(school_id: str, import_id: str) -> Import:
+    found = table.find_import(school_id, import_id)
+    assert found is not None
+    return found
 
 
-def test_the_same_event_twice_imports_once(school: None) -> None:
-    event = uploaded("imports/aromos/i-1.zip", zipped())
-    load_app("roster_import").handler(event, None)
-    first = imports.find_import("aromos", "i-1")
+def test_a_zip_of_a_sandbox_is_imported_there_and_not_into_the_school() -> None:
+    with Transaction() as write:
+        one = School("aromos~test", "Prueba", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
+        schools.create_school(write, one, AssertionError("a new table"), is_listed=False)
 
-    load_app("roster_import").handler(event, None)
+    handle(uploaded("imports/aromos~test/i1.zip", rosters.zipped(FILES)))
 
-    assert imports.find_import("aromos", "i-1") == first
+    assert people.find_person("aromos~test", "g1") is not None
+    assert people.find_person("aromos", "g1") is None
 
 
-def test_what_is_no_zip_is_refused_in_the_result(school: None) -> None:
-    load_app("roster_import").handler(uploaded("imports/aromos/i-1.zip", b"sourcedId;role\n"), None)
+def test_a_zip_of_the_operators_is_imported_at_once() -> None:
+    handle(uploaded("imports/aromos/i-1.zip", rosters.zipped(FILES)))
 
-    result = imports.find_import("aromos", "i-1")
-    assert result is not None
+    result = find("aromos", "i-1")
+    assert (result.state, people_counts(result.counts)["new"], result.bad_rows_count) == (ImportState.DONE, 4, 1)
+    assert rosters.stored()[-1] == "imports/aromos/i-1.zip"  # it stays: the operator put it there
+
+
+def test_the_same_event_twice_imports_once() -> None:
+    event = uploaded("imports/aromos/i-1.zip", rosters.zipped())
+    handle(event)
+    first = find("aromos", "i-1")
+
+    handle(event)
+
+    assert find("aromos", "i-1") == first
+
+
+def test_what_is_no_zip_is_refused_in_the_result() -> None:
+    handle(uploaded("imports/aromos/i-1.zip", b"sourcedId;role\n"))
+
+    result = find("aromos", "i-1")
     assert (result.state, [one.code for one in result.problems]) == (ImportState.REFUSED, ["not_a_zip"])
 
 
-def test_a_key_that_names_no_school_imports_nothing(school: None) -> None:
-    for path in ("aromos/../other/i", "aromos/i 1", "i", "nobody/i"):
-        load_app("roster_import").handler(uploaded(f"imports/{path}.zip", zipped()), None)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "aromos/../other/i.zip",
+        "aromos/i 1.zip",
+        "i.zip",
+        "nobody/i.zip",
+        "aromos/i-1/roster.zip",
+        "aromos/i-1/x/roster.zip",
+        "aromos/i-1/ROSTER.ZIP",
+    ],
+)
+def test_a_key_that_names_no_school_or_nothing_asked_for_imports_nothing(path: str) -> None:
+    handle(uploaded(f"imports/{path}", rosters.zipped()))
 
     assert list(people.list_everybody("aromos")) == list(people.list_everybody("nobody")) == []
 
 
-def test_no_number_and_no_name_reaches_the_log(school: None, caplog: pytest.LogCaptureFixture) -> None:
-    load_app("roster_import").handler(uploaded("imports/aromos/i-1.zip", zipped()), None)
+def test_no_number_and_no_name_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    handle(uploaded("imports/aromos/i-1.zip", rosters.zipped(FILES)))
 
     logged = "".join(repr(vars(line)) for line in caplog.records)
 
-    assert "roster_imported" in logged
+    assert "roster_import" in logged
     for secret in ("5555", "Catrileo", "Huenchumán", "Rosa"):
         assert secret not in logged
 
 
-def test_an_event_of_s3_names_the_school_and_the_import(aws: None) -> None:
+def test_an_event_of_s3_names_the_school_and_the_import() -> None:
     event = load_event("roster_import_uploaded")
-    with Transaction() as write:
-        one = School("los-aromos", "Escuela Los Aromos", "CL", "America/Santiago", "", Contract.ACTIVE, 1, NOW)
-        schools.create_school(write, one, AssertionError("a new table"))
-    uploaded(event["Records"][0]["s3"]["object"]["key"], zipped())
+    uploaded(event["Records"][0]["s3"]["object"]["key"], rosters.zipped())
 
-    load_app("roster_import").handler(event, None)
+    handle(event)
 
-    result = imports.find_import("los-aromos", "2026-11-23")
-    assert result is not None
-    assert result.state is ImportState.DONE
+    assert find("los-aromos", "2026-11-23").state is ImportState.DONE
+
+
+def test_an_upload_that_was_asked_for_is_compared_and_a_job_applies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "_id", lambda *_: "i-2026")
+    imports.create_import(DIRECTOR, ("roster.zip",), "k1", NOW, is_first=True)
+    event = load_event("roster_import_asked_for")
+    uploaded(event["Records"][0]["s3"]["object"]["key"], rosters.zipped())
+
+    handle(event)
+    ready = find("los-aromos", "i-2026").state
+    imports.apply_import(DIRECTOR, "i-2026", NOW, confirm_gone=False)
+    (job,) = jobs_on("RosterQueue")
+    owed = load_event("roster_import_owed")
+
+    assert owed["Records"][0]["body"] == job
+    assert handle(owed) == {"batchItemFailures": []}
+    assert (ready, find("los-aromos", "i-2026").state) == (ImportState.READY, ImportState.DONE)
+
+
+def test_a_job_of_an_import_that_is_not_there_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    assert handle(load_event("roster_import_owed")) == {"batchItemFailures": []}
+    assert "roster_job_of_nothing" in caplog.text
+
+
+def test_an_import_that_stands_still_is_taken_up_by_the_minutes_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "_id", lambda *_: "i-2026")
+    imports.create_import(DIRECTOR, ("roster.zip",), "k1", NOW, is_first=True)
+    rosters.put("imports/los-aromos/i-2026/roster.zip", rosters.zipped())
+    monkeypatch.setattr(clock, "now", lambda: NOW.replace(hour=13))
+
+    load_app("attention").handler(load_event("attention_minute"), LongContext())
+
+    assert jobs_on("RosterQueue") == [load_event("roster_import_owed")["Records"][0]["body"]]

@@ -44,6 +44,19 @@ def tell(body: Asked) -> Told:
     return cast("Told", wrong) if body.text == "shape" else Told(number=1)
 
 
+class Either(web.RequestModel):
+    at: int
+
+
+class Choosing(web.RequestModel):
+    which: Either | bool
+
+
+@app.post("/choices")
+def choose(body: Choosing) -> dict[str, bool]:
+    return {"chosen": body.which is not None}
+
+
 @app.get("/credits")
 def read(limit: Annotated[int, Query(ge=1)] = 1) -> dict[str, Any]:
     return {"limit": limit, "asked": web.idempotent_request(app)}
@@ -126,6 +139,22 @@ def test_a_body_is_measured_in_bytes() -> None:
     status, body, _ = post(asking("ñ" * (web.BODY_BYTES_MAX // 2)).encode().decode("unicode_escape"))
 
     assert (status, body["code"]) == (413, "too_large")
+
+
+def test_a_field_of_several_shapes_is_named_as_it_was_sent() -> None:
+    event = load_event("credits_refund_refused") | {"resource": "/choices", "path": "/choices"}
+
+    named = {
+        body: [one["field"] for one in json.loads(web.answer(app, event | {"body": body}, CONTEXT)["body"])["errors"]]
+        for body in ('{"which": {"at": "x"}}', '{"which": {"at": 1, "more": 2}}', '{"which": {}}', '{"which": []}')
+    }
+
+    assert [set(fields) for fields in named.values()] == [
+        {"/which/at", "/which"},
+        {"/which/more", "/which"},
+        {"/which/at", "/which"},
+        {"/which"},
+    ]
 
 
 def test_a_wrong_query_is_named() -> None:

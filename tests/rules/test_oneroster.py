@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from recado.errors import InvalidRequest
+from recado.rules import oneroster
 from recado.rules.oneroster import Roster, RosterGroup, read_roster
 
 TODAY = date(2026, 11, 23)
@@ -309,7 +310,7 @@ def test_rows_to_be_deleted_are_as_if_they_were_not_there() -> None:
     assert roster.unread == frozenset()
 
 
-@pytest.mark.parametrize("class_id", ["grade-07", "level-basica", "school-aromos"])
+@pytest.mark.parametrize("class_id", ["grade-07", "level-basica", "school-aromos", "custom-brigade"])
 def test_a_class_may_not_pass_for_another_kind_of_group(class_id: str) -> None:
     roster = with_rows("classes.csv", f"{class_id},Falso,07,homeroom")
 
@@ -368,3 +369,185 @@ def test_a_bad_row_never_carries_a_value() -> None:
 
     assert "Huenchumán" not in repr(roster.bad_rows)
     assert "0777" not in repr(roster.bad_rows)
+
+
+# --- OneRoster 1.2 ----------------------------------------------------------------------------------------------------
+
+FILES_1_2 = FILES | {
+    "users.csv": (
+        "sourcedId,enabledUser,username,givenName,familyName,preferredGivenName,preferredFamilyName,sms,phone,"
+        "agentSourcedIds,grades,primaryOrgSourcedId\n"
+        "s1,true,s1,Lautaro,Soto,,,,,g1,07,aromos\n"
+        "s2,true,s2,Emilia,Soto,,,,,,KG,aromos\n"
+        "g1,true,g1,Rosa,Catrileo,,,9 5555 0101,,s2,,\n"
+        "t1,true,t1,Iván,Núñez,,,955550102,,,,\n"
+    ),
+    "roles.csv": (
+        "sourcedId,userSourcedId,roleType,role,beginDate,endDate,orgSourcedId\n"
+        "r1,s1,primary,student,,,aromos\n"
+        "r2,s2,primary,student,,,aromos\n"
+        "r3,g1,primary,parent,,,aromos\n"
+        "r4,t1,primary,teacher,,,aromos\n"
+    ),
+}
+
+
+def read_1_2(*, users: tuple[str, ...] = (), roles: tuple[str, ...] = ()) -> Roster:
+    added = {"users.csv": users, "roles.csv": roles}
+    return read(
+        FILES_1_2 | {file: FILES_1_2[file] + "".join(f"{line}\n" for line in rows) for file, rows in added.items()}
+    )
+
+
+def test_a_roster_of_1_2_says_the_same_as_one_of_1_1() -> None:
+    assert read_1_2() == read(FILES)
+
+
+@pytest.mark.parametrize(
+    ("roster_role", "ours"),
+    [
+        ("principal", "director"),
+        ("siteAdministrator", "director"),
+        ("districtAdministrator", "administrator"),
+        ("systemAdministrator", "administrator"),
+        ("counselor", "staff"),
+        ("aide", "staff"),
+        ("proctor", "staff"),
+        ("teacher", "teacher"),
+        ("relative", "guardian"),
+        ("student", "student"),
+    ],
+)
+def test_every_role_of_1_2_is_one_of_ours(roster_role: str, ours: str) -> None:
+    roster = read_1_2(users=("x1,true,x1,Ana,Soto,,,,,,,",), roles=(f"r9,x1,primary,{roster_role},,,aromos",))
+
+    assert roster.people["x1"].role == ours
+    assert roster.people["x1"].groups == {"school-aromos"}
+
+
+@pytest.mark.parametrize(
+    ("roles", "ours"),
+    [
+        (("r8,x1,secondary,principal,,,aromos", "r9,x1,primary,teacher,,,aromos"), "teacher"),
+        (("r8,x1,primary,parent,,,aromos", "r9,x1,primary,teacher,,,aromos"), "teacher"),
+        (("r8,x1,primary,teacher,,2026-11-22,aromos", "r9,x1,secondary,parent,,,aromos"), "guardian"),
+    ],
+)
+def test_of_several_roles_the_primary_one_in_force_counts(roles: tuple[str, ...], ours: str) -> None:
+    assert read_1_2(users=("x1,true,x1,Ana,Soto,,,,,,,",), roles=roles).people["x1"].role == ours
+
+
+def test_preferred_names_are_used_where_there_are_any() -> None:
+    roster = read_1_2(
+        users=("x1,true,x1,María Rosa,Soto,Mari,Catrileo,,,,,",), roles=("r9,x1,primary,parent,,,aromos",)
+    )
+
+    assert (roster.people["x1"].given_name, roster.people["x1"].family_name) == ("Mari", "Catrileo")
+
+
+def test_a_users_school_is_the_primary_one_and_those_of_their_roles() -> None:
+    files = FILES_1_2 | {
+        "orgs.csv": FILES["orgs.csv"] + "anexo,Anexo Los Aromos,school\n",
+        "users.csv": FILES_1_2["users.csv"] + "x1,true,x1,Ana,Soto,,,,,,,anexo\n",
+        "roles.csv": FILES_1_2["roles.csv"] + "r9,x1,primary,teacher,,,aromos\n",
+    }
+
+    assert read(files).people["x1"].groups == {"school-anexo", "school-aromos"}
+
+
+@pytest.mark.parametrize(
+    ("roles", "found"),
+    [
+        ((), ("users.csv", 6, "role", "missing_value")),
+        (("r9,x1,primary,boss,,,aromos",), ("roles.csv", 6, "role", "unknown_role")),
+        (('r9,x1,primary,"teacher,,,aromos',), ("roles.csv", 6, "", "malformed")),
+        (("r9,x1,primary",), ("roles.csv", 6, "role", "missing_columns")),
+    ],
+)
+def test_whoever_has_no_role_that_can_be_used_is_listed_and_not_taken_for_gone(
+    roles: tuple[str, ...], found: tuple[str, int, str, str]
+) -> None:
+    roster = read_1_2(users=("x1,true,x1,Ana,Soto,,,,,,,",), roles=roles)
+
+    assert found in bad(roster)
+    assert roster.unread == {"x1"}
+
+
+def test_a_role_of_nobody_is_listed() -> None:
+    roster = read_1_2(roles=("r9,nobody,primary,teacher,,,aromos", "r8,,primary,teacher,,,aromos"))
+
+    assert bad(roster) == [
+        ("roles.csv", 7, "userSourcedId", "missing_value"),
+        ("roles.csv", 6, "userSourcedId", "unknown_person"),
+    ]
+
+
+def test_a_role_beside_the_name_is_enough_without_roles_and_outweighs_them() -> None:
+    files = FILES | {"roles.csv": "userSourcedId,role\nt1,principal\n"}
+
+    assert read(files).people["t1"].role == "teacher"
+    assert problems(FILES_1_2 | {"roles.csv": "userSourcedId\n"}) == {("roles.csv/role", "missing_column")}
+    assert problems({name: text for name, text in FILES_1_2.items() if name != "roles.csv"}) == {
+        ("users.csv/role", "missing_column")
+    }
+
+
+def test_a_delta_of_roles_is_refused_too() -> None:
+    manifest = "propertyName,value\nfile.users,bulk\nfile.roles,delta\n"
+
+    assert problems(FILES_1_2 | {"manifest.csv": manifest}) == {("manifest.csv", "not_bulk")}
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+SUMA(A1)", "-2", "@cmd", "O'Higgins"])
+def test_what_looks_like_a_formula_is_a_name_like_any_other(name: str) -> None:
+    assert with_user(f"x1,aromos,guardian,{name},Soto,,,,").people["x1"].given_name == name
+
+
+@pytest.mark.parametrize("typed", ["5,69555E+10", "#¡NUM!", "=SUMA(A1)", "'955550101x"])
+def test_a_number_that_a_spreadsheet_broke_is_a_problem_and_not_guessed(typed: str) -> None:
+    person = with_user(f'x1,aromos,guardian,Ana,Soto,"{typed}",,,').people["x1"]
+
+    assert (person.number, person.number_problem) == (None, True)
+
+
+@pytest.mark.parametrize("typed", ["0955550101", "955550101", "+56955550101", "56955550101.0", "00 56 9 5555 0101"])
+def test_a_zero_or_plus_that_a_spreadsheet_dropped_changes_nothing(typed: str) -> None:
+    assert with_user(f"x1,aromos,guardian,Ana,Soto,{typed},,,").people["x1"].number == "+56955550101"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_as_a_whole(encoding: str) -> None:
+    codes = {code for _, code in problems(FILES | {"users.csv": FILES["users.csv"].encode(encoding)})}
+
+    assert codes <= {"not_utf_8", "missing_column"}
+    assert codes
+
+
+def test_families_in_a_circle_are_read_without_end_or_error() -> None:
+    roster = with_rows(
+        "users.csv",
+        "g8,aromos,guardian,Ana,Soto,,,g9,",
+        "g9,aromos,guardian,Eva,Soto,,,g8,",
+        "s9,aromos,student,A,B,,,s9,",
+    )
+
+    assert [reason for *_, reason in bad(roster)] == ["wrong_role"] * 3
+    assert roster.people["s9"].guardians == roster.people["g8"].students == frozenset()
+
+
+def test_two_hundred_thousand_rows_of_garbage_are_counted_and_the_rest_is_used() -> None:
+    garbage = b'\x00\xff\xfe;;;,,,"\n' * 200_000
+
+    roster = read(FILES | {"enrollments.csv": FILES["enrollments.csv"].encode() + garbage})
+
+    assert (len(roster.bad_rows), roster.bad_rows_count) == (1000, 200_000)
+    assert roster.people.keys() == {"s1", "s2", "g1", "t1"}
+
+
+def test_a_roster_of_too_many_people_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oneroster, "PEOPLE_MAX", 3)
+
+    assert problems(FILES) == {("users.csv", "too_many_people")}

@@ -1,5 +1,6 @@
 """The magic numbers: each says what it does, every other is delivered, and none can be somebody's."""
 
+import phonenumbers
 import pytest
 
 from recado.rules.phone_numbers import read_number, zone_of
@@ -38,6 +39,12 @@ def test_every_behaviour_has_a_number_in_each_country_that_can_be_dialled_there(
 )
 def test_the_last_two_digits_decide_within_the_ranges_and_nowhere_else(number: str, behaviour: Behaviour) -> None:
     assert behaviour_of(number) is behaviour
+
+
+def test_chiles_range_is_given_to_no_operator() -> None:
+    numbers = [phonenumbers.parse(f"+569000000{digits}") for digits in MAGIC]
+
+    assert not any(phonenumbers.is_valid_number(number) for number in numbers)
 
 
 def test_a_country_without_a_range_gets_chiles_numbers() -> None:

@@ -134,7 +134,8 @@ class PageWatch:
                 asked.accepted_at, asked.accepted_step = now, self.step()
             if plan != plan_before:
                 self.said[school, message, plan] = self.facts.wordings[row["text"]["S"]]
-                self._check_plan(school, message, plan, asked, actor)
+                is_due = (before, after) == ("scheduled", "sending")
+                self._check_plan(school, message, plan, asked, actor, may_be_empty=is_due)
             # A hold is refused by the account itself; what is due looks at the school, some calls before.
             is_paid = bool(json.loads(row["held"]["S"]))
             since = actor.began if before == "scheduled" else self.step()
@@ -191,13 +192,16 @@ class PageWatch:
         if after == "cancelled" and asked.cancel is None and now + SKEW < asked.gives_up_from:
             raise Violation(f"nobody cancelled {asked.key}")
 
-    def _check_plan(self, school: str, message: str, plan: str, asked: Asked, actor: Actor) -> None:
+    def _check_plan(
+        self, school: str, message: str, plan: str, asked: Asked, actor: Actor, *, may_be_empty: bool
+    ) -> None:
         """Exactly those are in it who may and must be (L8, L11, L13), with the price of their own text."""
         said, began = self.said[school, message, plan], self.begun.get(plan, actor.began)
         found = [one for page in self._pages_of(school, message, plan) for one in page.recipients]
         readers = [one for page in self._pages_of(school, message, plan) for one in page.readers]
         numbers = [one.number for one in found]
-        if not (found or readers) or len(set(numbers)) != len(numbers) or len(set(readers)) != len(readers):
+        is_empty = not (found or readers or may_be_empty)
+        if is_empty or len(set(numbers)) != len(numbers) or len(set(readers)) != len(readers):
             raise Violation(f"{asked.key}: a plan of {numbers} and copies for {readers}")
         for one in found:
             self._check_recipient(school, asked, said, one, began)

@@ -253,10 +253,10 @@ class SchoolDay:
         self._watch(operation, asked, run)
         if run is None:
             return
-        if _is_copying(operation, asked):
-            run.speaking_until = None
         self.note(f"{operation} {_short(operation, asked)}")
         self.breathe(run, f"after {operation}")
+        if _is_copying(operation, asked):
+            run.speaking_until = None
         if self._is_failing(run, self.weather.answer_lost, "answer lost"):
             self.note(f"{operation} answer lost")
             raise ReadTimeoutError(endpoint_url="simulated")

@@ -8,7 +8,7 @@ from pynamodb.exceptions import TransactWriteError
 
 from recado import credits, messages, schools  # noqa: A004  # the school's word
 from recado.access import Caller
-from recado.errors import IdempotencyKeyReused, InvalidRequest, NotAllowed, RefundRefused
+from recado.errors import ContractSuspended, IdempotencyKeyReused, InvalidRequest, NotAllowed, RefundRefused
 from recado.rules.credit_bags import CATALOGUE, Zone
 from recado.rules.event_types import EventType
 from recado.rules.roles import Role
@@ -281,6 +281,19 @@ def test_money_moves_on_whether_or_not_a_balance_is_low(caplog: pytest.LogCaptur
     assert line == {"school": SCHOOL, "zone": "domestic", "available": 7, "threshold": 9}
 
 
+def test_a_school_with_too_many_events_at_once_still_spends_its_credits(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worlds.create_school(domestic=10)
+    set_threshold(50)
+    monkeypatch.setattr(events, "count_events", lambda _: 7)  # never the number that is there
+
+    credits.note_balance(SCHOOL, NOON)
+
+    assert (told(), low_since()) == ([], None)
+    assert "balance_not_noted" in caplog.text
+
+
 # --- what a message moved ---
 
 
@@ -415,6 +428,51 @@ def test_two_first_bags_of_a_zone_sold_at_the_same_moment_are_both_there_L13(mon
 
 
 # --- the contract ---
+
+
+def test_a_hold_is_not_exchanged_for_a_larger_one_while_the_contract_is_suspended_L5() -> None:
+    worlds.create_school(domestic=10)
+    hold(2)
+    schools.set_contract(OPERATOR, SCHOOL, Contract.SUSPENDED, NOON)
+    closing = Entry(Zone.DOMESTIC, "close#m1#p", LATER, "", 2, -2, 0, {})
+    opening = Entry(Zone.DOMESTIC, "hold#m1#q", LATER, "directora", -3, 3, 0, {})
+
+    with pytest.raises(ContractSuspended), Transaction() as write:
+        ledger.replace_hold(write, SCHOOL, closing, opening)
+
+    assert worlds.figures() == (8, 2, 0)
+
+
+def test_an_account_is_never_given_a_contract_that_has_changed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds.create_school(domestic=10)
+    schools.set_contract(OPERATOR, SCHOOL, Contract.SUSPENDED, NOON)
+    with Transaction() as write:  # an account that somebody's death left behind
+        ledger.set_contract(write, SCHOOL, Zone.DOMESTIC, "active")
+    list_accounts = ledger.list_accounts
+    between: list[str] = []
+
+    def list_then_activate(school_id: str) -> list[Account]:
+        found = list_accounts(school_id)
+        if not between:  # between what the aligning read and what it writes, the school is made active
+            between.append("active")
+            schools.set_contract(OPERATOR, SCHOOL, Contract.ACTIVE, LATER)
+        return found
+
+    monkeypatch.setattr(ledger, "list_accounts", list_then_activate)
+    transactions: list[str] = []
+    set_contract = ledger.set_contract
+
+    def note(write: Transaction, school_id: str, zone: Zone, contract: str) -> None:
+        transactions.append(contract)
+        set_contract(write, school_id, zone, contract)
+
+    monkeypatch.setattr(ledger, "set_contract", note)
+
+    schools.set_contract(OPERATOR, SCHOOL, Contract.SUSPENDED, NOON)
+
+    (account,) = list_accounts(SCHOOL)
+    assert account.contract == "active"
+    assert transactions == ["active", "suspended"]  # the second was refused: the contract it was read from is gone
 
 
 def test_a_contract_that_changes_is_told_and_says_since_when_L5() -> None:

@@ -8,9 +8,11 @@ from botocore.config import Config
 
 # Writes here are idempotent (a job twice is one page worked once), so the SDK may retry; carriers have their own.
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3, "mode": "standard"})
+# Addresses signed for others: with the current signature, and in the bucket's own region instead of a redirect to it.
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 
 @cache
 def client(service: str) -> Any:
     """A boto3 client, e.g. `client("sqs")`."""
-    return boto3.client(service, config=_CONFIG)
+    return boto3.client(service, config=_S3_CONFIG if service == "s3" else _CONFIG)

@@ -25,7 +25,7 @@ from recado.tables.ledger import Account, Entry
 CURSOR = re.compile(r"(?P<key>T#[!-{}~]{1,400})(\|(?P<figures>-?[0-9]{1,12},-?[0-9]{1,12},-?[0-9]{1,12}))?")
 READ_MAX = 1_000  # entries looked at for one page of a single kind
 NEWER_MAX = 5_000  # entries added up to tell the balance of an earlier day
-USE_ENTRIES_MAX = 20_000  # entries read for the weeks; older weeks stay unknown
+USE_ENTRIES_MAX = 10_000  # entries read for the weeks; older weeks stay unknown
 READINGS_MAX = 3
 SETTLED = timedelta(minutes=2)  # no request of ours takes longer between reading its clock and its commit
 

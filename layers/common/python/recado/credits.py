@@ -11,7 +11,7 @@ from typing import NoReturn
 from recado import events, idempotency, log
 from recado.access import Caller
 from recado.errors import FieldProblem, IdempotencyKeyReused, InvalidRequest, NotAllowed, RefundRefused
-from recado.events import AlreadyRaised, NewEvent
+from recado.events import AlreadyRaised, EventsBusy, NewEvent
 from recado.rules.credit_bags import CATALOGUE, Bag, Zone, find_bag
 from recado.rules.event_types import EventType
 from recado.rules.roles import IN_CHARGE, Role
@@ -69,7 +69,8 @@ def statement_of_message(school_id: str, message_id: str) -> list[Entry]:
 def note_balance(school_id: str, now: datetime) -> None:
     """Tells the portal, once a crossing, that a balance fell below what the school set, or is back above it.
 
-    Asked after whatever moves credits. Whoever dies in between is made up for by whoever asks next.
+    Asked after whatever moves credits, and never in the way of it. Whoever dies in between is made up for by whoever
+    asks next.
     """
     thresholds = school_settings.find_settings(school_id).low_balance
     for zone in Zone:
@@ -144,8 +145,10 @@ def _note_zone(school_id: str, zone: Zone, threshold: int | None, now: datetime)
                 _cross_up(school_id, account, threshold, figures, now)
         except (_Moved, AlreadyRaised):
             continue  # credits moved, or somebody else noted it: read again
+        except EventsBusy as error:
+            log.trouble("balance_not_noted", error, school=school_id, zone=zone.value)
         return
-    # Whoever moves credits at this moment asks after us.
+    # Credits move faster than they are read: whoever moves them asks after us.
     log.outcome("balance_moves", school=school_id, zone=zone.value)
 
 

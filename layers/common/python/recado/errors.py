@@ -9,6 +9,9 @@ RecadoError
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
 │   └── ChangedMeanwhile  409 changed_meanwhile           somebody else's change would be overwritten unseen
+├── ImportRunning         409 import_running              another roster of the school is being applied
+├── ManyWouldGo           409 many_would_go               a roster that looks like the wrong one
+├── OptedOutThemselves    409 opted_out_by_person         L10: only they switch it on again
 ├── AlreadyExists         409 already_exists              an id that is taken
 ├── RefundRefused         409 bags_are_not_refundable     L6
 ├── ContractSuspended     409 contract_suspended          L5: credits are frozen, not lost
@@ -102,6 +105,18 @@ class WrongState(RecadoError):
 
 class ChangedMeanwhile(WrongState):
     code, title = "changed_meanwhile", "It was changed meanwhile; read it again before changing it"
+
+
+class ImportRunning(RecadoError):
+    code, status, title = "import_running", 409, "Another roster of the school is being applied"
+
+
+class ManyWouldGo(RecadoError):
+    code, status, title = "many_would_go", 409, "More than half of the people would leave; confirm it if that is meant"
+
+
+class OptedOutThemselves(RecadoError):
+    code, status, title = "opted_out_by_person", 409, "The person switched their SMS off: only they can switch it on"
 
 
 class AlreadyExists(RecadoError):

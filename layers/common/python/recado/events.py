@@ -27,6 +27,10 @@ class _Moved(Exception):  # a signal between two steps here
     """Somebody else's event took the number."""
 
 
+class EventsBusy(RuntimeError):
+    """The school has more events at this moment than can be numbered one after the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """`cause` makes it happen once: the same cause never has a second event."""
@@ -49,7 +53,7 @@ def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) ->
     """The writes that `add` puts into a transaction, and the event of them: all or none.
 
     `add` may be called several times, each time for a transaction of its own. Raises what its writes are refused with;
-    AlreadyRaised when only the event is refused.
+    AlreadyRaised when only the event is refused; EventsBusy when others' events keep taking the number.
     """
     if not is_lean(new.data):
         raise RuntimeError("an event carries ids and figures")
@@ -64,7 +68,7 @@ def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) ->
         except _Moved:
             continue
         return
-    raise RuntimeError("the school's events do not come to rest")
+    raise EventsBusy(school_id)
 
 
 def find_event(school_id: str, cause: str) -> Event | None:

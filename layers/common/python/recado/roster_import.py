@@ -1,49 +1,80 @@
-"""Brings a school's directory to what a OneRoster zip says. Applying it twice, or after being killed, ends the same.
+"""Brings a school's directory to what a roster says: compares, and applies when told. Twice, or killed, ends the same.
 
 It must never touch what the roster does not own: a person's SMS switch and a number's opt-out survive every import.
+There is no cursor: what a killed or slow worker has done shows in the rows, and whoever goes on finds the rest.
 """
 
-import tempfile
+import io
+import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import IO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import batched
+from typing import IO, Any, override
 
-from recado.aws import client
+from recado import import_files, imports, log, people_records
 from recado.clock import Clock
 from recado.errors import FieldProblem, InvalidRequest, NotFound
+from recado.import_files import UploadChanged
+from recado.rules import import_states, roster_diff
 from recado.rules.audience import WHO_OF_ROLE, Who
-from recado.rules.oneroster import FILES_READ, Roster, RosterPerson, read_roster
-from recado.rules.roster_changes import Change, is_gone, record_after, record_of_gone
-from recado.rules.roster_zip import open_roster
-from recado.settings import SETTINGS
+from recado.rules.custom_groups import custom_among, is_custom_group
+from recado.rules.import_states import ImportState
+from recado.rules.number_corrections import record_after_correction
+from recado.rules.oneroster import Roster, read_roster
+from recado.rules.roster_changes import (
+    Change,
+    MadeByHand,
+    Source,
+    is_gone,
+    record_after,
+    record_by_hand_after,
+    record_of_gone,
+)
+from recado.rules.roster_diff import Counts, Difference, Kind
 from recado.tables import groups as group_table
-from recado.tables import imports as import_table
-from recado.tables import opt_outs as opt_out_table
+from recado.tables import imports as table
 from recado.tables import people as people_table
 from recado.tables import schools as school_table
 from recado.tables.base import Transaction
 from recado.tables.groups import Group
-from recado.tables.imports import Import, ImportState
-from recado.tables.opt_outs import Note, NotedAlready
+from recado.tables.imports import Import, Progress
 from recado.tables.people import Person
 from recado.tables.schools import School
 
-BAD_ROWS_SHOWN = 100
 WRITE_ATTEMPTS_MAX = 5
-ROSTER = "roster"  # who changed it, in an opt-out's notes
-CHUNK_BYTES = 1024 * 1024
-ARCHIVE_BYTES_MAX = 100 * CHUNK_BYTES  # compressed
+UPLOAD_ATTEMPTS_MAX = 20  # files of one import that arrive at the same moment write the same row
+ROSTER = "roster"  # who changed it, in the notes of numbers and opt-outs
+LEASE = timedelta(seconds=60)
+RENEW_AFTER = timedelta(seconds=15)
+LEASE_MARGIN = timedelta(seconds=20)  # a write that starts before it is over by the end of the lease
+STOP_BEFORE = timedelta(seconds=60)  # of the function's time: the rest is for a fresh run
+WRITERS = 8  # what one partition of DynamoDB takes, where all people of a school are
+MEMBERSHIP_WRITERS = 4
+SOME = 25  # people one writer takes at a time; after each round it is looked at the clock
+COMPARED = 500  # people compared between two looks at it
+MEMBERSHIP_BATCH = 500
+READ_BYTES = 256 * 1024
+
+type TimeLeft = Callable[[], timedelta]
 
 
 class RowKeepsChangingError(RuntimeError):
-    """Somebody else wrote the same row each time; the import is tried again as a whole."""
+    """Somebody else wrote the same row each time; the import is taken up again as a whole."""
 
 
-class _Changed(Exception):  # not an error: read again
-    """Somebody else wrote the person's row in between."""
+class _LostHold(Exception):  # not an error: whoever has it goes on
+    """The import is no longer this worker's."""
+
+
+class _OutOfTime(Exception):  # not an error: a fresh run goes on
+    """The function's time is nearly over."""
+
+
+class _Moved(Exception):  # not an error: read again
+    """Somebody else wrote the import in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,139 +82,501 @@ class _Write:
     """One person's row as it was read and as it is to be."""
 
     before: Person | None
-    record: RosterPerson
-    left_at: datetime | None
+    after: Person
 
     @property
     def change(self) -> Change:
         if self.before is None:
             return Change.NEW
-        if (self.record, self.left_at) == (self.before.record, self.before.left_at):
+        if (self.after.record, self.after.left_at) == (self.before.record, self.before.left_at):
             return Change.UNCHANGED
-        return Change.GONE if self.left_at is not None else Change.CHANGED
+        return Change.GONE if self.after.left_at is not None else Change.CHANGED
+
+    @property
+    def is_to_be_made(self) -> bool:
+        """Also when nobody sees a difference: whom a search does not find yet, a correction that counts no more."""
+        return self.after != self.before or self.after.words != self.after.wanted_words
 
 
-def import_roster(school_id: str, import_id: str, key: str, clock: Clock) -> Import:
-    """Reads the zip at `key` of the import bucket and applies it; an import that has ended is left as it is.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What applying a roster would do. `writes`: whoever comes or changes, then whoever goes; `members`: who is in each
+    group in the end; `counts` by kind and change; `here`: the roster's people who are there now."""
 
-    A roster that cannot be read as a whole ends `refused` and changes nothing. Raises NotFound: no such school.
+    writes: Sequence[_Write]
+    members: Mapping[str, Mapping[str, Who]]
+    counts: Counts
+    here: int
+    by_hand: MadeByHand
+
+    @property
+    def gone(self) -> int:
+        return roster_diff.people_counts(self.counts)[Change.GONE.value]
+
+
+class _Hold:
+    """One worker's hold on an import: it renews its lease as it goes, and stops when it has lost it."""
+
+    def __init__(self, school: School, one: Import, clock: Clock, time_left: TimeLeft) -> None:
+        self.school, self.one, self.clock, self.time_left = school, one, clock, time_left
+        self._renewed_at = clock()
+
+    def save(self, **changes: Any) -> None:
+        now = self.clock()
+        after = replace(self.one, **{"lease_until": now + LEASE} | changes)
+        saved = table.save_import(self.school.id, after, self.one)
+        if saved is None:
+            raise _LostHold
+        self.one, self._renewed_at = saved, now
+
+    def save_in(self, write: Transaction, **changes: Any) -> Import:
+        return table.save_import_in(write, self.school.id, replace(self.one, **changes), self.one, _LostHold())
+
+    def keep(self, progress: Progress, **changes: Any) -> None:
+        """Says how far it is, every now and then."""
+        if self.clock() - self._renewed_at >= RENEW_AFTER:
+            self.save(progress=progress, **changes)
+
+    def check(self) -> None:
+        """Before each write: whoever was out for so long that another may be at it writes nothing more."""
+        if self.one.lease_until is None or self.clock() > self.one.lease_until - LEASE_MARGIN:
+            raise _LostHold
+
+    def check_time(self) -> None:
+        if self.time_left() < STOP_BEFORE:
+            raise _OutOfTime
+
+
+# --- what wakes the worker ------------------------------------------------------------------------------------
+
+
+def import_roster(school_id: str, import_id: str, clock: Clock, time_left: TimeLeft) -> Import:
+    """Compares and applies the operator's zip in one go; an import that has ended is left as it is.
+
+    A roster that cannot be read as a whole ends `refused` and changes nothing; one after which most people would be
+    gone stays `ready`, for the school to apply or discard. Raises NotFound: no such school.
     """
-    # 1. Whose import is it, and has it not ended before?
-    school = school_table.find_school(school_id)
-    if school is None:
+    if school_table.find_school(school_id) is None:
         raise NotFound("There is no such school")
-    import_table.create_import(school_id, import_id, clock())
-    begun = import_table.find_import(school_id, import_id)
-    if begun is None or begun.state is not ImportState.RUNNING:
+    imports.create_at_once(school_id, import_id, clock())
+    return work(school_id, import_id, clock, time_left)
+
+
+def note_upload(school_id: str, import_id: str, file: str, clock: Clock, time_left: TimeLeft) -> Import:
+    """A file of an import has arrived; with the last one it is compared. Raises NotFound: nobody asked for it."""
+    for _ in range(UPLOAD_ATTEMPTS_MAX):
+        one = _get(school_id, import_id)
+        if one.state is not ImportState.WAITING_FOR_UPLOAD:
+            return work(school_id, import_id, clock, time_left)
+        if file not in one.files:
+            raise NotFound("Nobody asked for this file")
+        uploaded = {*one.uploaded, file}
+        if uploaded == set(one.files):
+            if imports.begin_check(school_id, one, clock()):
+                return work(school_id, import_id, clock, time_left)
+        elif saved := table.save_import(school_id, replace(one, uploaded=tuple(sorted(uploaded))), one):
+            return saved
+    raise RowKeepsChangingError(import_id)
+
+
+def work(school_id: str, import_id: str, clock: Clock, time_left: TimeLeft) -> Import:
+    """The next step of an import, as far as it goes; nothing when somebody is at it. Raises NotFound.
+
+    Whatever ends it early, a death included, the minute's run (`imports.take_up`) brings somebody here again.
+    """
+    # 1. Is there anything to do, and is nobody at it?
+    one = _get(school_id, import_id)
+    if one.state.has_ended:
+        imports.tidy(school_id, one)
+        return one
+    if one.state is ImportState.WAITING_FOR_UPLOAD and not _may_begin(school_id, one, clock()):
+        return _get(school_id, import_id)
+    hold = _take(school_id, import_id, clock, time_left)
+    if hold is None:
         return _get(school_id, import_id)
 
-    # 2. All of it is read before anything is written.
-    now = clock()
+    # 2. Compare, apply, or both.
     try:
-        with _uploaded(key) as archive, open_roster(archive, FILES_READ) as files:
-            roster = read_roster(files, school.country, now.date())
+        _step(hold)
+    except _OutOfTime:
+        _hand_on(hold)
+    except _LostHold:
+        log.outcome("import_lost", school=school_id, import_id=import_id)
+
+    # 3. What an ended one needs no more.
+    one = _get(school_id, import_id)
+    imports.tidy(school_id, one)
+    return one
+
+
+# --- the steps ------------------------------------------------------------------------------------------------
+
+
+def _may_begin(school_id: str, one: Import, now: datetime) -> bool:
+    """An upload whose time is over: perhaps no word came of files that are there."""
+    if one.upload_until is None or now < one.upload_until:
+        return False
+    missing = sorted(set(one.files) - import_files.list_uploaded(school_id, one.id))
+    if not missing:
+        return imports.begin_check(school_id, one, now)
+    problems = tuple(FieldProblem(file, "not_uploaded", "The file did not come in time") for file in missing)
+    refused = replace(one, state=ImportState.REFUSED, problems=problems, finished_at=now)
+    saved = table.save_import(school_id, refused, one)
+    if saved is not None:
+        imports.tidy(school_id, saved)
+    return False
+
+
+def _take(school_id: str, import_id: str, clock: Clock, time_left: TimeLeft) -> _Hold | None:
+    one, school, now = _get(school_id, import_id), school_table.find_school(school_id), clock()
+    is_held = one.lease_until is not None and now < one.lease_until
+    if school is None or is_held or one.state in (ImportState.READY, ImportState.WAITING_FOR_UPLOAD):
+        return None
+    taken = replace(one, owner=secrets.token_hex(8), lease_until=now + LEASE, attempts=one.attempts + 1)
+    saved = table.save_import(school_id, taken, one)
+    return None if saved is None else _Hold(school, saved, clock, time_left)
+
+
+def _step(hold: _Hold) -> None:
+    try:
+        if hold.one.state is ImportState.CHECKING:
+            _compare_and_show(hold)
+        if hold.one.state is ImportState.WAITING:
+            _begin_applying(hold)
+        if hold.one.state is ImportState.APPLYING:
+            _apply(hold)
     except InvalidRequest as refusal:
-        refused = Import(import_id, ImportState.REFUSED, begun.started_at, problems=refusal.fields)
-        import_table.save_result(school_id, refused, clock())
-        return _get(school_id, import_id)
+        _refuse(hold, refusal.fields)
+    except UploadChanged:
+        _refuse(hold, [FieldProblem("", "upload_changed", "The files are not those that were compared")])
 
-    # 3. What differs. Memberships are read too, so that an import heals whatever a killed one left of them.
-    writes = _plan_writes(school_id, roster, now)
-    members = _members_of(writes)
-    members_before = _members_before(school_id, roster)
 
-    # 4. Into groups before the records say so and out of them after: killed in between, nobody is missing.
-    _create_groups(school_id, roster)
-    group_table.save_memberships(school_id, added=members.keys() - members_before, removed=())
-    for one in writes:
-        _save_person(school, roster, one, now)
-    group_table.save_memberships(school_id, added=(), removed=members_before - members.keys())
-    _settle_groups(school_id, roster, Counter((group_id, who) for (group_id, _), who in members.items()))
+def _compare_and_show(hold: _Hold) -> None:
+    """What would change is kept for the school to see; an operator's own zip goes on by itself."""
+    if hold.one.attempts > imports.ATTEMPTS_MAX:
+        raise InvalidRequest(fields=[FieldProblem("", "gave_up", "Reading it failed again and again")])
+    roster, etags = _read(hold)
+    plan = _show(hold, roster)
+    is_asked = hold.one.at_once and not import_states.would_go_unasked(plan.gone, plan.here)
+    if is_asked:
+        hold.save(**_shown(roster, plan), etags=etags, state=ImportState.WAITING, applied_at=hold.one.started_at)
+        return
+    _let_the_school_decide(hold, **_shown(roster, plan), etags=etags)
 
-    # 5. Say what became of it.
-    done = Import(
-        id=import_id,
-        state=ImportState.DONE,
-        started_at=begun.started_at,
-        counts=_count(writes),
-        bad_rows=roster.bad_rows[:BAD_ROWS_SHOWN],
-        bad_rows_count=roster.bad_rows_count,
+
+def _show(hold: _Hold, roster: Roster) -> _Plan:
+    pages = import_files.Pages(hold.school.id, hold.one.id)
+    plan = _compare(hold, roster, pages.add)
+    pages.finish()
+    import_files.save_bad_rows(hold.school.id, hold.one.id, roster.bad_rows)
+    return plan
+
+
+def _shown(roster: Roster, plan: _Plan) -> dict[str, Any]:
+    return {"counts": plan.counts, "here": plan.here, "bad_rows_count": roster.bad_rows_count}
+
+
+def _let_the_school_decide(hold: _Hold, *, unlock: bool = False, **changes: Any) -> None:
+    with Transaction() as write:
+        hold.one = hold.save_in(
+            write, **changes, state=ImportState.READY, progress=Progress(), owner=None, lease_until=None, attempts=0
+        )
+        table.forget_owed_in(write, hold.school.id, hold.one.id)
+        if unlock:
+            table.unlock(write, hold.school.id, hold.one.id, _LostHold())
+
+
+def _begin_applying(hold: _Hold) -> None:
+    """One import of a school at a time; the others wait and are looked at again."""
+    try:
+        with Transaction() as write:
+            after = hold.save_in(write, state=ImportState.APPLYING, lease_until=hold.clock() + LEASE)
+            table.lock(write, hold.school.id, hold.one.id, _Moved())
+    except _Moved:
+        hold.save(owner=None, lease_until=None, attempts=0)
+        return
+    hold.one = after
+
+
+def _apply(hold: _Hold) -> None:
+    # 1. The same files as were compared, against the directory as it is now.
+    roster, _ = _read(hold)
+    plan = _compare(hold, roster, lambda _: None)
+    is_first = hold.one.progress.step != "writing"
+    if is_first and not hold.one.gone_confirmed and import_states.would_go_unasked(plan.gone, plan.here):
+        # The directory has changed since somebody said yes: they are asked again.
+        _let_the_school_decide(hold, unlock=True, **_shown(roster, _show(hold, roster)))
+        return
+
+    # 2. Into groups before the records say so and out of them after: killed in between, nobody is missing.
+    writing = _Writing(hold, len(plan.writes), is_first=is_first)
+    _create_groups(hold.school.id, roster)
+    added, removed = _memberships(hold, roster, plan)
+    writing.add_memberships(added)
+    writing.save_people(roster, plan)
+    writing.remove_memberships(removed)
+    _settle_groups(hold.school.id, roster, plan.members)
+
+    # 3. Say so, and let the next import of the school begin.
+    with Transaction() as write:
+        total = writing.total
+        hold.one = hold.save_in(
+            write,
+            state=ImportState.DONE,
+            progress=Progress("writing", total, total),
+            finished_at=hold.clock(),
+            owner=None,
+            lease_until=None,
+            attempts=0,
+        )
+        table.unlock(write, hold.school.id, hold.one.id, _LostHold())
+
+
+def _refuse(hold: _Hold, problems: Sequence[FieldProblem]) -> None:
+    with Transaction() as write:
+        hold.one = hold.save_in(
+            write,
+            state=ImportState.REFUSED,
+            problems=tuple(problems),
+            finished_at=hold.clock(),
+            owner=None,
+            lease_until=None,
+        )
+        if hold.one.applied_at is not None:
+            table.unlock(write, hold.school.id, hold.one.id, _LostHold())
+
+
+def _hand_on(hold: _Hold) -> None:
+    """To a fresh run of the function, with all its time."""
+    hold.save(owner=None, lease_until=None, attempts=0)
+    imports.wake(hold.school.id, hold.one.id)
+
+
+# --- reading and comparing ------------------------------------------------------------------------------------
+
+
+def _read(hold: _Hold) -> tuple[Roster, dict[str, str]]:
+    """The roster and what its files were. Raises InvalidRequest, UploadChanged."""
+    etags: dict[str, str] = {}
+    read = [0]
+
+    def count(size: int) -> None:
+        read[0] += size
+        if hold.one.state is ImportState.CHECKING:
+            hold.keep(Progress("reading", read[0]))
+        else:
+            hold.keep(hold.one.progress)
+
+    with import_files.open_uploads(hold.school.id, hold.one, etags) as files:
+        counted = {name: io.BufferedReader(_Counted(stream, count), READ_BYTES) for name, stream in files.items()}
+        return read_roster(counted, hold.school.country, hold.one.started_at.date()), etags
+
+
+class _Counted(io.RawIOBase):
+    """Says how much of a stream has been read."""
+
+    def __init__(self, inner: IO[bytes], count: Callable[[int], None]) -> None:
+        super().__init__()
+        self._inner, self._count = inner, count
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override]  # narrower on purpose
+        piece = self._inner.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._count(len(piece))
+        return len(piece)
+
+
+def _compare(hold: _Hold, roster: Roster, show: Callable[[Difference], None]) -> _Plan:
+    """What the roster changes in the directory as it is now; each difference is shown once."""
+    school_id, at = hold.school.id, hold.one.applied_at or hold.one.started_at
+    everybody = {}
+    for person in people_table.list_everybody(school_id):
+        everybody[person.id] = person
+        if len(everybody) % COMPARED == 0:
+            hold.keep(_comparing(hold, len(everybody)))
+    groups = {group.record.id: group.record for group in group_table.list_groups(school_id)}
+    by_hand = _find_by_hand(groups.keys(), everybody.values())
+
+    counts = roster_diff.no_counts()
+    members: dict[str, dict[str, Who]] = {group_id: {} for group_id in groups.keys() | roster.groups.keys()}
+    coming: list[_Write] = []
+    going: list[_Write] = []
+    for position, person_id in enumerate(sorted(everybody.keys() | roster.people.keys())):
+        if position % COMPARED == 0:
+            hold.keep(_comparing(hold, position))
+        one = _plan_write(everybody.get(person_id), roster, by_hand, person_id, at)
+        _count_and_show(one, counts, show)
+        if one.after.left_at is None:
+            for group_id in one.after.record.groups:
+                members.setdefault(group_id, {})[person_id] = WHO_OF_ROLE[one.after.record.role]
+        if one.is_to_be_made:
+            (going if one.change is Change.GONE else coming).append(one)
+    for group_id in sorted(members):
+        gone = group_id not in roster.groups and not is_custom_group(group_id) and not members[group_id]
+        after = None if gone else roster.groups.get(group_id, groups.get(group_id))
+        found = roster_diff.group_difference(groups.get(group_id), after)
+        counts[Kind.GROUPS.value][(found.change if found else Change.UNCHANGED).value] += 1
+        if found is not None:
+            show(found)
+    here = sum(1 for one in everybody.values() if one.left_at is None and one.source is Source.ROSTER)
+    return _Plan([*coming, *going], members, counts, here, by_hand)
+
+
+def _comparing(hold: _Hold, people: int) -> Progress:
+    is_writing = hold.one.state is ImportState.APPLYING
+    return hold.one.progress if is_writing else Progress("comparing", people)
+
+
+def _count_and_show(one: _Write, counts: dict[str, dict[str, int]], show: Callable[[Difference], None]) -> None:
+    """Who had left before and is not back is neither counted nor shown."""
+    if one.after.left_at is not None and one.change is not Change.GONE:
+        return
+    counts[roster_diff.kind_of(one.after.record).value][one.change.value] += 1
+    before = one.before
+    if one.change is not Change.UNCHANGED:
+        left_at = before.left_at if before else None
+        show(roster_diff.person_difference(before.record if before else None, one.after.record, one.change, left_at))
+
+
+def _find_by_hand(group_ids: Iterable[str], everybody: Iterable[Person]) -> MadeByHand:
+    """What the school made itself, which no import takes away."""
+    return MadeByHand(
+        groups=custom_among(group_ids),
+        people={
+            person.id: person.record
+            for person in everybody
+            if person.source is Source.SCHOOL and person.left_at is None
+        },
     )
-    import_table.save_result(school_id, done, clock())
-    return _get(school_id, import_id)
 
 
-def _plan_writes(school_id: str, roster: Roster, now: datetime) -> list[_Write]:
-    """Everybody of the directory and the roster, by id, those who stay as they are included."""
-    before = {person.id: person for person in people_table.list_everybody(school_id)}
-    return [
-        _plan_write(before.get(person_id), roster, person_id, now)
-        for person_id in sorted(before.keys() | roster.people.keys())
-    ]
-
-
-def _plan_write(before: Person | None, roster: Roster, person_id: str, now: datetime) -> _Write:
+def _plan_write(before: Person | None, roster: Roster, by_hand: MadeByHand, person_id: str, now: datetime) -> _Write:
     """How one person is to be; they are in the roster, in the directory, or in both."""
-    if before is None or person_id in roster.people:
-        return _Write(before, record_after(before.record if before else None, roster, person_id), left_at=None)
-    if before.left_at is None and is_gone(roster, person_id):
-        return _Write(before, record_of_gone(before.record), left_at=now)
-    return _Write(before, before.record, before.left_at)
+    if before is None:
+        return _Write(None, Person(roster.people[person_id], switch=None, left_at=None, version=0))
+    if person_id in roster.people:
+        said = record_after(before.record, roster, person_id, by_hand)
+        record, correction = record_after_correction(said, before.correction)
+        after = replace(before, record=record, correction=correction, left_at=None, source=Source.ROSTER)
+        return _Write(before, replace(after, erased_at=None))
+    if before.left_at is not None:
+        return _Write(before, before)
+    if before.source is Source.SCHOOL:
+        return _Write(before, replace(before, record=record_by_hand_after(before.record, roster, by_hand)))
+    if is_gone(roster, person_id):
+        return _Write(before, replace(before, record=record_of_gone(before.record), left_at=now))
+    return _Write(before, before)
 
 
-def _members_of(writes: Iterable[_Write]) -> dict[tuple[str, str], Who]:
-    """Who is in which group in the end, by (group, person)."""
-    return {(group_id, one.record.id): WHO_OF_ROLE[one.record.role] for one in writes for group_id in one.record.groups}
+def _memberships(hold: _Hold, roster: Roster, plan: _Plan) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(group, person) to add and to take away, group by group: also what a killed import left of them is healed."""
+    added: list[tuple[str, str]] = []
+    removed: list[tuple[str, str]] = []
+    for group_id in sorted(plan.members.keys() | roster.groups.keys()):
+        wanted = plan.members.get(group_id, {})
+        there = set(group_table.list_all_member_ids(hold.school.id, group_id))
+        added += [(group_id, person_id) for person_id in wanted.keys() - there]
+        removed += [(group_id, person_id) for person_id in there - wanted.keys()]
+        hold.keep(hold.one.progress)
+    # By person: a batch is then spread over the partitions of many groups.
+    return sorted(added, key=_by_person), sorted(removed, key=_by_person)
 
 
-def _members_before(school_id: str, roster: Roster) -> set[tuple[str, str]]:
-    group_ids = {group.record.id for group in group_table.list_groups(school_id)} | roster.groups.keys()
-    return {
-        (group_id, person_id)
-        for group_id in group_ids
-        for person_id in group_table.list_all_member_ids(school_id, group_id)
-    }
+def _by_person(membership: tuple[str, str]) -> tuple[str, str]:
+    return membership[1], membership[0]
 
 
-def _count(writes: Iterable[_Write]) -> dict[str, int]:
-    """How many of each change; who had gone before is not counted again."""
-    counts = Counter(one.change for one in writes if one.left_at is None or one.change is Change.GONE)
-    return {change.value: counts[change] for change in Change}
+# --- writing --------------------------------------------------------------------------------------------------
 
 
-def _save_person(school: School, roster: Roster, planned: _Write, now: datetime) -> None:
+class _Writing:
+    """Writes in batches, several rows at a time; between batches it looks at the clock and says how far it is."""
+
+    def __init__(self, hold: _Hold, left: int, *, is_first: bool) -> None:
+        self._hold = hold
+        self.total = left if is_first else max(hold.one.progress.total, left)
+        self._done = self.total - left
+        hold.save(progress=self._progress())
+
+    def save_people(self, roster: Roster, plan: _Plan) -> None:
+        hold = self._hold
+        at = hold.one.applied_at or hold.one.started_at
+
+        def save(some: Sequence[_Write]) -> None:
+            hold.check()
+            # Into searches before the records say so: killed in between, nobody is missing there either.
+            people_table.save_words(hold.school.id, (one.after.record for one in some if one.before is None))
+            for one in some:
+                hold.check()
+                _save_person(hold.school, roster, plan.by_hand, one, at)
+
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="people") as threads:
+            for batch in batched(plan.writes, SOME * WRITERS, strict=False):
+                hold.check_time()
+                _all(threads.map(save, batched(batch, SOME, strict=False)))
+                self._done += len(batch)
+                hold.keep(self._progress(), attempts=0)
+
+    def add_memberships(self, added: Sequence[tuple[str, str]]) -> None:
+        school_id = self._hold.school.id
+        self._change_memberships(added, lambda some: group_table.save_memberships(school_id, added=some, removed=()))
+
+    def remove_memberships(self, removed: Sequence[tuple[str, str]]) -> None:
+        """But for those whose record names the group by now: somebody put them into it meanwhile."""
+        school_id = self._hold.school.id
+
+        def remove(some: Sequence[tuple[str, str]]) -> None:
+            found = people_table.list_people_by_id(school_id, {person_id for _, person_id in some})
+            groups = {one.id: one.record.groups for one in found if one.left_at is None}
+            left = [(group_id, person_id) for group_id, person_id in some if group_id not in groups.get(person_id, ())]
+            group_table.save_memberships(school_id, added=(), removed=left)
+
+        self._change_memberships(removed, remove)
+
+    def _change_memberships(
+        self, memberships: Sequence[tuple[str, str]], change: Callable[[Sequence[tuple[str, str]]], None]
+    ) -> None:
+        hold = self._hold
+
+        def change_some(some: Sequence[tuple[str, str]]) -> None:
+            hold.check()
+            change(some)
+
+        with ThreadPoolExecutor(MEMBERSHIP_WRITERS, thread_name_prefix="memberships") as threads:
+            for batch in batched(memberships, MEMBERSHIP_BATCH * MEMBERSHIP_WRITERS, strict=False):
+                hold.check_time()
+                _all(threads.map(change_some, batched(batch, MEMBERSHIP_BATCH, strict=False)))
+                hold.keep(self._progress())
+
+    def _progress(self) -> Progress:
+        return Progress("writing", self._done, self.total)
+
+
+def _all(results: Iterator[None]) -> None:
+    """Waits for all of them; the first that failed speaks."""
+    for _ in results:
+        pass
+
+
+def _save_person(school: School, roster: Roster, by_hand: MadeByHand, planned: _Write, at: datetime) -> None:
     """Writes one record if its row is as it was read; else it is read and planned again."""
-    one, person_id = planned, planned.record.id
+    one, person_id = planned, planned.after.id
     for _ in range(WRITE_ATTEMPTS_MAX):
-        if one.change is Change.UNCHANGED or _is_saved(school, one, now):
+        if not one.is_to_be_made or _is_saved(school, one, at):
             return
-        one = _plan_write(people_table.find_person(school.id, person_id), roster, person_id, now)
+        one = _plan_write(people_table.find_person(school.id, person_id), roster, by_hand, person_id, at)
     raise RowKeepsChangingError(person_id)
 
 
-def _is_saved(school: School, one: _Write, now: datetime) -> bool:
+def _is_saved(school: School, one: _Write, at: datetime) -> bool:
     if one.before is None:
-        return people_table.create_person(school.id, school.shards, one.record)
-    if one.before.sms_allowed or one.before.record.number == one.record.number:
-        return people_table.save_record(school.id, school.shards, one.before, one.record, one.left_at)
-    try:
-        _save_with_opt_out(school, one.before, one, now)
-    except (_Changed, NotedAlready):
-        return False
-    return True
-
-
-def _save_with_opt_out(school: School, before: Person, one: _Write, now: datetime) -> None:
-    """A changed number takes the person's opt-out with it, in one transaction."""
-    cause = opt_out_table.person_cause(before.id)
-    with Transaction() as write:
-        people_table.save_record_in(
-            write, school.id, school.shards, before, one.record, one.left_at, lambda _: _Changed()
-        )
-        for number, is_new in ((before.record.number, False), (one.record.number, True)):
-            if number is not None:
-                note = Note(cause, added=is_new, by=ROSTER, at=now, reason="number_changed")
-                opt_out_table.change_cause(write, school.id, number, note)
+        return people_table.create_person(school.id, school.shards, one.after.record, words_are_there=True)
+    return people_records.save_person(school, one.before, one.after, by=ROSTER, at=at)
 
 
 def _create_groups(school_id: str, roster: Roster) -> None:
@@ -193,38 +586,24 @@ def _create_groups(school_id: str, roster: Roster) -> None:
             group_table.save_group(school_id, Group(record, dict.fromkeys(Who, 0)), before=None)
 
 
-def _settle_groups(school_id: str, roster: Roster, members: Counter[tuple[str, Who]]) -> None:
-    """Names and counts as they are now; a group that no roster names goes once nobody is in it.
+def _settle_groups(school_id: str, roster: Roster, members: Mapping[str, Mapping[str, Who]]) -> None:
+    """Names and counts as they are now; a group that no roster names goes once nobody is in it, but for custom ones.
 
-    Refused means that another import has settled it in between: the later one's word stands.
+    Refused means that the school has changed it in between: its word stands until the next import.
     """
     for before in group_table.list_groups(school_id):
         record = roster.groups.get(before.record.id, before.record)
-        after = Group(record, {who: members[record.id, who] for who in Who})
-        if record.id not in roster.groups and not any(after.members.values()):
+        counted = Counter(members.get(record.id, {}).values())
+        after = replace(before, record=record, members={who: counted[who] for who in Who})
+        is_left_over = record.id not in roster.groups and not is_custom_group(record.id)
+        if is_left_over and not counted:
             group_table.delete_group(school_id, before)
         elif after != before:
             group_table.save_group(school_id, after, before)
 
 
 def _get(school_id: str, import_id: str) -> Import:
-    found = import_table.find_import(school_id, import_id)
+    found = table.find_import(school_id, import_id)
     if found is None:
         raise NotFound("There is no such import")
     return found
-
-
-@contextmanager
-def _uploaded(key: str) -> Iterator[IO[bytes]]:
-    """The zip, copied off S3: reading a zip jumps about in it."""
-    body = client("s3").get_object(Bucket=SETTINGS.import_bucket, Key=key)["Body"]
-    with tempfile.TemporaryFile() as archive:
-        count = 0
-        for chunk in body.iter_chunks(CHUNK_BYTES):
-            count += len(chunk)
-            if count > ARCHIVE_BYTES_MAX:
-                detail = f"A roster may have {ARCHIVE_BYTES_MAX // 1024 // 1024} MB"
-                raise InvalidRequest("The roster cannot be read", fields=[FieldProblem("", "file_too_large", detail)])
-            archive.write(chunk)
-        archive.seek(0)
-        yield archive

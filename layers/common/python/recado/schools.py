@@ -355,9 +355,14 @@ def _align_accounts(school_id: str) -> None:
         behind = [one for one in ledger.list_accounts(school_id) if one.contract != contract.value]
         if not behind:
             return
-        with Transaction() as write:
-            for account in behind:
-                ledger.set_contract(write, school_id, account.zone, contract.value)
+        try:
+            with Transaction() as write:
+                # Without this check a contract that changed just now would leave accounts with the one before.
+                table.check_contract(write, school_id, contract, moved=_Moved())
+                for account in behind:
+                    ledger.set_contract(write, school_id, account.zone, contract.value)
+        except _Moved:
+            continue
     raise RuntimeError("the contract does not come to rest")
 
 

@@ -37,7 +37,7 @@ from recado.settings import SETTINGS
 from recado.tables import estimates, ledger, pages, plannings, school_settings, schools, short_codes
 from recado.tables import messages as table
 from recado.tables.base import Transaction
-from recado.tables.estimates import ShownEstimate
+from recado.tables.estimates import ShownEstimate, ShownPerson
 from recado.tables.ledger import AlreadyEntered, CreditsShort, Entry
 from recado.tables.messages import Message
 from recado.tables.pages import PageKind, PageRef
@@ -49,6 +49,7 @@ SCHEDULE_AHEAD_MAX = timedelta(days=365)
 LOOK_AGAIN = timedelta(seconds=30)  # well before the attention run's next minute, or it would miss every other one
 SUSPENDED_LOOK_AGAIN = timedelta(minutes=15)
 SETTLE_ATTEMPTS_MAX = 3
+CANCEL_ATTEMPTS_MAX = 3
 ADOPTED_WITHIN = timedelta(minutes=15)  # how long a large estimate is the plan that a send takes
 PLANNING_MAX = timedelta(hours=1)  # what is not made by then is begun anew when somebody asks
 JOB_AGAIN = timedelta(seconds=30)  # a planning that nobody is at by then has lost its job
@@ -192,6 +193,10 @@ def reschedule(school: School, message: Message, order: Order, now: datetime) ->
     """
     check_time(order.send_at, now)
     _check_quiet_hours(school, message, order, now)
+    if order.send_at is None:
+        _check_contract(school, message)
+    if order.digest is not None:
+        _check_digest(message, order, _plan_as_it_is(school, message, now))
     start = order.send_at or now
     give_up_at = start + _life(message)
     moved = replace(
@@ -217,6 +222,8 @@ def reschedule(school: School, message: Message, order: Order, now: datetime) ->
 def replace_scheduled(school: School, message: Message, edited: Message, by: str, now: datetime) -> Message:
     """A scheduled message says something else, or to others: a new plan, whose hold takes the place of the old one."""
     _check_contract(school, edited)
+    order = Order(by, message.send_at, despite_quiet_hours=edited.despite_quiet_hours is not None)
+    _check_quiet_hours(school, edited, order, now)  # what was an emergency may have become a meeting
     try:
         plan = planning.make_plan(school, edited, ids.new_id(), now)
     except LargeAudience:
@@ -231,11 +238,13 @@ def replace_scheduled(school: School, message: Message, edited: Message, by: str
     try:
         _exchange(message, planned, plan.totals, now)
     except (AlreadyEntered, _Moved):
-        # Our own, and its answer was lost; or the old hold is closed already, by whoever was quicker.
+        # The old hold is closed: by our own change whose answer was lost, or by another change, release or cancel.
         found = get_message(message.school_id, message.id)
-        if found.plan != planned.plan:
-            raise WrongState("The message has just gone out, or somebody else has changed it") from None
-        return found
+        if found.plan == planned.plan:
+            return found
+        if found.state is MessageState.SCHEDULED:
+            raise ChangedMeanwhile from None
+        raise WrongState(f"A message that is {found.state.value} cannot be changed") from None
     except CreditsShort:
         _require_reach_with(message, plan.totals)
         raise WrongState("Credits moved at the same moment; try again") from None
@@ -245,26 +254,31 @@ def replace_scheduled(school: School, message: Message, edited: Message, by: str
 
 def cancel(message: Message, by: str, now: datetime) -> Message:
     """scheduled → cancelled, its credits given back; raises WrongState when it has gone out meanwhile."""
-    cancelled = replace(
-        message,
-        state=MessageState.CANCELLED,
-        cancelled_by=by,
-        finished_at=now,
-        attend_at=None,
-        captured={},
-        history=drafts.history_with(message, "cancelled" if by != SYSTEM else "expired", by, now),
-    )
-    try:
-        _close(message, cancelled, {}, now)
-    except (AlreadyEntered, _Moved):
-        # Cancelled already, perhaps by us; or its hold has been exchanged, because it goes out or says something else.
-        found = get_message(message.school_id, message.id)
-        if found.state is MessageState.CANCELLED:
-            return found
-        raise WrongState(f"A message that is {found.state.value} cannot be cancelled") from None
-    credits.note_balance(message.school_id, now)
-    log.outcome("message_cancelled", school=message.school_id, message=message.id)
-    return cancelled
+    for _ in range(CANCEL_ATTEMPTS_MAX):
+        cancelled = replace(
+            message,
+            state=MessageState.CANCELLED,
+            cancelled_by=by,
+            finished_at=now,
+            attend_at=None,
+            captured={},
+            history=drafts.history_with(message, "cancelled" if by != SYSTEM else "expired", by, now),
+        )
+        try:
+            _close(message, cancelled, {}, now)
+        except (_Moved, AlreadyEntered):
+            # Our own, and its answer was lost; or an edit or the release has closed this hold for another plan's.
+            found = get_message(message.school_id, message.id)
+            if found.state is MessageState.CANCELLED:
+                return found
+            if found.state not in (MessageState.SCHEDULED, MessageState.PLANNING):
+                raise WrongState(f"A message that is {found.state.value} cannot be cancelled") from None
+            message = found
+            continue
+        credits.note_balance(message.school_id, now)
+        log.outcome("message_cancelled", school=message.school_id, message=message.id)
+        return cancelled
+    raise WrongState("The message keeps changing; try again")
 
 
 def release_due(message: Message, now: datetime) -> None:
@@ -275,19 +289,9 @@ def release_due(message: Message, now: datetime) -> None:
     if message.state is not MessageState.SCHEDULED:
         return  # released already: planned again now, it would go out twice
 
-    # 1. Too old after an outage, or a suspended contract: it waits, and in the end gives its credits back.
-    if message.give_up_at is not None and now >= message.give_up_at:
-        cancel(message, SYSTEM, now)
-        return
-    if message.send_at is not None and now < message.send_at:
-        look_at = _attend_at(message.send_at, now, is_large=_is_planned_ahead(message))
-        if look_at <= now and begin_planning(message, Purpose.RELEASE, now).done_at is None:
-            return  # until it is made it is looked at again and again: whoever plans it may die
-        table.move_attention(message, look_at if look_at > now else message.send_at)
-        return
+    # 1. It waits, or in the end gives its credits back; a large one is planned in time.
     school = schools.find_school(message.school_id)
-    if school is None or (Channel.SMS in message.channels and school.contract is not Contract.ACTIVE):
-        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)
+    if _is_put_off(message, school, now) or school is None:
         return
 
     # 2. People move and numbers change: the audience as it is now, unless nothing changed or credits do not reach.
@@ -308,6 +312,9 @@ def release_due(message: Message, now: datetime) -> None:
             _exchange(message, _planned(sending, plan, totals), totals, now)
     except CreditsShort:
         _exchange_held(message, sending, now)  # what was held goes out, minus whoever opted out meanwhile
+    except ContractSuspended:
+        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)  # in this very moment
+        return
     except (_Moved, AlreadyEntered):
         pass  # done by somebody else, or by us with the answer lost: what is there is read below
 
@@ -450,13 +457,9 @@ def _accept_plan(school: School, message: Message, order: Order, plan: Plan, now
     # 2. One transaction makes the plan the message's: its state, each account, each entry. All or nothing.
     try:
         _hold(None if is_new else message, planned, plan.totals, now)
-    except AlreadyEntered:
-        # Our own, and its answer was lost; or somebody else took this very estimate a moment before.
-        planned = get_message(message.school_id, message.id)
-        if planned.send_at != order.send_at:
-            raise ChangedMeanwhile from None
-    except _Moved:
-        return _found_instead(message, planned)
+    except (_Moved, AlreadyEntered):
+        # Our own, and its answer was lost; or another request won, perhaps with the very plan that both took over.
+        planned = _found_instead(message, planned)
     except CreditsShort:
         planning.require_reach(school.id, plan.totals)  # says how many are missing now
         raise WrongState("Credits moved at the same moment; try again") from None
@@ -471,17 +474,19 @@ def _accept_plan(school: School, message: Message, order: Order, plan: Plan, now
         copies=planned.copies,
         pages=planned.all_pages,
     )
-    if planned.state is MessageState.SENDING:
+    if planned.state is MessageState.SENDING and planned.pages_enqueued < planned.all_pages:
         enqueue(planned, now)
     credits.note_balance(school.id, now)
     return planned
 
 
 def _found_instead(message: Message, planned: Message) -> Message:
-    """What is there instead of the message that was read: another request won, and it enqueues; or it was edited."""
+    """What is there instead of the message that was read. Raises ChangedMeanwhile when it is not what was asked for."""
     found = get_message(message.school_id, message.id)
     if found.state is MessageState.DRAFT or found.revision != planned.revision:
         raise ChangedMeanwhile
+    if found.send_at != planned.send_at:
+        raise ChangedMeanwhile("Another request, for another time, was quicker")
     return found
 
 
@@ -536,6 +541,23 @@ def _give_back(message: Message, refusal: Mapping[str, Any], now: datetime) -> N
         )
 
 
+def _is_put_off(message: Message, school: School | None, now: datetime) -> bool:
+    """Whether a scheduled message does not go out now: too old after an outage, too early, its contract suspended."""
+    if message.give_up_at is not None and now >= message.give_up_at:
+        cancel(message, SYSTEM, now)
+        return True
+    if message.send_at is not None and now < message.send_at:
+        look_at = _attend_at(message.send_at, now, is_large=_is_planned_ahead(message))
+        if look_at <= now and begin_planning(message, Purpose.RELEASE, now).done_at is None:
+            return True  # until it is made it is looked at again and again: whoever plans it may die
+        table.move_attention(message, look_at if look_at > now else message.send_at)
+        return True
+    if school is None or (Channel.SMS in message.channels and school.contract is not Contract.ACTIVE):
+        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)
+        return True
+    return False
+
+
 def _adopted_plan(message: Message, order: Order, now: datetime) -> Plan | None:
     """A large estimate that a send may take as it is: the same text and audience, made a moment ago."""
     found = plannings.find_planning(message.school_id, message.id)
@@ -546,8 +568,16 @@ def _adopted_plan(message: Message, order: Order, now: datetime) -> Plan | None:
     return Plan(found.plan, Totals.of_row(found.totals)) if is_soon and is_fresh(found, message, now) else None
 
 
+def _plan_as_it_is(school: School, message: Message, now: datetime) -> Plan:
+    """What a scheduled message would be if it were planned now; of a large audience, what it was planned as."""
+    try:
+        return planning.make_plan(school, message, ids.new_id(), now)
+    except LargeAudience:
+        return Plan(message.plan or "", Totals(message.digest or ""))
+
+
 def _replan(school: School, message: Message, now: datetime) -> Plan | None:
-    """A new plan when it differs from the held one, reaches somebody, and can be made; None: keep the held one."""
+    """A new plan when it differs from the held one and can be made, be it that nobody is left; None: keep that one."""
     try:
         plan = _release_plan(message)
         if plan is None and message.people <= SETTINGS.audience_max:
@@ -555,9 +585,7 @@ def _replan(school: School, message: Message, now: datetime) -> Plan | None:
     except (RecadoError, LargeAudience) as error:
         log.trouble("replanning_refused", error, school=school.id, message=message.id)
         return None
-    if plan is None or plan.digest == message.digest or not (plan.totals.recipients or plan.totals.copies):
-        return None
-    return plan
+    return None if plan is None or plan.digest == message.digest else plan
 
 
 def _release_plan(message: Message) -> Plan | None:
@@ -693,25 +721,33 @@ def _check_digest(message: Message, order: Order, plan: Plan) -> None:
     if order.digest is None or order.digest == plan.digest:
         return
     shown = estimates.find_estimate(message.school_id, order.digest)
-    raise PlanChanged(members=_what_changed(shown, plan))
+    raise PlanChanged(members=_what_changed(shown, message, plan))
 
 
-def _what_changed(shown: ShownEstimate | None, plan: Plan) -> dict[str, Any]:
-    """What is now, and beside it what was shown: figures, and some of the people whose state or price is another."""
+def _what_changed(shown: ShownEstimate | None, message: Message, plan: Plan) -> dict[str, Any]:
+    """What is now, and beside it what was shown: figures, and some of the people of whom something is different."""
     is_now = {"digest": plan.digest, "by_state": plan.totals.by_state(), "credits": dict(plan.totals.credits)}
     if shown is None:
         return {"now": is_now}
     before, after = shown.people, plan.states()
     moved = [one for one in sorted(before.keys() | after.keys()) if before.get(one) != after.get(one)]
-    people = [
-        {"id": one, "was": _state_in(before, one), "is": _state_in(after, one)} for one in moved[:CHANGES_SHOWN_MAX]
-    ]
+    people = [{"id": one, **_difference(before.get(one), after.get(one))} for one in moved[:CHANGES_SHOWN_MAX]]
     was = {"by_state": dict(shown.by_state), "credits": dict(shown.credits)}
-    return {"now": is_now, "shown": was, "people_changed": len(moved), "people": people}
+    says_else = shown.said != planning.first_totals(message).seal
+    return {
+        "now": is_now,
+        "shown": was,
+        "content_changed": says_else,
+        "people_changed": len(moved),
+        "people": people,
+    }
 
 
-def _state_in(states: Mapping[str, tuple[str, int]], person_id: str) -> str | None:
-    return states[person_id][0] if person_id in states else None
+def _difference(before: ShownPerson | None, after: ShownPerson | None) -> dict[str, Any]:
+    """A person's state then and now (None: not of the audience), and what it is that differs."""
+    was, then, now = ("state", "segments", "number"), before or (None, 0, 0), after or (None, 0, 0)
+    changed = [name for name, one, other in zip(was, then, now, strict=True) if one != other]
+    return {"was": then[0], "is": now[0], "changed": changed}
 
 
 def _sender_of(school: School) -> str:

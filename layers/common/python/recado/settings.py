@@ -23,6 +23,7 @@ class Settings:
     sessions_queue_url: str
     receipts_queue_url: str
     plans_queue_url: str
+    roster_queue_url: str
     import_bucket: str
     master_secret_path: str
     carrier: str

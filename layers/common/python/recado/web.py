@@ -6,7 +6,7 @@ It translates and decides nothing. An answer must never carry an exception's own
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from http import HTTPStatus
 from types import CodeType, FunctionType
@@ -78,7 +78,8 @@ def resolver() -> APIGatewayRestResolver:
 
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
     def refuse_shape(error: RequestValidationError) -> Response[str]:
-        return problem(InvalidRequest(fields=[_field_problem(one) for one in error.errors()]))
+        body = app.current_event.json_body if any(one["loc"][:1] == ("body",) for one in error.errors()) else None
+        return problem(InvalidRequest(fields=[_field_problem(one, body) for one in error.errors()]))
 
     @app.exception_handler(RequestUnsupportedContentType)  # type: ignore[untyped-decorator]
     def refuse_media_type(_: RequestUnsupportedContentType) -> Response[str]:
@@ -227,28 +228,24 @@ def _check_route(route: Route | None, event: dict[str, Any]) -> None:
 # --- the Idempotency-Key of a write that does not read it itself --------------------------------------------
 
 
-class _Refused(RecadoError):
-    """An answer on its way past `idempotency.once`, which gives the key back: it is no answer to keep."""
+class _Passed(Exception):
+    """An answer on its way past `idempotency.once`."""
 
     def __init__(self, answered: dict[str, Any]) -> None:
         super().__init__()
         self.answered = answered
 
 
-class _NotAllowed(NotAllowed):
-    """The same of a 403: as if it had never been asked."""
-
-    def __init__(self, answered: dict[str, Any]) -> None:
-        super().__init__()
-        self.answered = answered
+class _Refused(_Passed, NotAllowed):
+    """A refusal: the key is forgotten, as if it had never been asked."""
 
 
-class _Defective(Exception):
-    """The same of a 5xx: nobody knows what was done, so the key's lease stays."""
+class _NotKept(_Passed, RecadoError):
+    """Done, and its answer is not to be kept: the key is given back, for this request only."""
 
-    def __init__(self, answered: dict[str, Any]) -> None:
-        super().__init__()
-        self.answered = answered
+
+class _Defective(_Passed):
+    """Nobody knows what was done: the key's lease stays."""
 
 
 def _answer_once(app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -275,15 +272,15 @@ def _answer_once(app: APIGatewayRestResolver, event: dict[str, Any], context: La
         answered = _resolve(app, event, context)
         if answered["statusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _Defective(answered)
-        if answered["statusCode"] == HTTPStatus.FORBIDDEN:
-            raise _NotAllowed(answered)
-        if answered["statusCode"] >= HTTPStatus.BAD_REQUEST or not _is_to_be_kept(answered):
+        if answered["statusCode"] >= HTTPStatus.BAD_REQUEST:
             raise _Refused(answered)
+        if not _is_to_be_kept(answered):
+            raise _NotKept(answered)
         return answered
 
     try:
         return idempotency.once(_caller(event).school_id, key, asked, clock.now(), work)
-    except (_Refused, _NotAllowed, _Defective) as passed:
+    except _Passed as passed:
         return passed.answered
 
 
@@ -437,8 +434,21 @@ def _raw(response: Response[str]) -> dict[str, Any]:
     }
 
 
-def _field_problem(found: dict[str, Any]) -> FieldProblem:
+def _field_problem(found: dict[str, Any], body: Any) -> FieldProblem:
     # `input` is left out on purpose: it may be somebody's number.
     is_json = found["type"] != "json_invalid"  # its place is a position, not a field
-    place = [shown(str(part)) for part in found["loc"] if part != "body"] if is_json else []
-    return FieldProblem("/" + "/".join(place), str(found["type"]), str(found["msg"]))
+    where, *parts = found["loc"] if is_json else ("body",)
+    place = _place(parts, body, found["type"]) if where == "body" else [where, *parts]
+    return FieldProblem("/" + "/".join(shown(str(part)) for part in place), str(found["type"]), str(found["msg"]))
+
+
+def _place(parts: Sequence[str | int], body: Any, kind: str) -> list[str | int]:
+    """The place as it is in the body: pydantic also names which of several shapes it tried there."""
+    place: list[str | int] = []
+    for number, part in enumerate(parts):
+        is_there = (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int))
+        if is_there:
+            body = body[part]
+        if is_there or (kind == "missing" and number == len(parts) - 1):
+            place.append(part)
+    return place

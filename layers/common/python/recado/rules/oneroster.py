@@ -1,8 +1,8 @@
-"""Reads a OneRoster 1.1 CSV roster (bulk mode) into people and groups. Pure: streams in, frozen values out.
+"""Reads a OneRoster 1.1 or 1.2 CSV roster (bulk mode) into people and groups. Pure: streams in, frozen values out.
 
 A bad row is listed and left out; the good ones are kept, and whoever a bad row was about is not taken for gone.
 It must never read demographics.csv, nor put a value of the roster into a problem: only file, line, column and reason.
-Source: IMS OneRoster 1.1 CSV tables (orgs, classes, users, enrollments, manifest).
+Source: 1EdTech OneRoster 1.1 and 1.2.1 CSV tables (orgs, classes, users, roles, enrollments, manifest).
 """
 
 import re
@@ -11,14 +11,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from sys import intern
 from types import MappingProxyType
 from typing import IO
 
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules.csv_rows import CsvRow, CsvTable, UnreadableRow, list_rows, open_table
+from recado.rules.custom_groups import CUSTOM_PREFIX
 from recado.rules.phone_numbers import read_number
 
 BAD_ROWS_KEPT = 1000  # the rest are only counted: a file of nothing else must not fill the memory
+PEOPLE_MAX = 100_000  # of one school: some 300 MB while they are imported
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # The files that are read and the columns each must have. Nothing else is opened, demographics.csv above all.
@@ -26,15 +29,18 @@ REQUIRED_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "orgs.csv": ("sourcedId", "name", "type"),
         "classes.csv": ("sourcedId", "title", "classType"),
-        "users.csv": ("sourcedId", "role", "givenName", "familyName"),
+        "users.csv": ("sourcedId", "givenName", "familyName"),
         "enrollments.csv": ("classSourcedId", "userSourcedId", "role"),
     }
 )
 MANIFEST = "manifest.csv"
-FILES_READ = frozenset(REQUIRED_COLUMNS) | {MANIFEST}
+ROLES_FILE = "roles.csv"  # 1.2 only: there a user's role and orgs have left users.csv
+ROLES_COLUMNS = ("userSourcedId", "role")
+FILES_READ = frozenset(REQUIRED_COLUMNS) | {MANIFEST, ROLES_FILE}
+RESERVED_GROUPS = ("grade-", "level-", "school-", CUSTOM_PREFIX)
 
-# OneRoster 1.1 knows no director: whoever runs the school is an `administrator` there. Who may send is decided by the
-# portal's token, never by the roster, so nothing hangs on it but the audience "directors".
+# OneRoster 1.1 knows no director: whoever runs the school is an `administrator` there; 1.2 has a principal. Who may
+# send is decided by the portal's token, never by the roster.
 ROLES: Mapping[str, str] = MappingProxyType(
     {
         "student": "student",
@@ -42,11 +48,18 @@ ROLES: Mapping[str, str] = MappingProxyType(
         "parent": "guardian",
         "relative": "guardian",  # listed by the school as somebody to tell about the student
         "teacher": "teacher",
+        "principal": "director",
+        "siteadministrator": "director",
         "administrator": "administrator",
+        "districtadministrator": "administrator",
+        "systemadministrator": "administrator",
         "aide": "staff",
+        "counselor": "staff",
         "proctor": "staff",
     }
 )
+# Of several roles in 1.2 a primary one counts, and among those the first of these.
+ROLE_ORDER = ("student", "director", "administrator", "teacher", "staff", "guardian")
 ENROLLMENT_ROLES = frozenset({"student", "teacher", "administrator", "aide", "proctor"})
 
 # Chile's grades by OneRoster's (CEDS) codes: what people call it, and its teaching level. OneRoster has no level.
@@ -142,6 +155,16 @@ class _Class:
 
 
 @dataclass(slots=True)
+class _Roles:
+    """What roles.csv says of one user: the best role so far and its rank, the orgs, the lines that say so."""
+
+    role: str | None = None
+    rank: tuple[bool, int] = (True, len(ROLE_ORDER))
+    schools: tuple[str, ...] = ()
+    line: int = 0
+
+
+@dataclass(slots=True)
 class _Findings:
     """The bad rows found so far, bounded, and whom they were about."""
 
@@ -160,7 +183,7 @@ def read_roster(files: Mapping[str, IO[bytes]], country: str, today: date) -> Ro
     """Reads a bulk roster; `files` by lower-case name, numbers without a country code are of `country` (ISO 3166).
 
     Raises InvalidRequest when it cannot be read as a whole: `missing_file`, `missing_column`, `not_bulk`, `empty`,
-    `not_utf_8`, `too_many_rows`, `nobody`. All missing files and columns are named at once.
+    `not_utf_8`, `too_many_rows`, `too_many_people`, `nobody`. All missing files and columns are named at once.
     """
     # 1. Is it a bulk roster, with all its files and columns?
     tables = _open_tables(files)
@@ -170,7 +193,8 @@ def read_roster(files: Mapping[str, IO[bytes]], country: str, today: date) -> Ro
     findings = _Findings()
     schools = _read_schools(tables["orgs.csv"], findings)
     classes = _read_classes(tables["classes.csv"], findings)
-    users = _read_users(tables["users.csv"], country, findings)
+    roles = _read_roles(tables[ROLES_FILE], today, findings) if ROLES_FILE in tables else None
+    users = _read_users(tables["users.csv"], roles, country, findings)
     if not users:
         raise _problem("users.csv", "nobody", "The roster has no readable person")
     enrolled = _read_enrollments(tables["enrollments.csv"], classes, users, today, findings)
@@ -193,11 +217,14 @@ def read_roster(files: Mapping[str, IO[bytes]], country: str, today: date) -> Ro
 def _open_tables(files: Mapping[str, IO[bytes]]) -> dict[str, CsvTable]:
     tables: dict[str, CsvTable] = {}
     problems: list[FieldProblem] = []
-    for file, required in REQUIRED_COLUMNS.items():
+    needed = dict(REQUIRED_COLUMNS) | ({ROLES_FILE: ROLES_COLUMNS} if ROLES_FILE in files else {})
+    for file, required in needed.items():
         if file not in files:
             problems.append(FieldProblem(file, "missing_file", f"The roster has no {file}"))
             continue
         tables[file] = open_table(files[file], file)
+        if file == "users.csv" and ROLES_FILE not in files:
+            required = (*required, "role")
         missing = [column for column in required if column not in tables[file].columns]
         problems += [
             FieldProblem(f"{file}/{column}", "missing_column", f"{file} has no {column}") for column in missing
@@ -213,7 +240,7 @@ def _check_manifest(files: Mapping[str, IO[bytes]]) -> None:
         return
     for row in list_rows(open_table(files[MANIFEST], MANIFEST)):
         name = row.values.get("propertyName", "").removeprefix("file.") + ".csv"
-        if name in REQUIRED_COLUMNS and row.values.get("value", "").lower() == "delta":
+        if name in FILES_READ and row.values.get("value", "").lower() == "delta":
             raise _problem(MANIFEST, "not_bulk", "Only bulk files can be imported")
 
 
@@ -236,7 +263,7 @@ def _read_classes(table: CsvTable, findings: _Findings) -> dict[str, _Class]:
         if not row["title"]:
             findings.add(table.file, row.line, "title", "missing_value")
             continue
-        if row["sourcedId"].startswith(("grade-", "level-", "school-")):
+        if row["sourcedId"].startswith(RESERVED_GROUPS):
             findings.add(table.file, row.line, "sourcedId", "reserved_id")
             continue
         is_course = row["classType"].lower() == "homeroom"
@@ -245,30 +272,75 @@ def _read_classes(table: CsvTable, findings: _Findings) -> dict[str, _Class]:
     return classes
 
 
-def _read_users(table: CsvTable, country: str, findings: _Findings) -> dict[str, _User]:
+def _read_roles(table: CsvTable, today: date, findings: _Findings) -> dict[str, _Roles]:
+    """Each user's role and orgs in 1.2; a role that ended before today is of the past."""
+    roles: dict[str, _Roles] = {}
+    for row in list_rows(table):
+        user_id = row.values.get("userSourcedId", "")
+        if isinstance(row, UnreadableRow):
+            findings.add(table.file, row.line, row.column, row.reason)
+            continue
+        if _is_deleted(row) or _has_ended(row["endDate"], today):
+            continue
+        role = ROLES.get(row["role"].lower())
+        if role is None or not user_id:
+            column, reason = ("role", "unknown_role") if role is None else ("userSourcedId", "missing_value")
+            findings.add(table.file, row.line, column, reason)
+            continue
+        found = roles.setdefault(user_id, _Roles(line=row.line))
+        rank = (row["roleType"].lower() != "primary", ROLE_ORDER.index(role))
+        if rank < found.rank:
+            found.role, found.rank = role, rank
+        if row["orgSourcedId"]:
+            found.schools = tuple(dict.fromkeys((*found.schools, row["orgSourcedId"])))
+    return roles
+
+
+def _read_users(
+    table: CsvTable, roles: Mapping[str, _Roles] | None, country: str, findings: _Findings
+) -> dict[str, _User]:
+    """Everybody, by id; `roles` (None in 1.1) says what users.csv does not."""
     users: dict[str, _User] = {}
     for row in _rows_with_id(table, findings, users, are_people=True):
-        role = ROLES.get(row["role"].lower())
-        empty = next((column for column in ("givenName", "familyName") if not _name(row[column])), None)
-        if role is None or empty is not None:
-            column, reason = ("role", "unknown_role") if role is None else (str(empty), "missing_value")
-            findings.add(table.file, row.line, column, reason)
+        if len(users) >= PEOPLE_MAX:
+            raise _problem(table.file, "too_many_people", f"A roster may have {PEOPLE_MAX} people")
+        listed = (roles or {}).get(row["sourcedId"], _Roles())
+        role = ROLES.get(row["role"].lower()) if row["role"] else listed.role
+        given_name = _name(row["preferredGivenName"]) or _name(row["givenName"])
+        family_name = _name(row["preferredFamilyName"]) or _name(row["familyName"])
+        trouble = _user_trouble(row, role, given_name, family_name)
+        if role is None or trouble is not None:
+            findings.add(table.file, row.line, *(trouble or ("role", "unknown_role")))
             findings.unread.add(row["sourcedId"])
             continue
         number, typed = _number((row["sms"], row["phone"]), country)
+        schools = (row["primaryOrgSourcedId"], *_list(row["orgSourcedIds"]), *listed.schools)
         users[row["sourcedId"]] = _User(
             line=row.line,
             role=role,
-            given_name=_name(row["givenName"]),
-            family_name=_name(row["familyName"]),
+            given_name=given_name,
+            family_name=family_name,
             number=number,
             typed_number=typed,
             number_problem=bool(typed) and number is None,
             grades=_grades(row, table.file, findings) if role == "student" else (),
             agents=_list(row["agentSourcedIds"]),
-            schools=_list(row["orgSourcedIds"]),
+            schools=tuple(dict.fromkeys(school for school in schools if school)),
         )
+    for user_id in sorted((roles or {}).keys() - users.keys() - findings.unread):
+        findings.add(ROLES_FILE, (roles or {})[user_id].line, "userSourcedId", "unknown_person")
     return users
+
+
+def _user_trouble(row: CsvRow, role: str | None, given_name: str, family_name: str) -> tuple[str, str] | None:
+    """Why a user cannot be used, as (column, reason)."""
+    if role is None:
+        return "role", "unknown_role" if row["role"] else "missing_value"
+    if not given_name:
+        return "givenName", "missing_value"
+    if not family_name:
+        return "familyName", "missing_value"
+    return None
 
 
 def _read_enrollments(
@@ -284,7 +356,7 @@ def _read_enrollments(
                 findings.add(table.file, row.line, *trouble)
             findings.incomplete.add(user_id)
         elif isinstance(row, CsvRow) and not (_is_deleted(row) or _has_ended(row["endDate"], today)):
-            enrolled[user_id].add(row["classSourcedId"])
+            enrolled[user_id].add(intern(row["classSourcedId"]))
     return enrolled
 
 
@@ -399,15 +471,15 @@ def _make_groups(
 
 
 def grade_group(code: str) -> str:
-    return f"grade-{code.lower()}"
+    return intern(f"grade-{code.lower()}")  # one text for all who are in it, however many
 
 
 def level_group(level: str) -> str:
-    return f"level-{level}"
+    return intern(f"level-{level}")
 
 
 def school_group(org_id: str) -> str:
-    return f"school-{org_id}"
+    return intern(f"school-{org_id}")
 
 
 def _rows_with_id(

@@ -14,6 +14,7 @@ class Role(StrEnum):
 
 
 IN_CHARGE = frozenset({Role.DIRECTOR, Role.ADMINISTRATOR})
+FAMILIES = frozenset({Role.GUARDIAN, Role.STUDENT})
 
 
 def may_send(role: str) -> bool:
@@ -39,3 +40,8 @@ def may_edit_people(role: str) -> bool:
 def has_inbox(role: str) -> bool:
     """Read the copies addressed to oneself (L4): whoever belongs to a school, and nobody anybody else's."""
     return role in Role and role != Role.OPERATOR
+
+
+def may_correct_own_number(role: str) -> bool:
+    """Change the number on one's own record (L14): families. Staff's are the office's to change."""
+    return role in FAMILIES

@@ -17,7 +17,6 @@ SANDBOX_SUFFIX = "~test"  # no id of a school has a "~": only a test key's token
 RESERVED_IDS = frozenset({"web", "platform"})  # the anonymous page's opt-outs, the platform's own staff
 SHORT_CODE = re.compile(r"[0-9]{3,8}")
 ZONE_NAME = re.compile(r"UTC|[A-Z][A-Za-z]+(/[A-Z][A-Za-z0-9_+-]*)+")  # not `posix/…` nor `right/…`
-SANDBOX_SUFFIX = "~test"  # no id of a school can end so: what a test key opens
 NAME_LENGTH_MAX = 200
 SHARDS_MAX = 8
 

@@ -1,8 +1,7 @@
 """The magic numbers of test keys: the last two digits say what becomes of a text in a sandbox. Any other is delivered.
 
-Must never name a number that could be somebody's. Chile: +56 9 0000 xxxx is given to no operator (Subtel's numbering
-plan). NANP countries: 555-0100 to 555-0199 are kept for fiction (ATIS-0300115), in each area code of the Dominican
-Republic.
+Must never name a number that could be somebody's. Chile: +56 9 0000 xxxx is in no operator's range (libphonenumber's
+metadata). NANP, so the Dominican Republic too: 555-0100 to 555-0199 are kept for fiction in every area code (NANPA).
 """
 
 import re

@@ -107,6 +107,9 @@ class Transaction:
     def __init__(self) -> None:
         self._adders: list[tuple[int, Callable[[TransactWrite], None], Refused]] = []
 
+    def __len__(self) -> int:
+        return len(self._adders)
+
     def put(self, row: Model, condition: Condition, refused: Refused) -> None:
         self._adders.append((2, lambda write: write.save(row, condition=condition, return_values="ALL_OLD"), refused))
 

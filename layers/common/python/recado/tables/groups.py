@@ -2,21 +2,27 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pynamodb.attributes import JSONAttribute, UnicodeAttribute
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 
 from recado.rules.audience import Who
 from recado.rules.oneroster import RosterGroup
-from recado.tables.base import PeopleMeta, Row, delete_if, put_if
+from recado.tables.base import PeopleMeta, Row, Transaction, delete_if, put_if, update_if
+
+
+class GroupChanged(Exception):  # not an error: read again
+    """The group is gone, or somebody else changed it in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`members`: how many of each kind were in it after the last import."""
+    """`members`: how many of each kind are in it. `is_closing`: it is being deleted, and nobody comes in any more."""
 
     record: RosterGroup
     members: Mapping[Who, int]
+    is_closing: bool = False
 
 
 class _GroupRow(Row):
@@ -28,7 +34,17 @@ class _GroupRow(Row):
     kind = UnicodeAttribute()
     name = UnicodeAttribute()
     parent = UnicodeAttribute(null=True)
-    members: JSONAttribute = JSONAttribute()
+    students = NumberAttribute(null=True)
+    guardians = NumberAttribute(null=True)
+    staff = NumberAttribute(null=True)
+    closing = BooleanAttribute(null=True)
+
+
+_COUNTS: Mapping[Who, NumberAttribute] = {
+    Who.STUDENTS: _GroupRow.students,
+    Who.GUARDIANS: _GroupRow.guardians,
+    Who.STAFF: _GroupRow.staff,
+}
 
 
 class _MemberRow(Row):
@@ -41,7 +57,7 @@ class _MemberRow(Row):
 
 def find_group(school_id: str, group_id: str) -> Group | None:
     try:
-        return _group(_GroupRow.get(f"S#{school_id}", f"G#{group_id}"))
+        return _group(_GroupRow.get(*_key(school_id, group_id), consistent_read=True))
     except _GroupRow.DoesNotExist:
         return None
 
@@ -52,24 +68,55 @@ def list_groups(school_id: str) -> list[Group]:
 
 
 def save_group(school_id: str, group: Group, before: Group | None) -> bool:
-    """Writes a group as the import has it; False when it is no longer `before` (None: when it is there already)."""
-    row = _GroupRow(
-        f"S#{school_id}",
-        f"G#{group.record.id}",
-        kind=group.record.kind,
-        name=group.record.name,
-        parent=group.record.parent,
-        members=_counts(group),
-    )
+    """Writes a group's name, place and counts; False when it is no longer `before` (None: when it is there already)."""
+    record = group.record
     if before is None:
+        row = _GroupRow(*_key(school_id, record.id), kind=record.kind, name=record.name, parent=record.parent)
+        for who, attribute in _COUNTS.items():
+            setattr(row, attribute.attr_name, group.members.get(who, 0))
         return put_if(row, _GroupRow.pk.does_not_exist())
-    return put_if(row, (_GroupRow.name == before.record.name) & (_GroupRow.members == _counts(before)))
+    actions: list[Action] = [
+        _GroupRow.kind.set(record.kind),
+        _GroupRow.name.set(record.name),
+        _GroupRow.parent.remove() if record.parent is None else _GroupRow.parent.set(record.parent),
+        *(attribute.set(group.members.get(who, 0)) for who, attribute in _COUNTS.items()),
+    ]
+    return update_if(_GroupRow(*_key(school_id, record.id)), actions, _as_read(before))
 
 
 def delete_group(school_id: str, group: Group) -> bool:
     """Deletes a group that no roster names any more; False when it is no longer as it was read."""
-    condition = (_GroupRow.name == group.record.name) & (_GroupRow.members == _counts(group))
-    return delete_if(_GroupRow(f"S#{school_id}", f"G#{group.record.id}"), condition)
+    return delete_if(_GroupRow(*_key(school_id, group.record.id)), _as_read(group))
+
+
+def rename_group(school_id: str, group_id: str, name: str) -> bool:
+    """False when the group is gone, or going."""
+    condition = _GroupRow.pk.exists() & _GroupRow.closing.does_not_exist()
+    return update_if(_GroupRow(*_key(school_id, group_id)), [_GroupRow.name.set(name)], condition)
+
+
+def close_group(school_id: str, group_id: str) -> bool:
+    """From now on nobody comes in, and its members can be taken out in peace; False when it is gone."""
+    return update_if(_GroupRow(*_key(school_id, group_id)), [_GroupRow.closing.set(True)], _GroupRow.pk.exists())
+
+
+def delete_closed_group(school_id: str, group_id: str) -> bool:
+    """Deletes a group whose members have been taken out; False when it is gone already."""
+    return delete_if(_GroupRow(*_key(school_id, group_id)), _GroupRow.closing == True)  # noqa: E712  # PynamoDB's
+
+
+def add_to_counts(
+    write: Transaction, school_id: str, group_id: str, change: Mapping[Who, int], *, joining: bool
+) -> None:
+    """Counts people in and out of a group, in the transaction that writes them; refused as GroupChanged: it is gone.
+
+    `joining`: somebody comes in, which a group that is closing refuses too.
+    """
+    condition = _GroupRow.pk.exists()
+    if joining:
+        condition &= _GroupRow.closing.does_not_exist()
+    actions: list[Action] = [attribute.add(change.get(who, 0)) for who, attribute in _COUNTS.items()]
+    write.update(_GroupRow(*_key(school_id, group_id)), actions, condition, lambda _: GroupChanged(group_id))
 
 
 def list_member_ids(
@@ -96,16 +143,45 @@ def save_memberships(school_id: str, added: Iterable[tuple[str, str]], removed: 
     """
     with _MemberRow.batch_write() as batch:
         for group_id, person_id in removed:
-            batch.delete(_MemberRow(f"S#{school_id}#G#{group_id}", f"P#{person_id}"))
+            batch.delete(_MemberRow(*_member_key(school_id, group_id, person_id)))
         for group_id, person_id in added:
-            batch.save(_MemberRow(f"S#{school_id}#G#{group_id}", f"P#{person_id}"))
+            batch.save(_MemberRow(*_member_key(school_id, group_id, person_id)))
 
 
-def _counts(group: Group) -> dict[str, int]:
-    return {who.value: group.members.get(who, 0) for who in Who}
+def put_member(write: Transaction, school_id: str, group_id: str, person_id: str) -> None:
+    """Puts a person into a group, in the transaction that writes their row, which decides (see save_memberships)."""
+    write.put(_MemberRow(*_member_key(school_id, group_id, person_id)), _anyhow(), lambda _: GroupChanged(group_id))
+
+
+def delete_member(write: Transaction, school_id: str, group_id: str, person_id: str) -> None:
+    """Takes a person out of a group, in the transaction that writes their row, which decides."""
+    write.delete(_MemberRow(*_member_key(school_id, group_id, person_id)), _anyhow(), lambda _: GroupChanged(group_id))
+
+
+def _key(school_id: str, group_id: str) -> tuple[str, str]:
+    return f"S#{school_id}", f"G#{group_id}"
+
+
+def _member_key(school_id: str, group_id: str, person_id: str) -> tuple[str, str]:
+    return f"S#{school_id}#G#{group_id}", f"P#{person_id}"
+
+
+def _anyhow() -> Condition:
+    always: Condition = _MemberRow.pk.exists() | _MemberRow.pk.does_not_exist()
+    return always
+
+
+def _as_read(group: Group) -> Condition:
+    condition: Condition = _GroupRow.name == group.record.name
+    for who, attribute in _COUNTS.items():
+        count = group.members.get(who, 0)
+        # A row of before counts were numbers has none: it counts as nobody until an import has counted.
+        is_equal: Condition = attribute == count
+        condition &= (is_equal | attribute.does_not_exist()) if count == 0 else is_equal
+    return condition
 
 
 def _group(row: _GroupRow) -> Group:
-    counts: dict[str, Any] = row.members
     record = RosterGroup(row.sk.removeprefix("G#"), row.kind, row.name, row.parent)
-    return Group(record, {who: int(counts.get(who.value, 0)) for who in Who})
+    members = {who: int(getattr(row, attribute.attr_name) or 0) for who, attribute in _COUNTS.items()}
+    return Group(record, members, bool(row.closing))

@@ -261,7 +261,10 @@ def close_hold(write: Transaction, school_id: str, entry: Entry) -> None:
 
 
 def replace_hold(write: Transaction, school_id: str, closing: Entry, opening: Entry) -> None:
-    """Closes one hold with nothing captured and takes another, as one change of the account (no two on one row)."""
+    """Closes one hold with nothing captured and takes another, as one change of the account (no two on one row).
+
+    Refused: AlreadyEntered, ContractSuspended, CreditsShort; the first hold then stays.
+    """
     _check_hold(opening)
     _check_closing(closing)
     if closing.zone is not opening.zone or closing.captured:
@@ -272,8 +275,10 @@ def replace_hold(write: Transaction, school_id: str, closing: Entry, opening: En
     write.update(
         _AccountRow(*_account_key(school_id, opening.zone)),
         [_AccountRow.available.add(change), _AccountRow.held.add(closing.held + opening.held)],
-        (_AccountRow.available >= -change) & (_AccountRow.held >= -closing.held),
-        lambda _: CreditsShort(opening.zone.value),
+        (_AccountRow.contract == CONTRACT_ACTIVE)
+        & (_AccountRow.available >= -change)
+        & (_AccountRow.held >= -closing.held),
+        _why_no_hold,
     )
 
 

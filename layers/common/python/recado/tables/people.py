@@ -1,11 +1,11 @@
-"""A school's people. What the roster owns is one half of the row, what the school decides here is the other.
+"""A school's people: what the roster or the school says of them, their SMS switch, a number corrected here.
 
-Whoever left keeps the row without the audience's index; the index of numbers keeps finding them.
+Whoever left keeps the row without the audience's index and without words; the index of numbers keeps finding them.
 """
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import batched
 from typing import Any
@@ -22,32 +22,48 @@ from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 
 from recado.rules.audience import Member
+from recado.rules.name_search import words_of
+from recado.rules.number_corrections import Correction
 from recado.rules.oneroster import RosterPerson
+from recado.rules.roster_changes import Source
 from recado.rules.school_records import is_sandbox
-from recado.tables.base import BaseMeta, PeopleMeta, Refused, Row, Transaction, put_if, update_if
+from recado.tables import words
+from recado.tables.base import BaseMeta, PeopleMeta, Row, Transaction, put_if, update_if
 
 NO_NUMBER = "-"  # sorts after every "+…"
 BATCH_GET_MAX = 100  # DynamoDB's limit
 
 
+class PersonChanged(Exception):  # not an error: read again
+    """Somebody else wrote the person's row in between."""
+
+
 @dataclass(frozen=True, slots=True)
 class SmsSwitch:
-    """SMS switched on or off on the person's record (L8): by whom, when and why."""
+    """SMS switched on or off on the person's record (L8): by whom, when and why. `is_own`: by the person (L10)."""
 
     allowed: bool
     by: str
     at: datetime
     reason: str
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`record` is the roster's; `switch` (None: never touched) and `left_at` are ours. `version` guards every write."""
+    """`record` is what is in force, `switch` (None: never touched) the school's; `version` guards every write.
+
+    `correction`: a number corrected here, over what the roster says. `words`: those whose rows find this person.
+    """
 
     record: RosterPerson
     switch: SmsSwitch | None
     left_at: datetime | None
     version: int
+    source: Source = Source.ROSTER
+    correction: Correction | None = None
+    words: frozenset[str] = frozenset()
+    erased_at: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -56,6 +72,11 @@ class Person:
     @property
     def sms_allowed(self) -> bool:
         return self.switch is None or self.switch.allowed
+
+    @property
+    def wanted_words(self) -> frozenset[str]:
+        """The words that a search is to find them under: none once they have left."""
+        return words_of(self.record) if self.left_at is None else frozenset()
 
 
 class _ByNumberIndex(GlobalSecondaryIndex[Any]):
@@ -103,27 +124,19 @@ class _PersonRow(Row):
     sms_by = UnicodeAttribute(null=True)
     sms_at = UTCDateTimeAttribute(null=True)
     sms_reason = UnicodeAttribute(null=True)
+    sms_own = BooleanAttribute(null=True)
+    source = UnicodeAttribute(null=True)  # none: the roster
+    corrected_number = UnicodeAttribute(null=True)
+    corrected_typed_number = UnicodeAttribute(null=True)
+    corrected_by = UnicodeAttribute(null=True)
+    corrected_at = UTCDateTimeAttribute(null=True)
+    roster_number = UnicodeAttribute(null=True)
+    roster_typed_number = UnicodeAttribute(null=True)
+    words = UnicodeSetAttribute(null=True)
+    erased_at = UTCDateTimeAttribute(null=True)
     version = NumberAttribute()
     by_number = _ByNumberIndex()
     number_index = _NumberIndex()
-
-
-# What an import sets; everything else on the row is the school's own or another story's, and stays.
-_ROSTER_OWNED = (
-    _PersonRow.role,
-    _PersonRow.given_name,
-    _PersonRow.family_name,
-    _PersonRow.number,
-    _PersonRow.typed_number,
-    _PersonRow.number_problem,
-    _PersonRow.groups,
-    _PersonRow.guardians,
-    _PersonRow.students,
-    _PersonRow.by_number_pk,
-    _PersonRow.by_number_sk,
-    _PersonRow.school_person,
-    _PersonRow.left_at,
-)
 
 
 def find_person(school_id: str, person_id: str) -> Person | None:
@@ -135,11 +148,22 @@ def find_person(school_id: str, person_id: str) -> Person | None:
 
 
 def list_people(school_id: str, *, limit: int, after: str | None = None) -> tuple[list[Person], str | None]:
-    """A page of those who have not left, by id, and the cursor of the next page (None: no more)."""
+    """A page by id, those who left included, and the cursor of the next page (None: no more)."""
     condition = _PersonRow.sk.between(f"P#{after or ''}", "P#~")  # ids are ASCII below "~"
-    found = _PersonRow.query(f"S#{school_id}", condition, _PersonRow.left_at.does_not_exist(), limit=limit + 2)
+    found = _PersonRow.query(f"S#{school_id}", condition, limit=limit + 2)
     people = [_person(row) for row in found if row.sk != f"P#{after}"]
     return people[:limit], people[limit - 1].id if len(people) > limit else None
+
+
+def list_unreachable(
+    school_id: str, shard: int, *, limit: int, after: str | None = None
+) -> tuple[list[Member], str | None]:
+    """A page of those of a shard who have no number that can be used, by id, and the next page's cursor."""
+    first = f"{NO_NUMBER}#{after or ''}"
+    condition = _PersonRow.by_number_sk.between(first, f"{NO_NUMBER}#~")
+    found = _PersonRow.by_number.query(f"S#{school_id}#{shard}", condition, limit=limit + 2)
+    members = [_member(row) for row in found if row.by_number_sk != first]
+    return members[:limit], members[limit - 1].person_id if len(members) > limit else None
 
 
 def list_everybody(school_id: str) -> Iterator[Person]:
@@ -179,13 +203,7 @@ def list_members(school_id: str, shards: int, after: str | None = None) -> Itera
     for shard in range(int(first), shards):
         behind = _ByNumberIndex.by_number_sk > key if key and shard == int(first) else None
         for row in _PersonRow.by_number.query(f"S#{school_id}#{shard}", range_key_condition=behind):
-            yield Member(
-                person_id=row.sk.removeprefix("P#"),
-                role=row.role,
-                groups=frozenset(row.groups or ()),
-                number=row.number,
-                number_problem=row.number_problem,
-            )
+            yield _member(row)
 
 
 def list_owners(number: str, *, limit: int) -> list[tuple[str, str]]:
@@ -194,43 +212,72 @@ def list_owners(number: str, *, limit: int) -> list[tuple[str, str]]:
     return [(school_id, person_id) for row in found for _, school_id, person_id in [row.school_person.split("#")]]
 
 
-def create_person(school_id: str, shards: int, record: RosterPerson) -> bool:
-    """Writes somebody new; False when the id is taken."""
-    values = _values(school_id, shards, record, None)
-    row = _PersonRow(*_key(school_id, record.id), version=1, **values)
-    return put_if(row, _PersonRow.pk.does_not_exist())
-
-
-def save_record(school_id: str, shards: int, before: Person, record: RosterPerson, left_at: datetime | None) -> bool:
-    """Sets what the roster owns and nothing else; False when the row is no longer as it was read."""
-    actions = _record_actions(school_id, shards, before, record, left_at)
-    return update_if(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before))
-
-
-def save_record_in(
-    write: Transaction,
+def create_person(
     school_id: str,
     shards: int,
-    before: Person,
     record: RosterPerson,
-    left_at: datetime | None,
-    refused: Refused,
-) -> None:
-    """The same as one write of a transaction: a changed number takes its opt-out with it."""
-    actions = _record_actions(school_id, shards, before, record, left_at)
-    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), refused)
+    source: Source = Source.ROSTER,
+    *,
+    words_are_there: bool = False,
+) -> bool:
+    """Writes somebody new; False when the id is taken. `words_are_there`: save_words was called for them before."""
+    person = Person(record, None, None, 0, source)
+    if not words_are_there:
+        save_words(school_id, [record])
+    return put_if(_new_row(school_id, shards, person), _PersonRow.pk.does_not_exist())
 
 
-def save_switch(write: Transaction, school_id: str, before: Person, switch: SmsSwitch, refused: Refused) -> None:
-    """Sets the SMS switch and nothing else."""
+def save_words(school_id: str, records: Iterable[RosterPerson]) -> None:
+    """Writes the words of people who are about to be created: killed in between, nobody is missing from a search."""
+    words.save_words(school_id, ((word, record.id) for record in records for word in words_of(record)))
+
+
+def create_person_in(write: Transaction, school_id: str, shards: int, person: Person) -> None:
+    """Somebody new with their words as part of a transaction, refused as PersonChanged when the id is taken."""
+    write.put(_new_row(school_id, shards, person), _PersonRow.pk.does_not_exist(), _changed)
+    words.change_words(write, school_id, person.id, added=person.wanted_words, removed=())
+
+
+def save_person(school_id: str, shards: int, before: Person, after: Person) -> bool:
+    """Makes a person's row what `after` says; False when it is no longer as it was read. Not for changed words.
+
+    What the row holds besides is other stories' and stays.
+    """
+    assert after.wanted_words == before.words, "changed words are written in a transaction"  # noqa: S101
+    return update_if(
+        _PersonRow(*_key(school_id, before.id)), _actions(school_id, shards, before, after), _as_read(before)
+    )
+
+
+def save_person_in(write: Transaction, school_id: str, shards: int, before: Person, after: Person) -> None:
+    """The same as part of a transaction, with the words that find them; refused as PersonChanged."""
+    actions = _actions(school_id, shards, before, after)
+    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
+    wanted = after.wanted_words
+    words.change_words(write, school_id, before.id, added=wanted - before.words, removed=before.words - wanted)
+
+
+def save_groups_in(write: Transaction, school_id: str, before: Person, group_ids: frozenset[str]) -> None:
+    """Sets the groups and nothing else, as part of a transaction; refused as PersonChanged."""
+    found = set(group_ids)
+    actions: list[Action] = [
+        _PersonRow.groups.set(found) if found else _PersonRow.groups.remove(),
+        _PersonRow.version.set(before.version + 1),
+    ]
+    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
+
+
+def save_switch(write: Transaction, school_id: str, before: Person, switch: SmsSwitch) -> None:
+    """Sets the SMS switch and nothing else; refused as PersonChanged."""
     actions: list[Action] = [
         _PersonRow.sms_allowed.set(switch.allowed),
         _PersonRow.sms_by.set(switch.by),
         _PersonRow.sms_at.set(switch.at),
         _PersonRow.sms_reason.set(switch.reason),
+        _PersonRow.sms_own.set(switch.is_own),
         _PersonRow.version.set(before.version + 1),
     ]
-    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), refused)
+    write.update(_PersonRow(*_key(school_id, before.id)), actions, _as_read(before), _changed)
 
 
 def _key(school_id: str, person_id: str) -> tuple[str, str]:
@@ -241,9 +288,39 @@ def _as_read(before: Person) -> Condition:
     return _PersonRow.version == before.version
 
 
-def _values(school_id: str, shards: int, record: RosterPerson, left_at: datetime | None) -> Mapping[str, Any]:
-    """The roster-owned attributes; None where there is nothing, which in DynamoDB is no attribute."""
-    is_here = left_at is None
+def _member(row: _PersonRow) -> Member:
+    return Member(
+        person_id=row.sk.removeprefix("P#"),
+        role=row.role,
+        groups=frozenset(row.groups or ()),
+        number=row.number,
+        number_problem=row.number_problem,
+    )
+
+
+def _new_row(school_id: str, shards: int, person: Person) -> _PersonRow:
+    after = replace(person, version=1, words=person.wanted_words)
+    values = {name: value for name, value in _values(school_id, shards, after).items() if value is not None}
+    return _PersonRow(*_key(school_id, person.id), **values)
+
+
+def _actions(school_id: str, shards: int, before: Person, after: Person) -> list[Action]:
+    after = replace(after, version=before.version + 1, words=after.wanted_words)
+    actions: list[Action] = []
+    for name, value in _values(school_id, shards, after).items():
+        attribute = _PersonRow.get_attributes()[name]
+        actions.append(attribute.remove() if value is None else attribute.set(value))
+    return actions
+
+
+def _changed(_: dict[str, Any] | None) -> Exception:
+    return PersonChanged()
+
+
+def _values(school_id: str, shards: int, person: Person) -> Mapping[str, Any]:
+    """Every attribute of a person's own; None where there is nothing, which in DynamoDB is no attribute."""
+    record, switch, correction = person.record, person.switch, person.correction
+    is_here = person.left_at is None
     shard = zlib.crc32((record.number or record.id).encode()) % shards
     return {
         "role": record.role,
@@ -259,25 +336,38 @@ def _values(school_id: str, shards: int, record: RosterPerson, left_at: datetime
         "by_number_sk": f"{record.number or NO_NUMBER}#{record.id}" if is_here else None,
         # A sandbox's people own no handset: what a real one answers must never be taken for theirs.
         "school_person": None if is_sandbox(school_id) else f"S#{school_id}#{record.id}",
-        "left_at": left_at,
+        "left_at": person.left_at,
+        "sms_allowed": switch.allowed if switch else None,
+        "sms_by": switch.by if switch else None,
+        "sms_at": switch.at if switch else None,
+        "sms_reason": switch.reason if switch else None,
+        "sms_own": True if switch and switch.is_own else None,
+        "source": None if person.source is Source.ROSTER else person.source.value,
+        "corrected_number": correction.number if correction else None,
+        "corrected_typed_number": correction.typed_number if correction else None,
+        "corrected_by": correction.by if correction else None,
+        "corrected_at": correction.at if correction else None,
+        "roster_number": correction.roster_number if correction else None,
+        "roster_typed_number": correction.roster_typed_number if correction else None,
+        "words": set(person.words) or None,
+        "erased_at": person.erased_at,
+        "version": person.version,
     }
 
 
-def _record_actions(
-    school_id: str, shards: int, before: Person, record: RosterPerson, left_at: datetime | None
-) -> list[Action]:
-    values = _values(school_id, shards, record, left_at)
-    actions: list[Action] = []
-    for attribute in _ROSTER_OWNED:
-        value = values[attribute.attr_name]
-        actions.append(attribute.remove() if value is None else attribute.set(value))
-    return [*actions, _PersonRow.version.set(before.version + 1)]
-
-
 def _person(row: _PersonRow) -> Person:
-    switch = None
+    switch = correction = None
     if row.sms_allowed is not None and row.sms_at is not None:
-        switch = SmsSwitch(row.sms_allowed, row.sms_by or "", row.sms_at, row.sms_reason or "")
+        switch = SmsSwitch(row.sms_allowed, row.sms_by or "", row.sms_at, row.sms_reason or "", bool(row.sms_own))
+    if row.corrected_at is not None:
+        correction = Correction(
+            number=row.corrected_number,
+            typed_number=row.corrected_typed_number or "",
+            by=row.corrected_by or "",
+            at=row.corrected_at,
+            roster_number=row.roster_number,
+            roster_typed_number=row.roster_typed_number or "",
+        )
     record = RosterPerson(
         id=row.sk.removeprefix("P#"),
         role=row.role,
@@ -290,4 +380,13 @@ def _person(row: _PersonRow) -> Person:
         guardians=frozenset(row.guardians or ()),
         students=frozenset(row.students or ()),
     )
-    return Person(record, switch, row.left_at, int(row.version))
+    return Person(
+        record=record,
+        switch=switch,
+        left_at=row.left_at,
+        version=int(row.version),
+        source=Source(row.source or Source.ROSTER),
+        correction=correction,
+        words=frozenset(row.words or ()),
+        erased_at=row.erased_at,
+    )

@@ -1,0 +1,285 @@
+"""Every route of the API once: who may use it, and a request that could be somebody's. A new route needs a row here.
+
+`tests/functions/test_roles.py`, `test_other_school.py` and `test_bad_fields.py` go through it; they say which row is
+missing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from recado import custom_groups, templates
+from recado.rules import signatures
+from recado.rules.import_states import ImportState
+from recado.rules.roles import Role
+from recado.tables import imports, inbox, short_codes
+from recado.tables.base import Transaction
+from recado.tables.imports import Import
+from recado.tables.inbox import InboxCopy
+from recado.tables.portal_keys import KeyKind
+from recado.tables.short_codes import Purpose, ShortCode
+from tests import worlds
+from tests.conftest import all_tables, client, queue_url, resources
+from tests.gateway import Request
+from tests.tokens import MASTER, create_key, mint
+from tests.worlds import COURSE, NOON, SCHOOL, TestClock
+
+OTHER = "liceo-2"
+SESSION = "s" + "a" * 25
+PERSON = "g00000"
+
+# Whoever may come: each role of a portal's token, the platform's staff, a session's token, and nobody at all.
+SESSION_TOKEN, NOBODY = "session", "nobody"
+PORTAL = ("director", "administrator", "teacher", "staff", "guardian", "student")
+EVERYBODY = (*PORTAL, "operator", SESSION_TOKEN, NOBODY)
+
+IN_CHARGE = frozenset({"director", "administrator"})
+OFFICE = frozenset({"director", "administrator"})
+FAMILIES = frozenset({"guardian", "student"})
+ANY_OF_A_SCHOOL = frozenset(PORTAL)
+OPERATOR = frozenset({"operator"})
+SESSION_ONLY = frozenset({SESSION_TOKEN})
+ANYBODY = frozenset(EVERYBODY)
+ONLY_SIGNED = frozenset[str]()  # a carrier's webhook: what counts is its signature, and no token helps
+
+# Why a route with an id in its path has no other school to be asked from.
+OPERATORS = "every school is the operator's"
+SESSIONS = "a session is nobody's school; its own token alone opens it"
+CARRIERS = "a carrier is nobody's school; its signature alone counts"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`roles`: who gets further than 401 and 403. `body`, `query`: a request that nothing is wrong with.
+
+    `no_other_school`: why nobody of another school can ask; empty: they can, and get 404.
+    """
+
+    roles: frozenset[str]
+    body: Any = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    no_other_school: str = ""
+
+
+ALERT = {
+    "text": "Mañana no hay clases.",
+    "category": "classes_cancelled",
+    "audience": {"who": ["guardians"], "groups": [COURSE], "people": [], "minus_people": [], "minus_groups": []},
+    "channels": ["sms"],
+    "confirm_notice_by_sms": False,
+    "send": {"at": "2026-11-24T12:00:00Z"},
+}
+NEW_SCHOOL = {"id": "liceo-9", "name": "Liceo", "country": "CL", "time_zone": "America/Santiago", "code": "44109"}
+DRAFT = {name: value for name, value in ALERT.items() if name != "send"}
+TEMPLATE = {"name": "Sin clases", "text": "Mañana no hay clases.", "category": "classes_cancelled"}
+NEW_PERSON = {
+    "role": "guardian",
+    "given_name": "Ana",
+    "family_name": "Soto",
+    "number": "+56900000078",
+    "groups": [],
+    "students": [],
+    "guardians": [],
+}
+SETTINGS_ASKED = {
+    "quiet_hours": {"from": "21:00", "until": "07:00"},
+    "low_balance": {"domestic": 100, "international": None},
+    "language": "es",
+    "version": 0,
+}
+BAG = {"zone": "domestic", "credits": 40}
+
+TABLE: Mapping[str, Row] = {
+    # messages
+    "POST /messages": Row(IN_CHARGE, ALERT),
+    "GET /messages": Row(IN_CHARGE, query={"limit": "5"}),
+    "GET /messages/{message_id}": Row(IN_CHARGE),
+    "POST /messages/{message_id}/send": Row(IN_CHARGE, {"despite_quiet_hours": True}),
+    "POST /messages/{message_id}/cancel": Row(IN_CHARGE),
+    "POST /messages/{message_id}/stop": Row(IN_CHARGE),
+    "GET /replies": Row(IN_CHARGE),
+    "PUT /messages/{message_id}": Row(IN_CHARGE, DRAFT),
+    "POST /messages/estimate": Row(IN_CHARGE, DRAFT),
+    "POST /messages/{message_id}/estimate": Row(IN_CHARGE, {"limit": 5}),
+    "POST /messages/{message_id}/schedule": Row(IN_CHARGE, {"at": "2026-11-24T12:00:00Z"}),
+    "POST /messages/{message_id}/again": Row(IN_CHARGE, {"states": ["unreachable"]}),
+    "GET /messages/{message_id}/recipients": Row(IN_CHARGE),
+    "GET /messages/{message_id}/recipients.csv": Row(IN_CHARGE),
+    "GET /messages/{message_id}/statement": Row(IN_CHARGE),
+    "POST /groups/{group_id}/data-check": Row(IN_CHARGE),
+    # templates
+    "POST /templates": Row(IN_CHARGE, TEMPLATE),
+    "GET /templates": Row(IN_CHARGE),
+    "POST /templates/preview": Row(IN_CHARGE, {"text": "Hola {student}", "values": {"student": ["Ana"]}}),
+    "GET /templates/{template_id}": Row(IN_CHARGE),
+    "GET /templates/{template_id}/versions": Row(IN_CHARGE),
+    "PUT /templates/{template_id}": Row(IN_CHARGE, TEMPLATE | {"version": 1}),
+    "DELETE /templates/{template_id}": Row(IN_CHARGE),
+    # directory
+    "GET /groups": Row(OFFICE),
+    "GET /people": Row(OFFICE, query={"group": COURSE}),
+    "GET /people/{person_id}": Row(OFFICE),
+    "PUT /people/{person_id}/sms": Row(OFFICE, {"allowed": False, "reason": "lo pidió"}),
+    "GET /imports/{import_id}": Row(OFFICE),
+    "POST /imports": Row(OFFICE, {"files": ["roster.zip"]}),
+    "GET /imports": Row(OFFICE),
+    "GET /imports/{import_id}/changes": Row(OFFICE),
+    "GET /imports/{import_id}/bad-rows": Row(OFFICE),
+    "GET /imports/{import_id}/bad-rows.csv": Row(OFFICE),
+    "POST /imports/{import_id}/check": Row(OFFICE),
+    "POST /imports/{import_id}/apply": Row(OFFICE, {"confirm_gone": False}),
+    "POST /imports/{import_id}/discard": Row(OFFICE),
+    "POST /groups": Row(OFFICE, {"name": "Taller de música", "people": [PERSON]}),
+    "PATCH /groups/{group_id}": Row(OFFICE, {"name": "Taller"}),
+    "DELETE /groups/{group_id}": Row(OFFICE),
+    "POST /groups/{group_id}/members": Row(OFFICE, {"add": [PERSON], "remove": [], "with_guardians": False}),
+    "POST /people": Row(OFFICE, NEW_PERSON),
+    "GET /people/unreachable": Row(OFFICE),
+    "GET /people/unreachable.csv": Row(OFFICE),
+    "PATCH /people/{person_id}": Row(OFFICE, {"given_name": "Rosa"}),
+    "DELETE /people/{person_id}": Row(OFFICE),
+    "GET /people/{person_id}/numbers": Row(OFFICE),
+    "GET /people/{person_id}/opt-outs": Row(OFFICE),
+    # one's own record and inbox
+    "GET /me": Row(ANY_OF_A_SCHOOL),
+    "PUT /me/sms": Row(ANY_OF_A_SCHOOL, {"allowed": False, "reason": "no quiero"}),
+    "PUT /me/number": Row(FAMILIES, {"number": "+56900000077"}),
+    "GET /inbox": Row(ANY_OF_A_SCHOOL),
+    "GET /inbox/unread": Row(ANY_OF_A_SCHOOL),
+    "PUT /inbox/read": Row(ANY_OF_A_SCHOOL, {"until": "2026-11-23T12:00:00Z"}),
+    "GET /inbox/{message_id}": Row(ANY_OF_A_SCHOOL),
+    "PUT /inbox/{message_id}/read": Row(ANY_OF_A_SCHOOL),
+    "DELETE /inbox/{message_id}": Row(ANY_OF_A_SCHOOL),
+    # school
+    "GET /school": Row(IN_CHARGE),
+    "PUT /school/settings": Row(IN_CHARGE, SETTINGS_ASKED),
+    "GET /events": Row(IN_CHARGE),
+    # credits
+    "GET /credits": Row(IN_CHARGE),
+    "GET /credits/statement": Row(IN_CHARGE, query={"zone": "domestic"}),
+    "GET /credits/bags": Row(ANY_OF_A_SCHOOL),
+    "POST /credits/refunds": Row(IN_CHARGE),
+    "GET /credits/statement.csv": Row(IN_CHARGE, query={"zone": "domestic"}),
+    "GET /credits/use": Row(IN_CHARGE),
+    "POST /credits/bags/requests": Row(IN_CHARGE, {"bag": "domestic-500"}),
+    # operator
+    "GET /operator/schools": Row(OPERATOR, query={"limit": "5"}),
+    "POST /operator/schools": Row(OPERATOR, NEW_SCHOOL),
+    "GET /operator/schools/{school_id}": Row(OPERATOR, no_other_school=OPERATORS),
+    "PATCH /operator/schools/{school_id}": Row(OPERATOR, {"name": "Otro nombre"}, no_other_school=OPERATORS),
+    "PUT /operator/schools/{school_id}/contract": Row(OPERATOR, {"contract": "active"}, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/keys": Row(OPERATOR, no_other_school=OPERATORS),
+    "POST /operator/schools/{school_id}/keys": Row(OPERATOR, {"kind": "test"}, no_other_school=OPERATORS),
+    "POST /operator/schools/{school_id}/keys/{key_id}/rotate": Row(OPERATOR, {"overlap_seconds": 60}),
+    "DELETE /operator/schools/{school_id}/keys/{key_id}": Row(OPERATOR),
+    "POST /operator/schools/{school_id}/bags": Row(OPERATOR, BAG, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/credits": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/statement": Row(OPERATOR, query={"zone": "domestic"}, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/bags/requests": Row(OPERATOR, no_other_school=OPERATORS),
+    "POST /operator/short-codes": Row(OPERATOR, {"country": "DO", "code": "44201", "purpose": "sessions"}),
+    "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
+    "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
+    # sessions
+    "POST /sessions": Row(ANYBODY, {"text": "hola", "to": ["809 555 0101"]}),
+    "POST /sessions/{session_id}/messages": Row(SESSION_ONLY, {"text": "hola"}, no_other_school=SESSIONS),
+    "GET /sessions/{session_id}/messages": Row(SESSION_ONLY, no_other_school=SESSIONS),
+    "POST /sessions/{session_id}/extend": Row(SESSION_ONLY, no_other_school=SESSIONS),
+    "DELETE /sessions/{session_id}": Row(SESSION_ONLY, no_other_school=SESSIONS),
+    # carriers
+    "POST /carriers/{carrier}/replies": Row(ONLY_SIGNED, no_other_school=CARRIERS),
+    "POST /carriers/{carrier}/receipts": Row(ONLY_SIGNED, no_other_school=CARRIERS),
+    # public
+    "GET /health": Row(ANYBODY),
+    "GET /openapi.json": Row(ANYBODY),
+    "GET /docs": Row(ANYBODY),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """What exists in SCHOOL, by the name that routes have for its id; OTHER exists too and has nothing."""
+
+    ids: Mapping[str, str]
+
+    def request(self, route: str, **changes: Any) -> Request:
+        """The row's request about what is in SCHOOL, under a fresh Idempotency-Key."""
+        self_of = {name: value for name, value in self.ids.items() if f"{{{name}}}" in route}
+        row, number = TABLE[route], next(_numbers)
+        found = {"body": row.body, "query": row.query, "parameters": self_of} | changes
+        found["headers"] = {"Idempotency-Key": f"{route.split(' ')[0]}-{number:030}"} | found.get("headers", {})
+        return Request(route, **found)
+
+
+_numbers = iter(range(10**9))
+
+
+def build_world(clock: TestClock) -> World:
+    """Two schools: one with something of everything, the other with a key and nothing else."""
+    worlds.create_school()
+    worlds.create_school(OTHER, code="")
+    worlds.add_guardians(3)
+    for school_id, key_id, kind in ((SCHOOL, "k1", KeyKind.PORTAL), (OTHER, "k2", KeyKind.PORTAL)):
+        create_key(school_id, key_id, kind)
+    create_key("platform", "op", KeyKind.OPERATOR)
+    draft = worlds.create(worlds.alert(send=False), clock)
+    inbox.create_copies(
+        SCHOOL, [InboxCopy(PERSON, draft.id, draft.category, worlds.ALERT, NOON)], life=timedelta(days=30)
+    )
+    group = custom_groups.create_group(worlds.DIRECTOR, "Taller de teatro", [PERSON], "group-1", is_first=True)
+    content = templates.Content("Sin agua", draft.category, "No hay agua.", drop_accents=False)
+    template = templates.create(worlds.DIRECTOR, content, "template-1", NOON, is_first=True)
+    with Transaction() as write:
+        waiting = Import(
+            "import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",)
+        )
+        imports.create_import(write, SCHOOL, waiting, AssertionError("a new table"))
+    assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
+    return World(
+        {
+            "message_id": draft.id,
+            "person_id": PERSON,
+            "group_id": group.record.id,
+            "template_id": template.id,
+            "import_id": "import-1",
+            "school_id": SCHOOL,
+            "key_id": "k1",
+            "country": "CL",
+            "code": "20600",
+            "session_id": SESSION,
+            "carrier": "signed_webhook",
+        }
+    )
+
+
+def token_of(who: str, clock: TestClock, school_id: str = SCHOOL) -> str | None:
+    """A token of this role (or of SESSION), as the portal of this school signs it; None for nobody."""
+    if who == NOBODY:
+        return None
+    if who == SESSION_TOKEN:
+        return signatures.session_token(MASTER, SESSION, 1)
+    if who == Role.OPERATOR:
+        return mint("platform", clock(), "op", role="operator")
+    return mint(school_id, clock(), "k1" if school_id == SCHOOL else "k2", role=who, person=PERSON)
+
+
+def everything() -> dict[str, Any]:
+    """Every row of every table and how many jobs wait; but for the counts of requests, which every request raises."""
+    found: dict[str, Any] = {
+        table: [row for row in rows if not row["pk"]["S"].startswith("REQUESTS#")]
+        for table, rows in all_tables().items()
+    }
+    for queue in resources("AWS::SQS::Queue"):
+        attributes = client("sqs").get_queue_attributes(QueueUrl=queue_url(queue), AttributeNames=["All"])["Attributes"]
+        found[queue] = attributes["ApproximateNumberOfMessages"]
+    return found
+
+
+def without_key_uses(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without uses of Idempotency-Keys that have no answer: a refusal gives its key back."""
+    return {
+        name: [row for row in rows if not (row["pk"]["S"].startswith("IDEM#") and "answer" not in row)]
+        if isinstance(rows, list)
+        else rows
+        for name, rows in found.items()
+    }
