@@ -588,7 +588,6 @@ def list_recipients(
     summary="The same as CSV, 10,000 lines a file; `Link` names the next",
     tags=TAGS,
     responses=CSV,
-    enable_validation=False,
 )
 def get_recipients_csv(
     message_id: MessageId,
