@@ -1,7 +1,8 @@
-"""Faults between us and DynamoDB: a request that never arrives, and one that is applied and whose answer is lost."""
+"""Faults between us and DynamoDB: a request that never arrives, one that is applied and whose answer is lost, and one
+before which somebody else is quicker."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -46,3 +47,22 @@ def faults(operation: str, *kinds: Fault | None) -> Iterator[list[str]]:
     finally:
         events.unregister("before-send", before)
         events.unregister("before-send", after)
+
+
+@contextmanager
+def meanwhile(operation: str, act: Callable[[], object]) -> Iterator[None]:
+    """Just before the first request of this operation arrives, somebody else does something, all of it."""
+    left = [act]
+
+    def before(request: Any, **_: Any) -> None:
+        name = request.headers.get("X-Amz-Target", b"")
+        name = (name.decode() if isinstance(name, bytes) else name).rpartition(".")[2]
+        if name == operation and left:
+            left.pop()()
+
+    events = shared_connection().client.meta.events
+    events.register_first("before-send", before)
+    try:
+        yield
+    finally:
+        events.unregister("before-send", before)

@@ -548,8 +548,10 @@ def stop_message(message_id: MessageId) -> MessageView:
 
 @app.get("/messages", summary="The school's messages, newest first", tags=TAGS)
 def list_messages(limit: Limit = 20, before: Cursor = None, language: LanguageQuery = Language.ES) -> MessageList:
-    found, following = messages.list_recent(web.caller(app), limit=limit, before=before)
-    return MessageList(messages=[_view(message, language) for message in found], next=following)
+    caller = web.caller(app)
+    found, following = messages.list_recent(caller, limit=limit, before=before)
+    zone = _zone(caller)
+    return MessageList(messages=[_view(message, language, zone) for message in found], next=following)
 
 
 @app.get("/messages/<message_id>", summary="One message, with its recipients counted per state", tags=TAGS)
@@ -586,7 +588,6 @@ def list_recipients(
     summary="The same as CSV, 10,000 lines a file; `Link` names the next",
     tags=TAGS,
     responses=CSV,
-    enable_validation=False,
 )
 def get_recipients_csv(
     message_id: MessageId,
@@ -598,7 +599,8 @@ def get_recipients_csv(
     text = csv_cells.csv_text(CSV_HEADERS[language], (_csv_row(line, language) for line in lines), separator)
     headers: dict[str, str | list[str]] = {"Content-Disposition": f'attachment; filename="{message_id}.csv"'}
     if following is not None:
-        headers["Link"] = f'</v1/messages/{message_id}/recipients.csv?cursor={following}>; rel="next"'
+        query = f"cursor={following}&lang={language.value}&separator={separator.value}"
+        headers["Link"] = f'</v1/messages/{message_id}/recipients.csv?{query}>; rel="next"'
     return Response(200, "text/csv; charset=utf-8", text, headers)
 
 
@@ -738,8 +740,8 @@ def _answer_estimate(found: Estimate) -> Response[EstimateView]:
     )
 
 
-def _view(message: Message, language: Language = Language.ES) -> MessageView:
-    zone = ZoneInfo(sending.get_school(message.school_id).time_zone)
+def _view(message: Message, language: Language = Language.ES, school_zone: ZoneInfo | None = None) -> MessageView:
+    zone = school_zone or ZoneInfo(sending.get_school(message.school_id).time_zone)
     return MessageView(
         id=message.id,
         state=message.state,

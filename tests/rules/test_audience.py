@@ -204,10 +204,27 @@ def test_the_digest_is_the_same_in_every_process() -> None:  # a sender confirms
         '"text":"Reuni\\u00f3n"}'
     )
     first = hashlib.sha256(said.encode()).hexdigest()
-    people = f'["{first}",[["{HOME}",["a","b"],"domestic",1]],[["c","no_number"]]]'
+    people = [f'["text","{HOME}",["a","b"],"domestic",1]', '["skipped","c","no_number"]', '["copy","c"]']
+    total = sum(int(hashlib.sha256(one.encode()).hexdigest(), 16) for one in people) + int(first, 16)
 
     assert first == TEXT
-    assert next_seal(TEXT, [RECIPIENT], [SKIPPED]) == hashlib.sha256(people.encode()).hexdigest()
+    assert next_seal(TEXT, [RECIPIENT], [SKIPPED], ["c"]) == f"{total % 2**256:064x}"
+
+
+@given(st.permutations([RECIPIENT, (ALSO_HOME, ("e",), "domestic", 2)]), st.permutations([SKIPPED, ("d", "opted_out")]))
+def test_the_digest_does_not_depend_on_how_many_were_read_at_a_time(
+    recipients: list[tuple[str, tuple[str, ...], str, int]], skipped: list[tuple[str, str]]
+) -> None:
+    at_once = next_seal(TEXT, recipients, skipped, ["c", "d"])
+    seal = next_seal(TEXT, [], [])
+    for copy, recipient, one in zip(["d", "c"], recipients, skipped, strict=True):
+        seal = next_seal(next_seal(seal, [recipient], []), [], [one], [copy])
+
+    assert seal == at_once
+
+
+def test_who_gets_a_copy_is_part_of_the_digest() -> None:  # the message centre's audience is nothing else
+    assert len({next_seal(TEXT, [], [], copies) for copies in ([], ["a"], ["b"], ["a", "b"])}) == 4
 
 
 def test_the_digest_does_not_depend_on_the_order_of_those_who_share_a_number_or_are_skipped() -> None:

@@ -28,21 +28,46 @@ class Person:
     id: str
     school: str
     number: str | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a message says at one time, to whom and by which ways. Its text is no other wording's."""
+
+    text: str
+    people: frozenset[str] | None  # None: every guardian
+    channels: tuple[str, ...] = ("sms",)
+    for_unreachable: bool = False  # whom no SMS reaches gets a copy
+
+    def heard_by(self, names: Sequence[str]) -> str:
+        """What they read; two or more share a number."""
+        return self.text.replace(
+            "{apoderado}", " y ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
+        )
+
+    def segments(self, names: Sequence[str]) -> int:
+        """3GPP TS 23.040: 160 or 153 a part; 70 or 67 where a letter is not of the alphabet of GSM."""
+        length, is_wide = len(self.heard_by(names)), "á" in self.text
+        whole, part = (70, 67) if is_wide else (160, 153)
+        return 1 if length <= whole else -(-length // part)
 
 
 @dataclass
 class Asked:
-    """A message a director asked for. Its text is nobody else's, so whoever hears it heard this one."""
+    """A message a director asked for. `send_at` is what its row says; `times` and `wordings` are what anybody asked."""
 
     school: str
     key: str
-    text: str
-    segments: int
     is_emergency: bool
-    people: frozenset[str] | None  # None: every guardian
+    wordings: list[Wording]
+    times: list[datetime] = field(default_factory=list)
+    hurried_at: datetime | None = None  # since when somebody wants it to go out now
+    movers: dict[Actor, datetime | None] = field(default_factory=dict)  # who asks for which time; None: now
     send_at: datetime | None = None
     first_pressed_at: datetime | None = None
     on_its_way: bool = False  # somebody was told so
+    is_refused: bool = False  # it had to be planned first, and then was a draft again
     stop: Span | None = None
     cancel: Span | None = None
     accepted_at: datetime | None = None  # when its row first said so
@@ -104,13 +129,18 @@ class Speech:
 class Facts:
     """Everything that went in and came out."""
 
-    asked: dict[str, Asked] = field(default_factory=dict)  # by text
+    asked: dict[str, Asked] = field(default_factory=dict)  # by each of its texts
+    wordings: dict[str, Wording] = field(default_factory=dict)  # by text
     people: dict[tuple[str, str], tuple[Person, Span]] = field(default_factory=dict)  # by school and id
     purchases: dict[str, list[Purchase]] = field(default_factory=dict)  # by school
     switchings: list[Switching] = field(default_factory=list)
     contracts: dict[str, list[tuple[bool, Span]]] = field(default_factory=dict)  # by school: suspended, or active again
     speeches: list[Speech] = field(default_factory=list)
     receipts: dict[tuple[str, int], list[Span]] = field(default_factory=dict)  # by page and index
+
+    def names(self, school: str, people: Iterable[str]) -> list[str]:
+        """How they are called, in the order of their ids."""
+        return [self.people[school, one][0].name for one in sorted(people)]
 
     def is_surely_out(self, school: str, number: str, people: Iterable[str], step: int) -> bool:
         """Whether everybody must know by `step` that this number hears nothing more."""

@@ -92,7 +92,7 @@ class SimulatedCarrier:
             speech = Speech(
                 page, index, text.reference, text.to, run.carrier, run, claim.step, is_taken, is_fresh, verdict
             )
-            day.pages.note_speech(speech, text.text)
+            day.pages.note_speech(speech)
         except Violation as violation:
             day.violation = day.violation or violation
             raise Killed from violation

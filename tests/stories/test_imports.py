@@ -1,5 +1,6 @@
 """A school's imports from the upload to the end: what is shown is what is applied, once, and nobody has to remember."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -73,9 +74,8 @@ def work_all(clock: TestClock, left: timedelta = ALL_TIME) -> int:
     """Does what the queue's jobs say, until there is none."""
     worked = 0
     while bodies := jobs_on("RosterQueue"):
-        for _ in bodies:
-            for one in imports.list_imports(DIRECTOR, None)[0]:
-                roster_import.work(SCHOOL.id, one.id, clock, lambda: left)
+        for job in map(json.loads, bodies):
+            roster_import.work(job["school"], job["import"], clock, lambda: left)
             worked += 1
     return worked
 

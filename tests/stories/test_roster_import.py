@@ -339,7 +339,7 @@ def test_an_import_killed_at_any_write_is_finished_by_running_it_again(school: S
         assert import_table.list_owed(NOW + timedelta(days=1), limit=10) == []
 
     assert written["TransactWriteItems"] >= 2  # a changed number with its opt-out, and who is gone with their words
-    assert written["PutItem"] > 2
+    assert written["PutItem"] >= 2
 
 
 def test_an_import_heals_what_another_left_of_the_memberships(school: School) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import batched
 
 from recado import inbox, log, sending, sessions
 from recado.carriers.speech import (
@@ -34,7 +35,7 @@ from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages
 from recado.tables import messages as message_table
 from recado.tables import sessions as session_table
-from recado.tables.base import Transaction
+from recado.tables.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES_MAX, Transaction
 from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
 from recado.tables.pages import Page, PageKind, PageReader, PageRef, PageState
@@ -45,6 +46,9 @@ COME_BACK_AFTER = timedelta(seconds=2)
 SPEAKING_MAX = timedelta(seconds=CONNECT_SECONDS_MAX + READ_SECONDS_MAX + 1)
 TIME_NEEDED = LEASE + timedelta(seconds=5)  # what a wave may take, and writing its outcomes
 LOOKUP_LIFE = timedelta(days=4)  # receipts come for three
+COPIES_AT_ONCE = 25  # one BatchWriteItem
+# What that takes at most, by the SDK's own attempts.
+PUTTING_MAX = timedelta(seconds=(1 + RETRIES_MAX) * (CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS) + 1)
 ROUTE_PAUSE = timedelta(seconds=60)
 OVERDUE_AFTER = timedelta(minutes=10)
 
@@ -121,7 +125,7 @@ def work_page(job: Job, worker: Worker) -> None:
     if not _is_to_be_worked(job, page.state, errand, worker):
         return
 
-    # 2. Copies for the message centre need no carrier, no wave and no opt-out.
+    # 2. Copies for the message centre need no carrier and ask for no opt-out.
     if page.readers:
         _put_copies(page, errand, worker)
         return
@@ -178,15 +182,43 @@ def _work_waves(page: Page, state: PageState, asked_again: list[int], errand: _E
 
 
 def _put_copies(page: Page, errand: _Errand, worker: Worker) -> None:
-    """A page of copies, all at once: put again, they change nothing, so that no claim has to come before."""
-    message = errand.message
-    state = _give_up(page.state, errand.may, ()) if errand.may is not May.SPEAK else page.state
-    waiting = state.indices(Letter.PLANNED)
-    if message is not None and waiting:
+    """A page of copies: one wave, claimed like any other, so that none is put after a stop has answered.
+
+    Put again by whoever comes after a worker that died, they change nothing.
+    """
+    # 1. Claimed before it is asked once more whether they may be put. A claim whose owner died may have put some.
+    message, perhaps_put = errand.message, page.state.indices(Letter.CLAIMED)
+    waiting = sorted(perhaps_put + page.state.indices(Letter.PLANNED))
+    state, stored = page.state, page.state
+    if errand.may is May.SPEAK and worker.time_left() < TIME_NEEDED:
+        _hand_on(page, state, stored, errand, worker, timedelta())
+        return
+    if message is not None and waiting and errand.may is May.SPEAK:
+        claimed = _claim(page, state, stored, waiting, worker, is_again=False)
+        if claimed is None:
+            log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
+            return
+        state = stored = claimed
+        errand = _find_errand(page.ref, page, worker.clock()) or replace(errand, may=May.EXPIRE)
+
+    # 2. Some at a time, and none so late that it could outlive the lease.
+    put_until = (state.wave_until or worker.clock()) - PUTTING_MAX
+    for some in batched(waiting if errand.may is May.SPEAK else (), COPIES_AT_ONCE, strict=False):
+        if message is None or worker.clock() >= put_until:
+            break
         at = message.accepted_at or message.created_at
-        copies = [_copy(message, page.readers[index], at) for index in waiting]
-        inbox.deliver_copies(message.school_id, copies)
-    _close(page, state.with_letters(dict.fromkeys(waiting, Letter.IN_INBOX)), page.state, errand, worker)
+        inbox.deliver_copies(message.school_id, [_copy(message, page.readers[index], at) for index in some])
+        state = state.with_letters(dict.fromkeys(some, Letter.IN_INBOX))
+
+    # 3. Closed, or left to a fresh job.
+    left = [index for index in waiting if state.letters[index] != Letter.IN_INBOX.value]
+    if left and errand.may is May.SPEAK:
+        planned = [index for index in left if index not in perhaps_put]
+        _hand_on(page, state.with_letters(dict.fromkeys(planned, Letter.PLANNED)), stored, errand, worker, ROUTE_PAUSE)
+        return
+    unput = Letter.STOPPED if errand.may is May.STOP else Letter.EXPIRED
+    letters = {index: Letter.UNKNOWN if index in perhaps_put else unput for index in left}
+    _close(page, state.with_letters(letters), stored, errand, worker)
 
 
 def _copy(message: Message, reader: PageReader, at: datetime) -> InboxCopy:

@@ -110,11 +110,13 @@ def check_notice(category: Category, channels: tuple[str, ...], *, confirmed: bo
 
 def _check_audience(school_id: str, audience: Mapping[str, list[str]]) -> None:
     """Somebody or a group that is not there is a mistake to be told, not an audience of nobody."""
+    has_groups = audience.get("groups") or audience.get("minus_groups")
+    there = {group.record.id for group in groups.list_groups(school_id)} if has_groups else set()
     problems = [
         FieldProblem(f"/audience/{field}/{position}", "no_such_group", "The school has no such group")
         for field in ("groups", "minus_groups")
         for position, group_id in enumerate(audience.get(field, []))
-        if groups.find_group(school_id, group_id) is None
+        if group_id not in there
     ]
     named = audience.get("people", [])
     known = {person.id for person in people.list_people_by_id(school_id, named) if person.left_at is None}

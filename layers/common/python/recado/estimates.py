@@ -15,7 +15,7 @@ from recado.drafts import NewMessage
 from recado.errors import WrongState
 from recado.planning import LargeAudience, Plan, Totals
 from recado.rules import texts
-from recado.rules.audience import DUPLICATE, SENDABLE
+from recado.rules.audience import DUPLICATE, INBOX_ONLY, SENDABLE
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Channel, MessageState
 from recado.rules.phone_numbers import zone_of
@@ -116,7 +116,8 @@ def _estimate(
         return _large(school, draft, sending.begin_planning(draft, Purpose.ESTIMATE, now))
 
     # 2. Kept for a day by its digest, to say what has changed when it no longer fits.
-    shown = ShownEstimate(plan.totals.by_state(), plan.totals.credits, plan.states())
+    said = planning.first_totals(draft).seal
+    shown = ShownEstimate(said, plan.totals.by_state(), plan.totals.credits, plan.states())
     table.create_estimate(school.id, plan.digest, shown, now)
 
     # 3. A page of its people, with names.
@@ -174,7 +175,7 @@ def _preview(
             places += [(other, DUPLICATE, first, 0) for other in others]
         places += [(one.person_id, one.reason.value, None, 0) for one in chunk.skipped]
         if Channel.SMS not in draft.channels:
-            places += [(one.person_id, "inbox_only", None, 0) for one in chunk.copies]
+            places += [(one.person_id, INBOX_ONLY, None, 0) for one in chunk.copies]
     if state is not None:
         places = [one for one in places if one[1] == state]
     page = places[cursor : cursor + limit]

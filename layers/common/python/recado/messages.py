@@ -3,6 +3,7 @@
 Who may is decided here; what that does to credits and jobs is `sending.py`'s.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -36,6 +37,7 @@ DATA_CHECK_TEXTS = {
     "en": "Please check in the intranet that your phone number and your other data are up to date, and correct them if "
     "they have changed: then the school can tell you in time.",
 }
+CURSOR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\+00:00#[A-Za-z0-9]{1,64}")
 ON_ITS_WAY = (MessageState.PLANNING, MessageState.SENDING, MessageState.STOPPING, MessageState.SENT)
 
 
@@ -180,6 +182,8 @@ def send(
         if send_at is None:
             sending.release_due(moved, now)
         return get_message(school.id, message_id)
+    if message.state is MessageState.PLANNING and message.send_at != send_at:
+        raise WrongState("It is being planned for another time; wait until it is scheduled, then move it")
     if message.state in ON_ITS_WAY and send_at is None:
         return _push(message, now)
     return _send(school, message, order, now, is_new=False)
@@ -222,6 +226,7 @@ def stop(caller: Caller, message_id: str, now: datetime) -> Message:
 def list_recent(caller: Caller, *, limit: int, before: str | None) -> tuple[list[Message], str | None]:
     """The school's messages, newest first, and the cursor of the next page (None: no more)."""
     require_reader(caller)
+    _check_cursor(before)
     return table.list_messages(caller.school_id, limit=limit, before=before)
 
 
@@ -256,6 +261,16 @@ def _send(school: School, message: Message, order: Order, now: datetime, *, is_n
             raise
         # Refused only because another request for this very message was quicker.
         return _send(school, found, order, now, is_new=False)
+
+
+def _check_cursor(before: str | None) -> None:
+    """Raises InvalidRequest for what was never the `next` of a list of messages."""
+    try:
+        if before is None or (CURSOR.fullmatch(before) and datetime.fromisoformat(before.partition("#")[0])):
+            return
+    except ValueError:  # 31 February
+        pass
+    raise InvalidRequest(fields=[FieldProblem("/query/before", "malformed", "`next` of the page before")])
 
 
 def _push(message: Message, now: datetime) -> Message:

@@ -22,7 +22,6 @@ from recado.tables.plannings import Planning, Purpose
 LEASE = timedelta(seconds=60)
 NOTED_AFTER = timedelta(seconds=5)  # progress is written about so often: people look at it
 TIME_NEEDED = timedelta(seconds=20)  # for some more people, and leaving in good order
-COME_BACK_SECONDS = 5
 PLANNED_AGAIN = (MessageState.DRAFT, MessageState.PLANNING, MessageState.SCHEDULED)
 
 
@@ -58,7 +57,7 @@ def work(job: Job, worker: Worker) -> None:
         log.outcome("plan_job_dropped", reason="no_such_message")
     elif job.kind == "enqueue":
         if message.state in (MessageState.SENDING, MessageState.STOPPING) and message.plan == job.plan:
-            sending.enqueue(message, worker.clock(), is_worker=True)
+            sending.enqueue(message, worker.clock(), clock=worker.clock)
     else:
         _work_plan(message, job.plan, worker)
 
@@ -68,10 +67,12 @@ def take_up(message: Message, now: datetime) -> None:
     found = plannings.find_planning(message.school_id, message.id)
     if found is None:
         return  # it never began: the message's own row and this one are written together, so it is no draft of ours
-    if found.done_at is not None:
+    if sending.is_too_late(message, now):
+        sending.cancel(message, sending.SYSTEM, now)
+    elif found.done_at is not None:
         sending.accept_planned(message, found, now)
-    elif found.lease_until is None or now >= found.lease_until + LEASE:
-        sending.put_planning_job(found)
+    else:
+        sending.push_planning(found, now)
 
 
 def _work_plan(message: Message, plan: str, worker: Worker) -> None:
@@ -107,7 +108,7 @@ def _take(message: Message, found: Planning, worker: Worker) -> Planning | None:
     """The planning, ours for a lease; None when somebody is at it."""
     now = worker.clock()
     if found.lease_until is not None:
-        if now < found.lease_until:
+        if not found.is_left(now):
             sending.put_planning_job(found, delay_seconds=int((found.lease_until - now).total_seconds()) + 1)
             return None
         # Its owner died, or has come to a halt and may go on: its pages are its own, ours get another number.
@@ -119,6 +120,7 @@ def _take(message: Message, found: Planning, worker: Worker) -> Planning | None:
             found.purpose,
             found.started_at,
             found.order,
+            job_until=now + sending.JOB_AGAIN,
         )
         if not plannings.create_planning(again, was=found):
             return None

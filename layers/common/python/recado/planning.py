@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from itertools import batched, groupby
 from typing import Any
+from zlib import crc32
 
 from recado import directory
 from recado.errors import AudienceTooLarge, NobodyToReach, NotEnoughCredits
@@ -23,12 +24,14 @@ from recado.rules.texts import EMPTY, Field, FieldValues
 from recado.settings import SETTINGS
 from recado.tables import groups, ledger, opt_outs, pages, people, skipped
 from recado.tables import messages as message_table
+from recado.tables.estimates import ShownPerson
 from recado.tables.messages import COPY_PAGES, Message
 from recado.tables.pages import PageKind, PageReader, PageRecipient, PageRef
 from recado.tables.people import Person
 from recado.tables.schools import School
 
 CHUNK = 100  # people resolved at a time: what one BatchGetItem reads of their opt-outs
+AGAIN_MAX = 20  # times that a message was sent again before, as far as anybody looks back
 READ_MAX = 50_000  # people read while somebody waits for the answer, whether or not they are of the audience
 
 
@@ -84,6 +87,7 @@ class Totals:
                 self.seal,
                 [(one.number, one.person_ids, one.zone.value, one.segments) for one in chunk.recipients],
                 [(one.person_id, one.reason.value) for one in chunk.skipped],
+                [one.person_id for one in chunk.copies],
             ),
             people=self.people + chunk.people,
             recipients=self.recipients + len(chunk.recipients),
@@ -100,8 +104,9 @@ class Totals:
         )
 
     def by_state(self) -> dict[str, int]:
-        """Everybody of the audience by what becomes of them: sendable, duplicate_of, or why not."""
+        """Everybody of the audience by what becomes of them: sendable, duplicate_of, inbox_only, or why not."""
         counts = {audiences.SENDABLE: self.recipients, DUPLICATE: self.duplicates, **self.skipped}
+        counts[audiences.INBOX_ONLY] = self.people - sum(counts.values())
         return {state: count for state, count in counts.items() if count}
 
     @property
@@ -130,15 +135,18 @@ class Plan:
     def digest(self) -> str:
         return self.totals.seal
 
-    def states(self) -> dict[str, tuple[str, int]]:
-        """Each person's state and the segments of their text (none: 0), of a plan in memory."""
-        found: dict[str, tuple[str, int]] = {}
+    def states(self) -> dict[str, ShownPerson]:
+        """What is shown of each person, of a plan in memory."""
+        found: dict[str, ShownPerson] = {}
         for chunk in self.chunks or ():
             for recipient in chunk.recipients:
                 first, *others = recipient.person_ids
-                found[first] = (audiences.SENDABLE, recipient.segments)
-                found |= dict.fromkeys(others, (DUPLICATE, 0))
-            found |= {one.person_id: (one.reason.value, 0) for one in chunk.skipped}
+                mark = crc32(recipient.number.encode())
+                found[first] = (audiences.SENDABLE, recipient.segments, mark)
+                found |= dict.fromkeys(others, (DUPLICATE, 0, mark))
+            found |= {one.person_id: (one.reason.value, 0, 0) for one in chunk.skipped}
+            for reader in chunk.copies:
+                found.setdefault(reader.person_id, (audiences.INBOX_ONLY, 0, 0))
         return found
 
 
@@ -159,6 +167,8 @@ def make_plan(school: School, message: Message, plan_id: str, now: datetime) -> 
     """Resolves a message's audience as it is now, in memory. Raises LargeAudience: then `list_chunks` is for it."""
     totals, chunks = first_totals(message), list[Chunk]()
     for chunk in list_chunks(school, message, now, read_max=READ_MAX):
+        if not chunk.people:
+            continue
         chunks.append(chunk)
         totals = totals.plus(chunk)
         if totals.people > SETTINGS.audience_max:
@@ -183,15 +193,14 @@ def list_chunks(
 ) -> Iterator[Chunk]:
     """A message's audience as it is now, resolved some at a time, in the order of numbers; `after` is a chunk's place.
 
+    Of a large school also chunks of nobody come, so that whoever reads a long stretch of others can say that they live.
     Raises LargeAudience after `read_max` people read; AudienceTooLarge when a message sent again has more people than
     can be named.
     """
     audience = _named_again(school, audience_of(message.audience), now)
     resolver = _Resolver(school, message, audience)
     for members in _lots_of_members(directory.list_audience_members(school, audience, after), read_max):
-        chunk = resolver.resolve(members)
-        if chunk is not None:
-            yield chunk
+        yield resolver.resolve(members)
 
 
 def _lots_of_members(members: Iterable[Member], read_max: int | None) -> Iterator[list[Member]]:
@@ -219,16 +228,17 @@ class _Resolver:
         self._school = school
         self._message = message
         self._audience = audience
+        self._meant = _first_audience(school.id, message)
         self._fields = texts.list_fields(message.text)
         self._zones = frozenset(account.zone for account in ledger.list_accounts(school.id))
         self._is_sms = Channel.SMS in message.channels
         self._course_names: dict[str, str] | None = None
 
-    def resolve(self, lot: Sequence[Member]) -> Chunk | None:
-        """None: nobody of the lot is of the audience."""
+    def resolve(self, lot: Sequence[Member]) -> Chunk:
         members = [member for member in lot if audiences.is_in(self._audience, member)]
+        place = people.place_of(lot[-1], self._school.shards)
         if not members:
-            return None
+            return Chunk(0, (), (), (), (), (), {}, place)
         resolution = self._recipients(members) if self._is_sms else Resolution((), ())
         readers = self._readers(members, resolution)
         values = self._values([*(one.person_ids for one in resolution.recipients), *((one,) for one in readers)])
@@ -242,7 +252,7 @@ class _Resolver:
             skipped=resolution.skipped,
             copies=tuple(PageReader(one, values.get((one,))) for one in readers),
             filled=Counter(one.value for found in missing for one in found) if self._fields else {},
-            place=people.place_of(lot[-1], self._school.shards),
+            place=place,
         )
 
     def _recipients(self, members: Sequence[Member]) -> Resolution:
@@ -303,9 +313,9 @@ class _Resolver:
         return sorted(meant or present, key=lambda one: (one.record.given_name, one.id))
 
     def _is_meant(self, student: Person) -> bool:
-        if student.id in self._audience.minus_people or student.record.groups & self._audience.minus_groups:
+        if student.id in self._meant.minus_people or student.record.groups & self._meant.minus_groups:
             return False
-        return not self._audience.groups or bool(student.record.groups & self._audience.groups)
+        return not self._meant.groups or bool(student.record.groups & self._meant.groups)
 
     def _courses_of(self, person: Person) -> list[str]:
         if Field.COURSE not in self._fields:
@@ -413,6 +423,17 @@ def _named_again(school: School, audience: Audience, now: datetime) -> Audience:
         if len(found) > SETTINGS.audience_max:
             raise AudienceTooLarge(members={"limit": SETTINGS.audience_max})
     return replace(audience, who=frozenset(), groups=frozenset(), people=frozenset(found))
+
+
+def _first_audience(school_id: str, message: Message) -> Audience:
+    """The audience somebody chose: of a message sent again, that of the first one, whose children it was about."""
+    audience = audience_of(message.audience)
+    for _ in range(AGAIN_MAX):
+        first = message_table.find_message(school_id, audience.again_of) if audience.again_of else None
+        if first is None:
+            break
+        audience = audience_of(first.audience)
+    return audience
 
 
 def list_people_in_states(school_id: str, message_id: str, states: frozenset[str], now: datetime) -> Iterator[str]:

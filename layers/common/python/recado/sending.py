@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from recado import credits, drafts, ids, log, planning  # noqa: A004  # the school's word
+from recado.clock import Clock
 from recado.errors import (
     AudienceTooLarge,
     ChangedMeanwhile,
@@ -33,10 +34,10 @@ from recado.rules.quiet_hours import next_allowed
 from recado.rules.school_time import show_local
 from recado.rules.short_codes import CodeState
 from recado.settings import SETTINGS
-from recado.tables import estimates, ledger, plannings, school_settings, schools, short_codes
+from recado.tables import estimates, ledger, pages, plannings, school_settings, schools, short_codes
 from recado.tables import messages as table
 from recado.tables.base import Transaction
-from recado.tables.estimates import ShownEstimate
+from recado.tables.estimates import ShownEstimate, ShownPerson
 from recado.tables.ledger import AlreadyEntered, CreditsShort, Entry
 from recado.tables.messages import Message
 from recado.tables.pages import PageKind, PageRef
@@ -51,7 +52,9 @@ SETTLE_ATTEMPTS_MAX = 3
 CANCEL_ATTEMPTS_MAX = 3
 ADOPTED_WITHIN = timedelta(minutes=15)  # how long a large estimate is the plan that a send takes
 PLANNING_MAX = timedelta(hours=1)  # what is not made by then is begun anew when somebody asks
+JOB_AGAIN = timedelta(seconds=30)  # a planning that nobody is at by then has lost its job
 PLAN_AHEAD = timedelta(minutes=15)  # a large scheduled audience is planned again so long before its time
+PAGES_NEEDED_FOR = timedelta(days=4)  # after a message's time: receipts come for three days
 JOBS_AT_ONCE_MAX = 500  # page jobs put while somebody waits; more are put in the background
 NOTE_EVERY = 1000  # page jobs after which it is noted how far they are
 CHANGES_SHOWN_MAX = 20
@@ -111,6 +114,9 @@ def accept_planned(message: Message, made: Planning, now: datetime) -> None:
         return
     order = Order.of_row(made.order)
     try:
+        if is_too_late(message, now):
+            cancel(message, SYSTEM, now)
+            return
         if made.refusal is not None or made.totals is None:
             _give_back(message, made.refusal or {}, now)
             return
@@ -118,6 +124,11 @@ def accept_planned(message: Message, made: Planning, now: datetime) -> None:
         _accept_plan(get_school(message.school_id), message, order, plan, now, is_new=False)
     except RecadoError as error:
         _give_back(message, refusal_of(error), now)
+
+
+def is_too_late(message: Message, now: datetime) -> bool:
+    """Whether a message that waits for its plan is not worth handing over any more."""
+    return now >= (message.send_at or message.accepted_at or now) + _life(message)
 
 
 def refusal_of(error: RecadoError) -> dict[str, Any]:
@@ -136,18 +147,28 @@ def begin_planning(message: Message, purpose: Purpose, now: datetime) -> Plannin
     """Has a large audience planned in the background; one that is being planned, or was a moment ago, goes on."""
     found = plannings.find_planning(message.school_id, message.id)
     if found is not None and found.purpose is purpose and is_fresh(found, message, now):
-        if found.lease_until is not None and now >= found.lease_until:
-            put_planning_job(found)  # whoever was at it is dead
+        push_planning(found, now)
         return found
-    begun = Planning(message.school_id, message.id, ids.new_id(), message.revision, purpose, now)
+    begun = Planning(
+        message.school_id, message.id, ids.new_id(), message.revision, purpose, now, job_until=now + JOB_AGAIN
+    )
     if plannings.create_planning(begun, was=found):
         put_planning_job(begun)
         return begun
     return plannings.find_planning(message.school_id, message.id) or begun
 
 
+def push_planning(found: Planning, now: datetime) -> None:
+    """A fresh job for a planning that nobody is at: its job is lost, or its worker dead. Many who look put one."""
+    is_waiting = found.job_until is not None and now < found.job_until
+    if found.is_left(now) and not is_waiting and plannings.note_job(found, now + JOB_AGAIN):
+        put_planning_job(found)
+
+
 def is_fresh(found: Planning, message: Message, now: datetime) -> bool:
     """Whether it is of the message as it is, and under way, or made so lately that a send may take it."""
+    if message.state is MessageState.PLANNING:
+        return found.revision == message.revision  # it has been ordered: nothing takes its place
     until = found.started_at + PLANNING_MAX if found.done_at is None else found.done_at + ADOPTED_WITHIN
     return found.revision == message.revision and found.refusal is None and now < until
 
@@ -161,19 +182,30 @@ def put_planning_job(begun: Planning, *, delay_seconds: int = 0) -> None:
 
 
 def reschedule(school: School, message: Message, order: Order, now: datetime) -> Message:
-    """Moves a scheduled message to another time; what is held stays held."""
+    """Moves a scheduled message to another time; what is held stays held.
+
+    Put off for so long that the rows of its plan would be gone by then, it is planned anew.
+    """
     check_time(order.send_at, now)
     _check_quiet_hours(school, message, order, now)
+    if order.send_at is None:
+        _check_contract(school, message)
+    if order.digest is not None:
+        _check_digest(message, order, _plan_as_it_is(school, message, now))
     start = order.send_at or now
+    give_up_at = start + _life(message)
     moved = replace(
         message,
         send_at=start,
-        give_up_at=start + _life(message),
-        attend_at=_attend_at(message, start, now),
+        give_up_at=give_up_at,
+        attend_at=_attend_at(start, now, is_large=_is_planned_ahead(message)),
         despite_quiet_hours=order.by if order.despite_quiet_hours else None,
         revision=message.revision + 1,  # whoever is just releasing it for the old time must read it again
         history=drafts.history_with(message, "rescheduled", order.by, now),
     )
+    until = pages.find_end(_first_page(message))
+    if until is None or until < give_up_at + PAGES_NEEDED_FOR:
+        return replace_scheduled(school, message, moved, order.by, now)
     if table.change_message(moved, was=message):
         return moved
     found = get_message(message.school_id, message.id)
@@ -185,22 +217,29 @@ def reschedule(school: School, message: Message, order: Order, now: datetime) ->
 def replace_scheduled(school: School, message: Message, edited: Message, by: str, now: datetime) -> Message:
     """A scheduled message says something else, or to others: a new plan, whose hold takes the place of the old one."""
     _check_contract(school, edited)
+    order = Order(by, message.send_at, despite_quiet_hours=edited.despite_quiet_hours is not None)
+    _check_quiet_hours(school, edited, order, now)  # what was an emergency may have become a meeting
     try:
         plan = planning.make_plan(school, edited, ids.new_id(), now)
     except LargeAudience:
         detail = "An audience as large as this cannot be changed while it waits: cancel it, and schedule it again"
         raise AudienceTooLarge(detail, members={"limit": SETTINGS.audience_max}) from None
     _require_reach_with(message, plan.totals)
-    start = message.send_at or now
-    timed = replace(edited, give_up_at=start + _life(edited), sent_by=by)
+    start = edited.send_at or now
+    timed = replace(
+        edited, give_up_at=start + _life(edited), attend_at=_attend_at(start, now, is_large=False), sent_by=by
+    )
     planned = _planned(timed, plan, planning.write_pages(timed, plan, now))
     try:
         _exchange(message, planned, plan.totals, now)
-    except (_Moved, AlreadyEntered):
+    except (AlreadyEntered, _Moved):
+        # The old hold is closed: by our own change whose answer was lost, or by another change, release or cancel.
         found = get_message(message.school_id, message.id)
-        if found.plan != planned.plan:  # else it is our own, and its answer was lost
+        if found.plan == planned.plan:
+            return found
+        if found.state is MessageState.SCHEDULED:
             raise ChangedMeanwhile from None
-        return found
+        raise WrongState(f"A message that is {found.state.value} cannot be changed") from None
     except CreditsShort:
         _require_reach_with(message, plan.totals)
         raise WrongState("Credits moved at the same moment; try again") from None
@@ -245,17 +284,9 @@ def release_due(message: Message, now: datetime) -> None:
     if message.state is not MessageState.SCHEDULED:
         return  # released already: planned again now, it would go out twice
 
-    # 1. Too old after an outage, or a suspended contract: it waits, and in the end gives its credits back.
-    if message.give_up_at is not None and now >= message.give_up_at:
-        cancel(message, SYSTEM, now)
-        return
-    if message.send_at is not None and now < message.send_at:
-        begin_planning(message, Purpose.RELEASE, now)
-        table.move_attention(message, message.send_at)
-        return
+    # 1. It waits, or in the end gives its credits back; a large one is planned in time.
     school = schools.find_school(message.school_id)
-    if school is None or (Channel.SMS in message.channels and school.contract is not Contract.ACTIVE):
-        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)
+    if _is_put_off(message, school, now) or school is None:
         return
 
     # 2. People move and numbers change: the audience as it is now, unless nothing changed or credits do not reach.
@@ -293,9 +324,12 @@ def release_due(message: Message, now: datetime) -> None:
 # --- jobs ----------------------------------------------------------------------------------------------------------
 
 
-def enqueue(message: Message, now: datetime, *, is_worker: bool = False) -> None:
-    """Puts the jobs that are not on the queue yet; a page enqueued twice is worked once. Many are put by a worker."""
-    if message.all_pages - message.pages_enqueued > JOBS_AT_ONCE_MAX and not is_worker:
+def enqueue(message: Message, now: datetime, *, clock: Clock | None = None) -> None:
+    """Puts the jobs that are not on the queue yet; a page enqueued twice is worked once.
+
+    Many are put by a worker, who brings a clock: it takes a while, and nobody is to take it up meanwhile.
+    """
+    if message.all_pages - message.pages_enqueued > JOBS_AT_ONCE_MAX and clock is None:
         job = {"kind": "enqueue", "school": message.school_id, "item": message.id, "plan": message.plan or ""}
         put_jobs(SETTINGS.plans_queue_url, [job], group=message.school_id)
         return
@@ -304,7 +338,7 @@ def enqueue(message: Message, now: datetime, *, is_worker: bool = False) -> None
         refs = (PageRef(PageKind.MESSAGE, message.school_id, message.id, message.plan or "", page) for page in numbers)
         put_jobs(queue_of(message.category), (job_of(ref, 1) for ref in refs), group=message.school_id)
         put += len(numbers)
-        if not table.note_enqueued(message, put, now + LOOK_AGAIN):
+        if not table.note_enqueued(message, put, (clock() if clock else now) + LOOK_AGAIN):
             return  # stopped meanwhile, or somebody else is at it: the attention run goes on from what is there
 
 
@@ -393,7 +427,9 @@ def _accept_plan(school: School, message: Message, order: Order, plan: Plan, now
     # 1. Is it what was shown? Refuse what reaches nobody or what the credits do not reach.
     _check_digest(message, order, plan)
     planning.require_reach(school.id, plan.totals)
-    start = order.send_at or now
+    # What had to be planned first is of the moment when it was asked for.
+    asked_at = message.accepted_at if message.state is MessageState.PLANNING else None
+    start = order.send_at or asked_at or now
     after = MessageState.SENDING if order.send_at is None else MessageState.SCHEDULED
     accepted = replace(
         message,
@@ -409,7 +445,8 @@ def _accept_plan(school: School, message: Message, order: Order, plan: Plan, now
     )
     totals = plan.totals if plan.chunks is None else planning.write_pages(accepted, plan, now)
     planned = _planned(accepted, plan, totals)
-    attend_at = now + LOOK_AGAIN if order.send_at is None else _attend_at(planned, start, now)
+    is_large = plan.chunks is None
+    attend_at = now + LOOK_AGAIN if order.send_at is None else _attend_at(start, now, is_large=is_large)
     planned = replace(planned, attend_at=attend_at)
 
     # 2. One transaction makes the plan the message's: its state, each account, each entry. All or nothing.
@@ -444,7 +481,7 @@ def _found_instead(message: Message, planned: Message) -> Message:
     if found.state is MessageState.DRAFT or found.revision != planned.revision:
         raise ChangedMeanwhile
     if found.send_at != planned.send_at:
-        raise WrongState(f"Another request was quicker: the message is {found.state.value}")
+        raise ChangedMeanwhile("Another request, for another time, was quicker")
     return found
 
 
@@ -461,7 +498,14 @@ def _plan_later(message: Message, order: Order, now: datetime, *, is_new: bool) 
     )
     found = plannings.find_planning(message.school_id, message.id)
     begun = Planning(
-        message.school_id, message.id, ids.new_id(), message.revision, Purpose.SEND, now, order=order.to_row()
+        message.school_id,
+        message.id,
+        ids.new_id(),
+        message.revision,
+        Purpose.SEND,
+        now,
+        order=order.to_row(),
+        job_until=now + JOB_AGAIN,
     )
     try:
         with Transaction() as write:
@@ -492,6 +536,23 @@ def _give_back(message: Message, refusal: Mapping[str, Any], now: datetime) -> N
         )
 
 
+def _is_put_off(message: Message, school: School | None, now: datetime) -> bool:
+    """Whether a scheduled message does not go out now: too old after an outage, too early, its contract suspended."""
+    if message.give_up_at is not None and now >= message.give_up_at:
+        cancel(message, SYSTEM, now)
+        return True
+    if message.send_at is not None and now < message.send_at:
+        look_at = _attend_at(message.send_at, now, is_large=_is_planned_ahead(message))
+        if look_at <= now and begin_planning(message, Purpose.RELEASE, now).done_at is None:
+            return True  # until it is made it is looked at again and again: whoever plans it may die
+        table.move_attention(message, look_at if look_at > now else message.send_at)
+        return True
+    if school is None or (Channel.SMS in message.channels and school.contract is not Contract.ACTIVE):
+        table.move_attention(message, now + SUSPENDED_LOOK_AGAIN)
+        return True
+    return False
+
+
 def _adopted_plan(message: Message, order: Order, now: datetime) -> Plan | None:
     """A large estimate that a send may take as it is: the same text and audience, made a moment ago."""
     found = plannings.find_planning(message.school_id, message.id)
@@ -502,16 +563,24 @@ def _adopted_plan(message: Message, order: Order, now: datetime) -> Plan | None:
     return Plan(found.plan, Totals.of_row(found.totals)) if is_soon and is_fresh(found, message, now) else None
 
 
-def _replan(school: School, message: Message, now: datetime) -> Plan | None:
-    """A new plan when it differs from the held one, reaches somebody, and can be made; None: keep the held one."""
+def _plan_as_it_is(school: School, message: Message, now: datetime) -> Plan:
+    """What a scheduled message would be if it were planned now; of a large audience, what it was planned as."""
     try:
-        plan = _release_plan(message) if _is_large(message) else planning.make_plan(school, message, ids.new_id(), now)
+        return planning.make_plan(school, message, ids.new_id(), now)
+    except LargeAudience:
+        return Plan(message.plan or "", Totals(message.digest or ""))
+
+
+def _replan(school: School, message: Message, now: datetime) -> Plan | None:
+    """A new plan when it differs from the held one and can be made, be it that nobody is left; None: keep that one."""
+    try:
+        plan = _release_plan(message)
+        if plan is None and message.people <= SETTINGS.audience_max:
+            plan = planning.make_plan(school, message, ids.new_id(), now)
     except (RecadoError, LargeAudience) as error:
         log.trouble("replanning_refused", error, school=school.id, message=message.id)
         return None
-    if plan is None or plan.digest == message.digest or not (plan.totals.recipients or plan.totals.copies):
-        return None
-    return plan
+    return None if plan is None or plan.digest == message.digest else plan
 
 
 def _release_plan(message: Message) -> Plan | None:
@@ -525,13 +594,20 @@ def _release_plan(message: Message) -> Plan | None:
     return Plan(found.plan, Totals.of_row(found.totals)) if is_for_this else None
 
 
-def _is_large(message: Message) -> bool:
-    return message.people > SETTINGS.audience_max
+def _is_planned_ahead(message: Message) -> bool:
+    """Whether it has to be planned in the background: as many people, or as many to be read, as before."""
+    is_large = message.people > SETTINGS.audience_max
+    return is_large or plannings.find_planning(message.school_id, message.id) is not None
 
 
-def _attend_at(message: Message, start: datetime, now: datetime) -> datetime:
+def _attend_at(start: datetime, now: datetime, *, is_large: bool) -> datetime:
     """When the attention run is to look at a scheduled message."""
-    return max(now, start - PLAN_AHEAD) if _is_large(message) else start
+    return max(now, start - PLAN_AHEAD) if is_large else start
+
+
+def _first_page(message: Message) -> PageRef:
+    number = next(message.page_numbers(), 0)
+    return PageRef(PageKind.MESSAGE, message.school_id, message.id, message.plan or "", number)
 
 
 def _life(message: Message) -> timedelta:
@@ -640,25 +716,33 @@ def _check_digest(message: Message, order: Order, plan: Plan) -> None:
     if order.digest is None or order.digest == plan.digest:
         return
     shown = estimates.find_estimate(message.school_id, order.digest)
-    raise PlanChanged(members=_what_changed(shown, plan))
+    raise PlanChanged(members=_what_changed(shown, message, plan))
 
 
-def _what_changed(shown: ShownEstimate | None, plan: Plan) -> dict[str, Any]:
-    """What is now, and beside it what was shown: figures, and some of the people whose state or price is another."""
+def _what_changed(shown: ShownEstimate | None, message: Message, plan: Plan) -> dict[str, Any]:
+    """What is now, and beside it what was shown: figures, and some of the people of whom something is different."""
     is_now = {"digest": plan.digest, "by_state": plan.totals.by_state(), "credits": dict(plan.totals.credits)}
     if shown is None:
         return {"now": is_now}
     before, after = shown.people, plan.states()
     moved = [one for one in sorted(before.keys() | after.keys()) if before.get(one) != after.get(one)]
-    people = [
-        {"id": one, "was": _state_in(before, one), "is": _state_in(after, one)} for one in moved[:CHANGES_SHOWN_MAX]
-    ]
+    people = [{"id": one, **_difference(before.get(one), after.get(one))} for one in moved[:CHANGES_SHOWN_MAX]]
     was = {"by_state": dict(shown.by_state), "credits": dict(shown.credits)}
-    return {"now": is_now, "shown": was, "people_changed": len(moved), "people": people}
+    says_else = shown.said != planning.first_totals(message).seal
+    return {
+        "now": is_now,
+        "shown": was,
+        "content_changed": says_else,
+        "people_changed": len(moved),
+        "people": people,
+    }
 
 
-def _state_in(states: Mapping[str, tuple[str, int]], person_id: str) -> str | None:
-    return states[person_id][0] if person_id in states else None
+def _difference(before: ShownPerson | None, after: ShownPerson | None) -> dict[str, Any]:
+    """A person's state then and now (None: not of the audience), and what it is that differs."""
+    was, then, now = ("state", "segments", "number"), before or (None, 0, 0), after or (None, 0, 0)
+    changed = [name for name, one, other in zip(was, then, now, strict=True) if one != other]
+    return {"was": then[0], "is": now[0], "changed": changed}
 
 
 def _sender_of(school: School) -> str:

@@ -44,8 +44,12 @@ class SkipReason(StrEnum):
     NO_INTERNATIONAL_BAG = "no_international_bag"
 
 
+SEAL_MODULUS = 2**256
 SENDABLE = "sendable"  # the state of whoever gets the text
 DUPLICATE = "duplicate_of"  # and of whoever shares their number: one SMS a number
+INBOX_ONLY = "inbox_only"  # and of everybody, when the message goes to the message centre alone
+COPY = "copy"  # what a seal says of whoever gets a copy in the message centre
+SEALS = 1 << 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +162,21 @@ def first_seal(
 
 
 def next_seal(
-    seal: str, recipients: Iterable[tuple[str, Iterable[str], str, int]], skipped: Iterable[tuple[str, str]]
+    seal: str,
+    recipients: Iterable[tuple[str, Iterable[str], str, int]],
+    skipped: Iterable[tuple[str, str]],
+    copies: Iterable[str] = (),
 ) -> str:
-    """The digest so far and some more people: (number, people, zone, segments) and (person, reason).
+    """The digest so far and some more people: (number, people, zone, segments), (person, reason), who gets a copy.
 
-    What the sender confirms is the last seal: the text, and everybody's state and price, in the order of numbers.
+    What the sender confirms is the last seal: the text, and everybody's state and price. It is a sum (modulo 2^256), so
+    that how many were read at a time, in which order, and beside whom who is not meant, makes no difference. It tells
+    one audience from another; it is not made to withstand somebody who looks for two of the same sum.
     """
-    return _hash([seal, [[one[0], sorted(one[1]), *one[2:]] for one in recipients], sorted(skipped)])
+    hashes = [_hash(["text", one[0], sorted(one[1]), *one[2:]]) for one in recipients]
+    hashes += [_hash(["skipped", *one]) for one in skipped]
+    hashes += [_hash(["copy", one]) for one in copies]
+    return f"{sum((int(one, 16) for one in hashes), int(seal, 16)) % SEAL_MODULUS:064x}"
 
 
 def _hash(value: object) -> str:

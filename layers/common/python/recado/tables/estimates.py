@@ -13,14 +13,18 @@ from recado.tables.base import MessagesMeta, Row, put_if
 LIFE = timedelta(days=1)
 PACKED_BYTES_MAX = 300_000  # under DynamoDB's 400 KB; ten thousand people take some 60 KB
 
+# One person's state, the segments of their text, and the CRC-32 of its number (0: none).
+type ShownPerson = tuple[str, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class ShownEstimate:
-    """`people`: each one's state and the segments of their text."""
+    """`said` is the seal of what it says and by which ways, before anybody was added."""
 
+    said: str
     by_state: Mapping[str, int]
     credits: Mapping[str, int]
-    people: Mapping[str, tuple[str, int]]
+    people: Mapping[str, ShownPerson]
 
 
 class _EstimateRow(Row):
@@ -29,6 +33,7 @@ class _EstimateRow(Row):
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
+    said = UnicodeAttribute()
     by_state = JSONAttribute()
     credits = JSONAttribute()
     packed = BinaryAttribute(legacy_encoding=False)
@@ -43,6 +48,7 @@ def create_estimate(school_id: str, digest: str, shown: ShownEstimate, now: date
     row = _EstimateRow(
         f"S#{school_id}#ESTIMATES",
         digest,
+        said=shown.said,
         by_state=dict(shown.by_state),
         credits=dict(shown.credits),
         packed=packed,
@@ -56,5 +62,5 @@ def find_estimate(school_id: str, digest: str) -> ShownEstimate | None:
         row = _EstimateRow.get(f"S#{school_id}#ESTIMATES", digest, consistent_read=True)
     except _EstimateRow.DoesNotExist:
         return None
-    people = {one: (state, segments) for one, (state, segments) in json.loads(zlib.decompress(row.packed)).items()}
-    return ShownEstimate(row.by_state, row.credits, people)
+    people = {one: (str(a), int(b), int(c)) for one, (a, b, c) in json.loads(zlib.decompress(row.packed)).items()}
+    return ShownEstimate(row.said, row.by_state, row.credits, people)

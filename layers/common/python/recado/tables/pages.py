@@ -8,7 +8,7 @@ Every write of a state row names the version it changes.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import batched
 from typing import Any
@@ -240,6 +240,14 @@ def find_page(ref: PageRef) -> Page | None:
     if "manifest" not in rows or "state" not in rows:
         return None
     return _page(ref, rows["manifest"], rows["state"], rows.get("receipts"))
+
+
+def find_end(ref: PageRef) -> datetime | None:
+    """When a page's rows will be gone; None when they are."""
+    manifest = next(iter(_read(ref, ("manifest",))), None)
+    if manifest is None or manifest.expires_at is None:
+        return None
+    return datetime.fromtimestamp(int(manifest.expires_at), UTC)
 
 
 def list_pages(refs: Iterable[PageRef]) -> Iterator[Page]:

@@ -26,7 +26,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """`revision` is the message's as it is planned; `order` what is asked of it then; `totals`, `place` how far."""
+    """`revision` is the message's as it is planned; `order` what is asked of it then; `totals`, `place` how far.
+
+    `job_until`: until then its job is surely on its way; whoever looks later, and finds nobody at it, puts another.
+    """
 
     school_id: str
     message_id: str
@@ -39,8 +42,13 @@ class Planning:
     totals: Mapping[str, Any] | None = None
     owner: str | None = None
     lease_until: datetime | None = None
+    job_until: datetime | None = None
     done_at: datetime | None = None
     refusal: Mapping[str, Any] | None = None
+
+    def is_left(self, now: datetime) -> bool:
+        """Whether nobody is at it, or whoever was is dead by contract."""
+        return self.done_at is None and (self.lease_until is None or now >= self.lease_until)
 
 
 class _PlanningRow(Row):
@@ -58,6 +66,7 @@ class _PlanningRow(Row):
     totals = JSONAttribute(null=True)
     owner = UnicodeAttribute(null=True)
     lease_until = UTCDateTimeAttribute(null=True)
+    job_until = UTCDateTimeAttribute(null=True)
     done_at = UTCDateTimeAttribute(null=True)
     refusal = JSONAttribute(null=True)
 
@@ -80,6 +89,7 @@ def find_planning(school_id: str, message_id: str) -> Planning | None:
         totals=row.totals,
         owner=row.owner,
         lease_until=row.lease_until,
+        job_until=row.job_until,
         done_at=row.done_at,
         refusal=row.refusal,
     )
@@ -96,14 +106,26 @@ def create_planning_in(write: Transaction, planning: Planning, *, was: Planning 
 
 
 def take_planning(planning: Planning, owner: str, lease_until: datetime) -> bool:
-    """Takes a plan that nobody is at; False when somebody is, or it is done, or another plan has taken its place."""
+    """Takes a plan that nobody is at; False when somebody is, or has been further, or another is in its place."""
+    is_here = _PlanningRow.place == planning.place if planning.place else _PlanningRow.place.does_not_exist()
     condition = (
         (_PlanningRow.plan == planning.plan)
         & _PlanningRow.done_at.does_not_exist()
         & _PlanningRow.lease_until.does_not_exist()
+        & is_here
     )
     actions = [_PlanningRow.owner.set(owner), _PlanningRow.lease_until.set(lease_until)]
     return update_if(_PlanningRow(*_key(planning.school_id, planning.message_id)), actions, condition)
+
+
+def note_job(planning: Planning, job_until: datetime) -> bool:
+    """Takes it on oneself to put a fresh job for a plan; False when somebody else has, or another is in its place."""
+    seen = _PlanningRow.job_until == planning.job_until
+    condition = (_PlanningRow.plan == planning.plan) & (
+        seen if planning.job_until else _PlanningRow.job_until.does_not_exist()
+    )
+    row = _PlanningRow(*_key(planning.school_id, planning.message_id))
+    return update_if(row, [_PlanningRow.job_until.set(job_until)], condition)
 
 
 def note_progress(
@@ -140,6 +162,7 @@ def _row(planning: Planning) -> _PlanningRow:
         purpose=planning.purpose.value,
         started_at=planning.started_at,
         order=dict(planning.order),
+        job_until=planning.job_until,
     )
 
 
