@@ -130,7 +130,7 @@ TABLE: Mapping[str, Row] = {
     "GET /me": Row(ANY_OF_A_SCHOOL),
     "PUT /me/sms": Row(ANY_OF_A_SCHOOL, {"allowed": False}),
     "PUT /me/number": Row(FAMILIES, {"number": "+56955550151"}),
-    # imports
+    # rosters
     "POST /imports": Row(OFFICE, {"files": ["roster.zip"]}),
     "GET /imports": Row(OFFICE),
     "GET /imports/{import_id}": Row(OFFICE),
@@ -229,7 +229,9 @@ def build_world(clock: TestClock) -> World:
     group = custom_groups.create_group(DIRECTOR, "Coro", [PERSON], "key-4", is_first=True)
     events.raise_event(SCHOOL, NewEvent(EventType.MESSAGE_SENT, "test", clock(), {"message": sent.id}))
     with Transaction() as write:
-        waiting = Import("import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",))
+        waiting = Import(
+            "import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",)
+        )
         imports.create_import(write, SCHOOL, waiting, AssertionError("a new table"))
     assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
     return World(
