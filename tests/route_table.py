@@ -129,7 +129,7 @@ TABLE: Mapping[str, Row] = {
     "GET /me": Row(ANY_OF_A_SCHOOL),
     "PUT /me/sms": Row(ANY_OF_A_SCHOOL, {"allowed": False}),
     "PUT /me/number": Row(FAMILIES, {"number": "+56955550151"}),
-    # rosters
+    # the roster's uploads
     "POST /imports": Row(OFFICE, {"files": ["roster.zip"]}),
     "GET /imports": Row(OFFICE),
     "GET /imports/{import_id}": Row(OFFICE),

@@ -21,7 +21,7 @@ from recado.rules.audience import SkipReason, Who
 from recado.rules.csv_cells import Separator
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import Category, Channel, MessageState
-from recado.rules.plain_words import Language, Meaning
+from recado.rules.plain_words import Charged, Language, Meaning
 from recado.rules.school_time import read_local, show_local
 from recado.tables.ledger import Account
 from recado.tables.messages import Message
@@ -845,10 +845,12 @@ def _missing(accounts: Any, by_zone: Mapping[str, int]) -> dict[str, int]:
     return {zone: -one.after for zone, one in _balances(accounts, by_zone).items() if one.after < 0}
 
 
-def _meaning_of(state: str) -> Meaning | None:
-    if state in RecipientState:
-        return plain_words.RECIPIENT_STATES[RecipientState(state)]
-    return plain_words.SKIP_REASONS.get(state)
+def _meaning_of(line: Line) -> Meaning | None:
+    """`opted_out` is both: before it was planned they are skipped, after that they are a recipient no more."""
+    is_recipient = line.zone is not None
+    if is_recipient and line.state in RecipientState:
+        return plain_words.RECIPIENT_STATES[RecipientState(line.state)]
+    return plain_words.SKIP_REASONS.get(line.state)
 
 
 def _person_view(row: PreviewRow, language: Language) -> PersonInEstimate:
@@ -870,7 +872,7 @@ def _person_view(row: PreviewRow, language: Language) -> PersonInEstimate:
 
 
 def _recipient_view(line: Line, language: Language) -> RecipientView:
-    meaning = _meaning_of(line.state)
+    meaning = _meaning_of(line)
     return RecipientView(
         people=[NamedPerson(id=one.person_id, name=one.name, role=one.role) for one in line.people],
         number=line.number,
@@ -896,7 +898,7 @@ def _csv_row(line: Line, language: Language) -> tuple[str | int | None, ...]:
         view.state,
         view.meaning,
         view.advice,
-        view.charged,
+        plain_words.CHARGED[Charged(view.charged)].say(language),
         view.segments,
         f"{view.handed_over_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if view.handed_over_at else None,
         f"{view.reported_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if view.reported_at else None,

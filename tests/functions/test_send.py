@@ -26,6 +26,7 @@ from tests.worlds import (
     create_school,
     figures,
     mobile,
+    opt_out,
     work_all,
 )
 
@@ -201,6 +202,64 @@ def test_messages_are_listed_newest_first_page_by_page(school: TestClock) -> Non
 
     assert [message["id"] for message in first["messages"] + second["messages"]] == list(reversed(made))
     assert second["next"] is None
+
+
+@pytest.mark.parametrize(
+    "before", ["zzz", "a#b", "2026-11-23", "2026-11-23T08:00:00#m1", "2026-99-23T08:00:00+00:00#m1"]
+)
+def test_a_cursor_that_is_none_is_refused(before: str) -> None:
+    event = load_event("send_list")
+    event["queryStringParameters"]["before"] = before
+    event["multiValueQueryStringParameters"]["before"] = [before]
+
+    status, body = call("send", event)
+
+    assert (status, body["errors"][0]["field"]) == (422, "/query/before")
+
+
+def report_of(message_id: str, **query: str) -> tuple[int, Any]:
+    event = of_message(load_event("send_seen"), message_id)
+    event["resource"] += "/recipients.csv"
+    event["path"] += "/recipients.csv"
+    event["queryStringParameters"] = query
+    event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
+    return call("send", event)
+
+
+def test_a_report_is_in_the_language_and_with_the_separator_that_were_asked_for(school: TestClock) -> None:
+    message = create(alert(), school)
+    work_all(FakeCarrier(), school)
+
+    _, in_spanish = report_of(message.id)
+    _, in_english = report_of(message.id, lang="en", separator="semicolon")
+
+    assert in_spanish.startswith("\ufeffnúmero,personas,estado,")
+    assert ",Espere: el estado se actualiza solo.,sí,1," in in_spanish
+    assert in_english.startswith("\ufeffnumber;people;state;")
+    assert ";Wait: the state brings itself up to date.;yes;1;" in in_english
+
+
+@pytest.mark.parametrize(("name", "value"), [("lang", "fr"), ("separator", "tab"), ("cursor", "x"), ("cursor", " ")])
+def test_a_report_that_is_asked_for_wrongly_is_refused(school: TestClock, name: str, value: str) -> None:
+    message = create(alert(), school)
+
+    status, body = report_of(message.id, **{name: value})
+
+    assert (status, body["errors"][0]["field"]) == (422, f"/query/{name}")
+
+
+def test_whoever_the_office_switched_off_is_not_said_to_have_asked_for_it(school: TestClock) -> None:
+    """L9, L11: skipped when it was planned, in red, and in words that hold whoever switched it off."""
+    opt_out(mobile(0), "person#g00000")
+    message = create(alert(), school)
+    event = of_message(load_event("send_seen"), message.id)
+    event["resource"], event["path"] = event["resource"] + "/recipients", event["path"] + "/recipients"
+
+    _, body = call("send", event)
+
+    (skipped,) = [one for one in body["recipients"] if one["state"] == "opted_out"]
+    assert skipped["is_red"]
+    assert skipped["meaning"] == "La persona no recibe SMS: lo pidió ella o está desactivado en su ficha."
 
 
 def test_no_log_line_holds_a_text_or_a_number(school: TestClock, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:

@@ -226,6 +226,8 @@ def stop(caller: Caller, message_id: str, now: datetime) -> Message:
 def list_recent(caller: Caller, *, limit: int, before: str | None) -> tuple[list[Message], str | None]:
     """The school's messages, newest first, and the cursor of the next page (None: no more)."""
     require_reader(caller)
+    if before is not None and not _is_place(before):
+        raise InvalidRequest(fields=[FieldProblem("/query/before", "malformed", "`next` of the page before")])
     _check_cursor(before)
     return table.list_messages(caller.school_id, limit=limit, before=before)
 
@@ -234,6 +236,15 @@ def list_replies(caller: Caller, *, limit: int, before: str | None) -> tuple[lis
     """What families answered, newest first, and the cursor of the next page."""
     require_reader(caller)
     return replies.list_replies(caller.school_id, limit=limit, before=before)
+
+
+def _is_place(before: str) -> bool:
+    """Whether it is a cursor of the list: a moment and an id."""
+    moment, _, message_id = before.partition("#")
+    try:
+        return message_id != "" and datetime.fromisoformat(moment).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def require_sender(caller: Caller) -> None:

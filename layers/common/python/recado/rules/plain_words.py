@@ -61,6 +61,9 @@ class CategoryWords:
     advice: Words
 
 
+CHARGED: Mapping[Charged, Words] = MappingProxyType(
+    {Charged.YES: Words("sí", "yes"), Charged.NO: Words("no", "no"), Charged.MAYBE: Words("depende", "maybe")}
+)
 NOTHING = Words("No hay nada que hacer.", "There is nothing to do.")
 WAIT = Words("Espere: el estado se actualiza solo.", "Wait: the state brings itself up to date.")
 CHECK_NUMBER = Words(
