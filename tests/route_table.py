@@ -81,7 +81,6 @@ NEW_PERSON = {"role": "guardian", "given_name": "Hugo", "family_name": "Ibáñez
 LOW_BALANCE = {"domestic": 50, "international": None}
 SETTINGS = {"quiet_hours": {"from": "21:00", "until": "07:00"}, "low_balance": LOW_BALANCE, "language": "es"}
 SENT = {"message_id": "sent_message_id"}
-CUSTOM = {"group_id": "custom_group_id"}
 NEW_SCHOOL = {"id": "liceo-9", "name": "Liceo", "country": "CL", "time_zone": "America/Santiago", "code": "44109"}
 BAG = {"zone": "domestic", "credits": 40}
 
@@ -114,9 +113,9 @@ TABLE: Mapping[str, Row] = {
     # directory
     "GET /groups": Row(OFFICE),
     "POST /groups": Row(OFFICE, {"name": "Buses", "people": [PERSON]}),
-    "PATCH /groups/{group_id}": Row(OFFICE, {"name": "Buses de la tarde"}, of=CUSTOM),
-    "DELETE /groups/{group_id}": Row(OFFICE, of=CUSTOM),
-    "POST /groups/{group_id}/members": Row(OFFICE, {"add": [PERSON], "with_guardians": True}, of=CUSTOM),
+    "PATCH /groups/{group_id}": Row(OFFICE, {"name": "Buses de la tarde"}),
+    "DELETE /groups/{group_id}": Row(OFFICE),
+    "POST /groups/{group_id}/members": Row(OFFICE, {"add": [PERSON], "with_guardians": True}),
     "GET /people": Row(OFFICE, query={"group": COURSE}),
     "POST /people": Row(OFFICE, NEW_PERSON),
     "GET /people/unreachable": Row(OFFICE, query={"group": COURSE}),
@@ -239,8 +238,7 @@ def build_world(clock: TestClock) -> World:
             "message_id": draft.id,
             "sent_message_id": sent.id,
             "template_id": template.id,
-            "group_id": COURSE,
-            "custom_group_id": group.record.id,
+            "group_id": group.record.id,
             "person_id": PERSON,
             "import_id": "import-1",
             "school_id": SCHOOL,

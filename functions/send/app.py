@@ -135,7 +135,9 @@ class MessageRequest(MessageContent):
 class MessageEdit(MessageContent):
     """A draft, or a scheduled message, as it is to be."""
 
-    revision: int | None = Field(default=None, ge=0, description="`revision` as it was read: refused if it is another")
+    revision: int | None = Field(
+        default=None, ge=0, le=1_000_000, description="`revision` as it was read: refused if it is another"
+    )
 
 
 class EstimateRequest(MessageContent):

@@ -18,7 +18,7 @@ from tests.worlds import TestClock
 from tools import build_openapi
 
 LONG = 6000  # longer than any text may be
-NAMED_OTHERWISE = {"too_large", "changed_meanwhile"}  # codes that say by themselves what is wrong
+NAMED_OTHERWISE = {"too_large"}  # a code that says by itself what is wrong
 
 type Schema = dict[str, Any]
 
