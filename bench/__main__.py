@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [cost|dispatch|cold|roster …]`: runs each bench in its own process and shows its figures.
+"""`python -m bench [--json] [cost|dispatch|cold|roster|planning …]`: runs each bench in a process of its own.
 
 Progress goes to stderr, figures to stdout. docs/performance.md says what they mean.
 """
@@ -96,7 +96,24 @@ def roster(result: Result) -> Lines:
         yield f"    {result[name]['written']} people written, a zip of {result[name]['zip_megabytes']:.1f} MB"
 
 
-TABLES: dict[str, Callable[[Result], Lines]] = {"cost": cost, "dispatch": dispatch, "cold": cold, "roster": roster}
+def planning(result: Result) -> Lines:
+    """Columns: each case, with the people of its audience."""
+    cases: list[Result] = result["cases"]
+    yield _row("planning", (f"{one['case']} {one['people']:,}" for one in cases))
+    yield _row("  seconds, beside whatever else ran", (f"{one['seconds']:.1f}" for one in cases))
+    yield _row("  processor seconds", (f"{one['processor_seconds']:.1f}" for one in cases))
+    yield _row("  megabytes more than before", (f"{one['peak_megabytes_more']:.0f}" for one in cases))
+    for name in cases[0]["per_recipient"]:
+        yield _row(f"  {_words(name)} for each recipient", (f"{one['per_recipient'][name]:.3f}" for one in cases))
+
+
+TABLES: dict[str, Callable[[Result], Lines]] = {
+    "cost": cost,
+    "dispatch": dispatch,
+    "cold": cold,
+    "roster": roster,
+    "planning": planning,
+}
 
 
 def _start(described: dict[str, float]) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
-from recado import estimates
+from recado import estimates, people_records, sending
 from recado.access import Caller
 from recado.drafts import NewMessage
 from recado.estimates import Estimate
@@ -57,7 +57,8 @@ def change_person(person_id: str, *, left_at: datetime | None = None, school_id:
     """As an import would: a number corrected, another course, somebody gone."""
     before = people.find_person(school_id, person_id)
     assert before is not None
-    assert people.save_record(school_id, 1, before, replace(before.record, **changes), left_at)
+    after = replace(before, record=replace(before.record, **changes), left_at=left_at)
+    assert people_records.save_person(sending.get_school(school_id), before, after, by="roster", at=NOON)
 
 
 def set_quiet_hours(start: str = "21:00", end: str = "07:00", school_id: str = SCHOOL) -> None:

@@ -6,24 +6,27 @@ missing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
-from recado import custom_groups, templates
+from recado import custom_groups, events, inbox, templates
+from recado.events import NewEvent
 from recado.rules import signatures
+from recado.rules.event_types import EventType
 from recado.rules.import_states import ImportState
+from recado.rules.message_states import Category
 from recado.rules.roles import Role
-from recado.tables import imports, inbox, short_codes
+from recado.tables import imports, short_codes
 from recado.tables.base import Transaction
 from recado.tables.imports import Import
 from recado.tables.inbox import InboxCopy
 from recado.tables.portal_keys import KeyKind
 from recado.tables.short_codes import Purpose, ShortCode
+from recado.templates import Content
 from tests import worlds
 from tests.conftest import all_tables, client, queue_url, resources
 from tests.gateway import Request
 from tests.tokens import MASTER, create_key, mint
-from tests.worlds import COURSE, NOON, SCHOOL, TestClock
+from tests.worlds import COURSE, DIRECTOR, NOON, SCHOOL, TestClock
 
 OTHER = "liceo-2"
 SESSION = "s" + "a" * 25
@@ -36,8 +39,8 @@ EVERYBODY = (*PORTAL, "operator", SESSION_TOKEN, NOBODY)
 
 IN_CHARGE = frozenset({"director", "administrator"})
 OFFICE = frozenset({"director", "administrator"})
-FAMILIES = frozenset({"guardian", "student"})
 ANY_OF_A_SCHOOL = frozenset(PORTAL)
+FAMILIES = frozenset({"guardian", "student"})
 OPERATOR = frozenset({"operator"})
 SESSION_ONLY = frozenset({SESSION_TOKEN})
 ANYBODY = frozenset(EVERYBODY)
@@ -53,116 +56,109 @@ CARRIERS = "a carrier is nobody's school; its signature alone counts"
 class Row:
     """`roles`: who gets further than 401 and 403. `body`, `query`: a request that nothing is wrong with.
 
-    `no_other_school`: why nobody of another school can ask; empty: they can, and get 404.
+    `no_other_school`: why nobody of another school can ask; empty: they can, and get 404. `of`: which of the world's
+    objects an id in the path names, where it is not the first of its kind.
     """
 
     roles: frozenset[str]
     body: Any = None
     query: Mapping[str, str] = field(default_factory=dict)
     no_other_school: str = ""
+    of: Mapping[str, str] = field(default_factory=dict)
 
 
-ALERT = {
+CONTENT = {
     "text": "Mañana no hay clases.",
     "category": "classes_cancelled",
     "audience": {"who": ["guardians"], "groups": [COURSE], "people": [], "minus_people": [], "minus_groups": []},
     "channels": ["sms"],
     "confirm_notice_by_sms": False,
-    "send": {"at": "2026-11-24T12:00:00Z"},
 }
+ALERT = CONTENT | {"send": {"at": "2026-11-24T12:00:00Z"}}
+TEMPLATE = {"name": "Sin clases", "text": "Mañana {course} no tiene clases.", "category": "classes_cancelled"}
+TEXT_TO_TRY = {"text": "Mañana {course} no tiene clases.", "values": {"student": [], "course": ["7° B"]}}
+NEW_PERSON = {"role": "guardian", "given_name": "Hugo", "family_name": "Ibáñez", "number": "+56955550150"}
+LOW_BALANCE = {"domestic": 50, "international": None}
+SETTINGS = {"quiet_hours": {"from": "21:00", "until": "07:00"}, "low_balance": LOW_BALANCE, "language": "es"}
+SENT = {"message_id": "sent_message_id"}
+CUSTOM = {"group_id": "custom_group_id"}
 NEW_SCHOOL = {"id": "liceo-9", "name": "Liceo", "country": "CL", "time_zone": "America/Santiago", "code": "44109"}
-DRAFT = {name: value for name, value in ALERT.items() if name != "send"}
-TEMPLATE = {"name": "Sin clases", "text": "Mañana no hay clases.", "category": "classes_cancelled"}
-NEW_PERSON = {
-    "role": "guardian",
-    "given_name": "Ana",
-    "family_name": "Soto",
-    "number": "+56900000078",
-    "groups": [],
-    "students": [],
-    "guardians": [],
-}
-SETTINGS_ASKED = {
-    "quiet_hours": {"from": "21:00", "until": "07:00"},
-    "low_balance": {"domestic": 100, "international": None},
-    "language": "es",
-    "version": 0,
-}
 BAG = {"zone": "domestic", "credits": 40}
 
 TABLE: Mapping[str, Row] = {
     # messages
     "POST /messages": Row(IN_CHARGE, ALERT),
     "GET /messages": Row(IN_CHARGE, query={"limit": "5"}),
+    "POST /messages/estimate": Row(IN_CHARGE, CONTENT | {"limit": 5}),
     "GET /messages/{message_id}": Row(IN_CHARGE),
-    "POST /messages/{message_id}/send": Row(IN_CHARGE, {"despite_quiet_hours": True}),
+    "PUT /messages/{message_id}": Row(IN_CHARGE, CONTENT),
+    "POST /messages/{message_id}/estimate": Row(IN_CHARGE, {"limit": 5}),
+    "POST /messages/{message_id}/send": Row(IN_CHARGE, {"despite_quiet_hours": False}),
+    "POST /messages/{message_id}/schedule": Row(IN_CHARGE, {"at": "2026-11-24T12:00:00Z"}),
     "POST /messages/{message_id}/cancel": Row(IN_CHARGE),
     "POST /messages/{message_id}/stop": Row(IN_CHARGE),
-    "GET /replies": Row(IN_CHARGE),
-    "PUT /messages/{message_id}": Row(IN_CHARGE, DRAFT),
-    "POST /messages/estimate": Row(IN_CHARGE, DRAFT),
-    "POST /messages/{message_id}/estimate": Row(IN_CHARGE, {"limit": 5}),
-    "POST /messages/{message_id}/schedule": Row(IN_CHARGE, {"at": "2026-11-24T12:00:00Z"}),
-    "POST /messages/{message_id}/again": Row(IN_CHARGE, {"states": ["unreachable"]}),
-    "GET /messages/{message_id}/recipients": Row(IN_CHARGE),
-    "GET /messages/{message_id}/recipients.csv": Row(IN_CHARGE),
-    "GET /messages/{message_id}/statement": Row(IN_CHARGE),
+    "POST /messages/{message_id}/again": Row(IN_CHARGE, {"states": ["unreachable", "no_number"]}, of=SENT),
+    "GET /messages/{message_id}/recipients": Row(IN_CHARGE, query={"limit": "5"}, of=SENT),
+    "GET /messages/{message_id}/recipients.csv": Row(IN_CHARGE, of=SENT),
+    "GET /messages/{message_id}/statement": Row(IN_CHARGE, of=SENT),
     "POST /groups/{group_id}/data-check": Row(IN_CHARGE),
+    "GET /replies": Row(IN_CHARGE),
     # templates
     "POST /templates": Row(IN_CHARGE, TEMPLATE),
-    "GET /templates": Row(IN_CHARGE),
-    "POST /templates/preview": Row(IN_CHARGE, {"text": "Hola {student}", "values": {"student": ["Ana"]}}),
-    "GET /templates/{template_id}": Row(IN_CHARGE),
-    "GET /templates/{template_id}/versions": Row(IN_CHARGE),
+    "GET /templates": Row(IN_CHARGE, query={"limit": "5"}),
+    "POST /templates/preview": Row(IN_CHARGE, TEXT_TO_TRY),
+    "GET /templates/{template_id}": Row(IN_CHARGE, query={"version": "1"}),
+    "GET /templates/{template_id}/versions": Row(IN_CHARGE, query={"limit": "5"}),
     "PUT /templates/{template_id}": Row(IN_CHARGE, TEMPLATE | {"version": 1}),
     "DELETE /templates/{template_id}": Row(IN_CHARGE),
     # directory
     "GET /groups": Row(OFFICE),
+    "POST /groups": Row(OFFICE, {"name": "Buses", "people": [PERSON]}),
+    "PATCH /groups/{group_id}": Row(OFFICE, {"name": "Buses de la tarde"}, of=CUSTOM),
+    "DELETE /groups/{group_id}": Row(OFFICE, of=CUSTOM),
+    "POST /groups/{group_id}/members": Row(OFFICE, {"add": [PERSON], "with_guardians": True}, of=CUSTOM),
     "GET /people": Row(OFFICE, query={"group": COURSE}),
-    "GET /people/{person_id}": Row(OFFICE),
-    "PUT /people/{person_id}/sms": Row(OFFICE, {"allowed": False, "reason": "lo pidió"}),
-    "GET /imports/{import_id}": Row(OFFICE),
-    "POST /imports": Row(OFFICE, {"files": ["roster.zip"]}),
-    "GET /imports": Row(OFFICE),
-    "GET /imports/{import_id}/changes": Row(OFFICE),
-    "GET /imports/{import_id}/bad-rows": Row(OFFICE),
-    "GET /imports/{import_id}/bad-rows.csv": Row(OFFICE),
-    "POST /imports/{import_id}/check": Row(OFFICE),
-    "POST /imports/{import_id}/apply": Row(OFFICE, {"confirm_gone": False}),
-    "POST /imports/{import_id}/discard": Row(OFFICE),
-    "POST /groups": Row(OFFICE, {"name": "Taller de música", "people": [PERSON]}),
-    "PATCH /groups/{group_id}": Row(OFFICE, {"name": "Taller"}),
-    "DELETE /groups/{group_id}": Row(OFFICE),
-    "POST /groups/{group_id}/members": Row(OFFICE, {"add": [PERSON], "remove": [], "with_guardians": False}),
     "POST /people": Row(OFFICE, NEW_PERSON),
-    "GET /people/unreachable": Row(OFFICE),
-    "GET /people/unreachable.csv": Row(OFFICE),
-    "PATCH /people/{person_id}": Row(OFFICE, {"given_name": "Rosa"}),
+    "GET /people/unreachable": Row(OFFICE, query={"group": COURSE}),
+    "GET /people/unreachable.csv": Row(OFFICE, query={"lang": "en"}),
+    "GET /people/{person_id}": Row(OFFICE),
+    "PATCH /people/{person_id}": Row(OFFICE, {"family_name": "Muñoz Soto"}),
     "DELETE /people/{person_id}": Row(OFFICE),
+    "PUT /people/{person_id}/sms": Row(OFFICE, {"allowed": False, "reason": "lo pidió"}),
     "GET /people/{person_id}/numbers": Row(OFFICE),
     "GET /people/{person_id}/opt-outs": Row(OFFICE),
-    # one's own record and inbox
     "GET /me": Row(ANY_OF_A_SCHOOL),
-    "PUT /me/sms": Row(ANY_OF_A_SCHOOL, {"allowed": False, "reason": "no quiero"}),
-    "PUT /me/number": Row(FAMILIES, {"number": "+56900000077"}),
-    "GET /inbox": Row(ANY_OF_A_SCHOOL),
-    "GET /inbox/unread": Row(ANY_OF_A_SCHOOL),
-    "PUT /inbox/read": Row(ANY_OF_A_SCHOOL, {"until": "2026-11-23T12:00:00Z"}),
-    "GET /inbox/{message_id}": Row(ANY_OF_A_SCHOOL),
-    "PUT /inbox/{message_id}/read": Row(ANY_OF_A_SCHOOL),
-    "DELETE /inbox/{message_id}": Row(ANY_OF_A_SCHOOL),
-    # school
-    "GET /school": Row(IN_CHARGE),
-    "PUT /school/settings": Row(IN_CHARGE, SETTINGS_ASKED),
-    "GET /events": Row(IN_CHARGE),
+    "PUT /me/sms": Row(ANY_OF_A_SCHOOL, {"allowed": False}),
+    "PUT /me/number": Row(FAMILIES, {"number": "+56955550151"}),
+    # the roster's uploads
+    "POST /imports": Row(OFFICE, {"files": ["roster.zip"]}),
+    "GET /imports": Row(OFFICE),
+    "GET /imports/{import_id}": Row(OFFICE),
+    "GET /imports/{import_id}/changes": Row(OFFICE, query={"kind": "guardians"}),
+    "GET /imports/{import_id}/bad-rows": Row(OFFICE),
+    "GET /imports/{import_id}/bad-rows.csv": Row(OFFICE, query={"lang": "en"}),
+    "POST /imports/{import_id}/check": Row(OFFICE),
+    "POST /imports/{import_id}/apply": Row(OFFICE, {"confirm_gone": True}),
+    "POST /imports/{import_id}/discard": Row(OFFICE),
     # credits
     "GET /credits": Row(IN_CHARGE),
     "GET /credits/statement": Row(IN_CHARGE, query={"zone": "domestic"}),
-    "GET /credits/bags": Row(ANY_OF_A_SCHOOL),
-    "POST /credits/refunds": Row(IN_CHARGE),
     "GET /credits/statement.csv": Row(IN_CHARGE, query={"zone": "domestic"}),
-    "GET /credits/use": Row(IN_CHARGE),
+    "GET /credits/use": Row(IN_CHARGE, query={"weeks": "4"}),
+    "GET /credits/bags": Row(ANY_OF_A_SCHOOL),
     "POST /credits/bags/requests": Row(IN_CHARGE, {"bag": "domestic-500"}),
+    "POST /credits/refunds": Row(IN_CHARGE),
+    # message centre
+    "GET /inbox": Row(ANY_OF_A_SCHOOL, query={"limit": "5"}),
+    "GET /inbox/unread": Row(ANY_OF_A_SCHOOL),
+    "PUT /inbox/read": Row(ANY_OF_A_SCHOOL, {"until": "2026-11-23T12:00:00Z"}),
+    "GET /inbox/{message_id}": Row(ANY_OF_A_SCHOOL, of=SENT),
+    "PUT /inbox/{message_id}/read": Row(ANY_OF_A_SCHOOL, of=SENT),
+    "DELETE /inbox/{message_id}": Row(ANY_OF_A_SCHOOL, of=SENT),
+    # school
+    "GET /school": Row(IN_CHARGE),
+    "PUT /school/settings": Row(IN_CHARGE, SETTINGS | {"version": 0}),
+    "GET /events": Row(IN_CHARGE, query={"after": "0"}),
     # operator
     "GET /operator/schools": Row(OPERATOR, query={"limit": "5"}),
     "POST /operator/schools": Row(OPERATOR, NEW_SCHOOL),
@@ -174,9 +170,9 @@ TABLE: Mapping[str, Row] = {
     "POST /operator/schools/{school_id}/keys/{key_id}/rotate": Row(OPERATOR, {"overlap_seconds": 60}),
     "DELETE /operator/schools/{school_id}/keys/{key_id}": Row(OPERATOR),
     "POST /operator/schools/{school_id}/bags": Row(OPERATOR, BAG, no_other_school=OPERATORS),
-    "GET /operator/schools/{school_id}/credits": Row(OPERATOR, no_other_school=OPERATORS),
-    "GET /operator/schools/{school_id}/statement": Row(OPERATOR, query={"zone": "domestic"}, no_other_school=OPERATORS),
     "GET /operator/schools/{school_id}/bags/requests": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/credits": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/schools/{school_id}/statement": Row(OPERATOR, no_other_school=OPERATORS),
     "POST /operator/short-codes": Row(OPERATOR, {"country": "DO", "code": "44201", "purpose": "sessions"}),
     "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
     "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
@@ -204,9 +200,9 @@ class World:
 
     def request(self, route: str, **changes: Any) -> Request:
         """The row's request about what is in SCHOOL, under a fresh Idempotency-Key."""
-        self_of = {name: value for name, value in self.ids.items() if f"{{{name}}}" in route}
         row, number = TABLE[route], next(_numbers)
-        found = {"body": row.body, "query": row.query, "parameters": self_of} | changes
+        named = {name: self.ids[row.of.get(name, name)] for name in self.ids if f"{{{name}}}" in route}
+        found = {"body": row.body, "query": row.query, "parameters": named} | changes
         found["headers"] = {"Idempotency-Key": f"{route.split(' ')[0]}-{number:030}"} | found.get("headers", {})
         return Request(route, **found)
 
@@ -215,7 +211,10 @@ _numbers = iter(range(10**9))
 
 
 def build_world(clock: TestClock) -> World:
-    """Two schools: one with something of everything, the other with a key and nothing else."""
+    """Two schools: one with something of everything, the other with a key and nothing else.
+
+    Everybody's token names the person PERSON: whoever works at a school has an inbox too (L4).
+    """
     worlds.create_school()
     worlds.create_school(OTHER, code="")
     worlds.add_guardians(3)
@@ -223,12 +222,12 @@ def build_world(clock: TestClock) -> World:
         create_key(school_id, key_id, kind)
     create_key("platform", "op", KeyKind.OPERATOR)
     draft = worlds.create(worlds.alert(send=False), clock)
-    inbox.create_copies(
-        SCHOOL, [InboxCopy(PERSON, draft.id, draft.category, worlds.ALERT, NOON)], life=timedelta(days=30)
-    )
-    group = custom_groups.create_group(worlds.DIRECTOR, "Taller de teatro", [PERSON], "group-1", is_first=True)
-    content = templates.Content("Sin agua", draft.category, "No hay agua.", drop_accents=False)
-    template = templates.create(worlds.DIRECTOR, content, "template-1", NOON, is_first=True)
+    sent = worlds.create(worlds.alert(), clock, key="key-2")
+    inbox.deliver_copies(SCHOOL, [InboxCopy(PERSON, sent.id, Category.CLASSES_CANCELLED, worlds.ALERT, NOON)])
+    text = Content("Sin luz", Category.OTHER_ALERT, "Hoy {course} sale a las 13:00.", False)
+    template = templates.create(DIRECTOR, text, "key-3", clock(), is_first=True)
+    group = custom_groups.create_group(DIRECTOR, "Coro", [PERSON], "key-4", is_first=True)
+    events.raise_event(SCHOOL, NewEvent(EventType.MESSAGE_SENT, "test", clock(), {"message": sent.id}))
     with Transaction() as write:
         waiting = Import(
             "import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",)
@@ -238,9 +237,11 @@ def build_world(clock: TestClock) -> World:
     return World(
         {
             "message_id": draft.id,
-            "person_id": PERSON,
-            "group_id": group.record.id,
+            "sent_message_id": sent.id,
             "template_id": template.id,
+            "group_id": COURSE,
+            "custom_group_id": group.record.id,
+            "person_id": PERSON,
             "import_id": "import-1",
             "school_id": SCHOOL,
             "key_id": "k1",

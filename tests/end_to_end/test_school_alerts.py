@@ -320,7 +320,7 @@ def test_an_empty_bag_stops_a_message_until_another_is_sold(school: School) -> N
     sent = school.ask("POST", "/messages", body, key="bag")
 
     assert (refused.status, refused.body["code"]) == (402, "not_enough_credits")
-    assert refused.body["missing"]["domestic"] >= 10 * FAMILIES_OF_2B - 500
+    assert refused.body["zones"]["domestic"]["missing"] >= 10 * FAMILIES_OF_2B - 500
     assert sent["credits_held"] == {"domestic": 10 * FAMILIES_OF_2B}
 
 

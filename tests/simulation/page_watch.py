@@ -134,13 +134,14 @@ class PageWatch:
                 asked.accepted_at, asked.accepted_step = now, self.step()
             if plan != plan_before:
                 self.said[school, message, plan] = self.facts.wordings[row["text"]["S"]]
-                self._check_plan(school, message, plan, asked, actor)
+                is_due = (before, after) == ("scheduled", "sending")
+                self._check_plan(school, message, plan, asked, actor, may_be_empty=is_due)
             # A hold is refused by the account itself; what is due looks at the school, some calls before.
             is_paid = bool(json.loads(row["held"]["S"]))
             since = actor.began if before == "scheduled" else self.step()
             if before != after and is_paid and self.facts.is_surely_suspended(school, since):
                 raise Violation(f"{asked.key} is {after} although the contract is suspended")
-        self._check_reason(asked, before, after, row_before, row)
+        self._check_reason(asked, before, after, row_before, row, actor)
         if after in ("sent", "stopped") and set(self.letters_of(school, message, plan)) - FINAL:
             raise Violation(f"{asked.key} has ended with pages open")
 
@@ -172,12 +173,16 @@ class PageWatch:
             raise Violation(f"{asked.key} is to go out at {found}, which nobody asked for")
         asked.send_at = found
 
-    def _check_reason(self, asked: Asked, before: str, after: str, row_before: Item | None, row: Item) -> None:
+    def _check_reason(
+        self, asked: Asked, before: str, after: str, row_before: Item | None, row: Item, actor: Actor
+    ) -> None:
         """It moved because somebody asked for it, or because its time had come."""
         now = self.now()
         due_at = datetime.fromisoformat(row_before["send_at"]["S"]) if row_before and "send_at" in row_before else None
         if (before, after) == ("scheduled", "sending") and (due_at is None or now + SKEW < due_at):
             raise Violation(f"{asked.key} goes out too early")
+        if before == "draft" and after != "draft" and actor.name.split(".")[0] in ("planner", "attention", "worker"):
+            raise Violation(f"nobody pressed send on {asked.key}: {actor.name}")
         if (before, after) == ("planning", "draft"):
             asked.is_refused = True
             if json.loads(row["refusal"]["S"])["code"] not in REFUSALS:
@@ -187,13 +192,16 @@ class PageWatch:
         if after == "cancelled" and asked.cancel is None and now + SKEW < asked.gives_up_from:
             raise Violation(f"nobody cancelled {asked.key}")
 
-    def _check_plan(self, school: str, message: str, plan: str, asked: Asked, actor: Actor) -> None:
+    def _check_plan(
+        self, school: str, message: str, plan: str, asked: Asked, actor: Actor, *, may_be_empty: bool
+    ) -> None:
         """Exactly those are in it who may and must be (L8, L11, L13), with the price of their own text."""
         said, began = self.said[school, message, plan], self.begun.get(plan, actor.began)
         found = [one for page in self._pages_of(school, message, plan) for one in page.recipients]
         readers = [one for page in self._pages_of(school, message, plan) for one in page.readers]
         numbers = [one.number for one in found]
-        if not (found or readers) or len(set(numbers)) != len(numbers) or len(set(readers)) != len(readers):
+        is_empty = not (found or readers or may_be_empty)
+        if is_empty or len(set(numbers)) != len(numbers) or len(set(readers)) != len(readers):
             raise Violation(f"{asked.key}: a plan of {numbers} and copies for {readers}")
         for one in found:
             self._check_recipient(school, asked, said, one, began)

@@ -253,10 +253,10 @@ class SchoolDay:
         self._watch(operation, asked, run)
         if run is None:
             return
-        if _is_copying(operation, asked):
-            run.speaking_until = None
         self.note(f"{operation} {_short(operation, asked)}")
         self.breathe(run, f"after {operation}")
+        if _is_copying(operation, asked):
+            run.speaking_until = None
         if self._is_failing(run, self.weather.answer_lost, "answer lost"):
             self.note(f"{operation} answer lost")
             raise ReadTimeoutError(endpoint_url="simulated")
@@ -397,7 +397,8 @@ class SchoolDay:
             self.after_a_while(0, self.random.choice((0, 0, 1, 40)), lambda: self._deliver(job))
         job.receives += 1
         if job.queue == SETTINGS.plans_queue_url:
-            self._deliver_plan(job)
+            for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment
+                self._deliver_plan(job)
             return
         started = self.now
 

@@ -523,6 +523,41 @@ def test_a_worker_that_read_where_the_plan_was_a_moment_too_early_leaves_it_alon
     assert not plannings.take_planning(seen, "late", clock() + plan_work.LEASE)
 
 
+def test_of_two_workers_that_saw_nobody_at_it_one_takes_it(clock: TestClock) -> None:
+    seen = planning_of(create(alert(), clock).id)
+    until = clock() + plan_work.LEASE
+
+    taken = [plannings.take_planning(seen, owner, until) for owner in ("one", "two")]
+
+    assert taken == [True, False]
+    assert planning_of(seen.message_id).owner == "one"
+
+
+def test_somebody_who_comes_to_a_number_that_had_its_turn_makes_no_second_text(clock: TestClock) -> None:
+    message = create(alert(), clock)
+    job = plan_work.Job("plan", SCHOOL, message.id, planning_of(message.id).plan)
+    plan_work.work(job, worker(clock, 0.0))  # two people, and handed on
+    add_guardian(99, number=mobile(1))
+    plan_work.work(job, worker(clock))
+
+    assert sorted(numbers_in(find(message.id))) == [mobile(one) for one in range(PEOPLE)]
+    assert figures() == (100 - PEOPLE, PEOPLE, 0)
+
+
+def test_whoever_looks_at_a_draft_while_it_is_sent_does_not_take_the_orders_place(
+    clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = planned_estimate(clock).message
+    read = find(draft.id)
+    clock.move(minutes=16)  # too old to be taken
+    send(clock, draft.id)
+
+    sending.begin_planning(read, Purpose.ESTIMATE, clock())  # as it was read, before it was sent
+    work_plans(clock)
+
+    assert find(draft.id).state is MessageState.SENDING
+
+
 @pytest.mark.parametrize("operation", ["UpdateItem", "TransactWriteItems", "BatchWriteItem", "PutItem"])
 @pytest.mark.parametrize("kind", ["lost", "applied"])
 def test_a_lost_request_or_answer_makes_no_second_plan(clock: TestClock, operation: str, kind: str) -> None:
@@ -630,6 +665,25 @@ def test_a_plan_ahead_of_a_time_that_was_moved_is_not_taken(clock: TestClock) ->
     assert ahead.purpose is Purpose.RELEASE
     assert find(message.id).plan != ahead.plan
     assert find(message.id).recipients == PEOPLE + 1
+
+
+def test_a_plan_ahead_of_what_was_edited_is_not_taken(clock: TestClock) -> None:
+    message = scheduled(clock)
+    assert message.send_at is not None
+    clock.now = message.send_at - timedelta(minutes=15)
+    attend(clock)
+    work_plans(clock)
+    assert planning_of(message.id).purpose is Purpose.RELEASE
+
+    edited = alert(text="Sí hay clases.", audience={"people": ["g00002"]}, send=False)
+    messages.edit(DIRECTOR, message.id, edited, clock())
+    clock.now = message.send_at
+    attend(clock)
+    carrier = FakeCarrier()
+    work_all(carrier, clock)
+
+    assert [(text.to, text.text) for text in carrier.heard] == [(mobile(2), "Sí hay clases.")]
+    assert figures() == (99, 0, 1)
 
 
 def test_a_plan_ahead_that_the_credits_do_not_reach_leaves_the_held_one(clock: TestClock) -> None:

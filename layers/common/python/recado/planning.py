@@ -236,7 +236,7 @@ class _Resolver:
 
     def resolve(self, lot: Sequence[Member]) -> Chunk:
         members = [member for member in lot if audiences.is_in(self._audience, member)]
-        place = people.place_of(lot[-1], self._school.shards)
+        place = people.place_behind(lot[-1], self._school.shards)
         if not members:
             return Chunk(0, (), (), (), (), (), {}, place)
         resolution = self._recipients(members) if self._is_sms else Resolution((), ())

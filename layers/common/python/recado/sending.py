@@ -146,7 +146,12 @@ def refusal_of(error: RecadoError) -> dict[str, Any]:
 def begin_planning(message: Message, purpose: Purpose, now: datetime) -> Planning:
     """Has a large audience planned in the background; one that is being planned, or was a moment ago, goes on."""
     found = plannings.find_planning(message.school_id, message.id)
-    if found is not None and found.purpose is purpose and is_fresh(found, message, now):
+    if found is not None and found.purpose is Purpose.SEND:
+        # Sent since the message was read? Its row and this one are written together, so that a draft read now is none
+        # that waits for what was found, and nobody who sends it after this leaves that in its place.
+        message = get_message(message.school_id, message.id)
+    is_same = found is not None and (found.purpose is purpose or message.state is MessageState.PLANNING)
+    if found is not None and is_same and is_fresh(found, message, now):
         push_planning(found, now)
         return found
     begun = Planning(

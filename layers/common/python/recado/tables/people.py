@@ -188,6 +188,12 @@ def place_of(member: Member, shards: int) -> str:
     return f"{shard}/{member.number or NO_NUMBER}#{member.person_id}"
 
 
+def place_behind(member: Member, shards: int) -> str:
+    """The place behind somebody and everybody on their number, also who comes to it later: it has had its turn."""
+    place = place_of(member, shards)
+    return f"{place.partition('#')[0]}#~" if member.number else place  # ids are ASCII below "~"
+
+
 def list_members(school_id: str, shards: int, after: str | None = None) -> Iterator[Member]:
     """Everybody who is there, equal numbers next to each other: by shard, number, person. Eventually consistent.
 
