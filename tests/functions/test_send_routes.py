@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from recado import clock, message_reports, messages, planning, templates
+from recado import clock, message_reports, messages, templates
 from recado.rules.message_states import Category, MessageState
+from recado.settings import SETTINGS
 from recado.tables import messages as message_table
 from tests.apps import Context, call, load_app, load_event
 from tests.conftest import jobs_on
@@ -48,7 +49,7 @@ def school(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few people are a large audience."""
-    monkeypatch.setattr(planning, "SETTINGS", replace(planning.SETTINGS, audience_max=LARGE))
+    monkeypatch.setattr("recado.planning.SETTINGS", replace(SETTINGS, audience_max=LARGE))
 
 
 def of(event: dict[str, Any], message_id: str) -> dict[str, Any]:
