@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recado import clock, message_reports, messages, planning, templates
+from recado import clock, message_reports, messages, templates
 from recado.rules.message_states import Category, MessageState
 from recado.settings import SETTINGS
 from recado.tables import messages as message_table
