@@ -475,13 +475,13 @@ def ask_data_check(group_id: GroupId) -> Response[MessageView]:
 @app.post(
     "/messages/estimate", summary="What a message would cost, and whom it would reach", tags=TAGS, responses=LATER
 )
-def estimate(body: EstimateRequest) -> Response[EstimateView]:
+def estimate(body: EstimateRequest, language: LanguageQuery = Language.ES) -> Response[EstimateView]:
     caller = web.caller(app)
     messages.require_sender(caller)
     found = estimates.estimate(
         caller, _new(caller, body), clock.now(), state=body.state, limit=body.limit, cursor=body.cursor
     )
-    return _answer_estimate(found)
+    return _answer_estimate(found, language)
 
 
 @app.post(
@@ -490,11 +490,13 @@ def estimate(body: EstimateRequest) -> Response[EstimateView]:
     tags=TAGS,
     responses=LATER,
 )
-def estimate_draft(message_id: MessageId, body: EstimatePage) -> Response[EstimateView]:
+def estimate_draft(
+    message_id: MessageId, body: EstimatePage, language: LanguageQuery = Language.ES
+) -> Response[EstimateView]:
     found = estimates.estimate_of(
         web.caller(app), message_id, clock.now(), state=body.state, limit=body.limit, cursor=body.cursor
     )
-    return _answer_estimate(found)
+    return _answer_estimate(found, language)
 
 
 # --- send, stop ----------------------------------------------------------------------------------------------------
@@ -727,7 +729,7 @@ def _answer(view: MessageView, status: int) -> Response[MessageView]:
     return Response(status_code=status, content_type=content_types.APPLICATION_JSON, body=view, headers=headers)
 
 
-def _answer_estimate(found: Estimate) -> Response[EstimateView]:
+def _answer_estimate(found: Estimate, language: Language) -> Response[EstimateView]:
     headers: dict[str, str | list[str]] = {}
     if found.is_kept:
         headers["Location"] = f"/v1/messages/{found.message.id}/estimate"
@@ -737,7 +739,7 @@ def _answer_estimate(found: Estimate) -> Response[EstimateView]:
     return Response(
         status_code=200 if is_ready else 202,
         content_type=content_types.APPLICATION_JSON,
-        body=_estimate_view(found),
+        body=_estimate_view(found, language),
         headers=headers,
     )
 
@@ -790,7 +792,7 @@ def _refusal_view(refusal: Mapping[str, Any] | None) -> Refusal | None:
     )
 
 
-def _estimate_view(found: Estimate, language: Language = Language.ES) -> EstimateView:
+def _estimate_view(found: Estimate, language: Language) -> EstimateView:
     totals, message = found.totals, found.message
     by_zone = dict(totals.credits) if totals else {}
     plain = dict(totals.credits_plain) if totals else {}
@@ -854,7 +856,8 @@ def _meaning_of(line: Line) -> Meaning | None:
 
 
 def _person_view(row: PreviewRow, language: Language) -> PersonInEstimate:
-    meaning = plain_words.SKIP_REASONS.get(row.state)
+    skipped = plain_words.SKIP_REASONS.get(row.state)
+    words = skipped.words if skipped else plain_words.PLANNED_STATES[row.state]
     return PersonInEstimate(
         id=row.person_id,
         name=row.name,
@@ -863,7 +866,7 @@ def _person_view(row: PreviewRow, language: Language) -> PersonInEstimate:
         typed_number=row.typed_number,
         state=row.state,
         is_red=row.state == SkipReason.OPTED_OUT.value,
-        meaning=meaning.words.say(language) if meaning else "",
+        meaning=words.say(language),
         duplicate_of=row.duplicate_of,
         zone=row.zone.value if row.zone else None,
         segments=row.segments,

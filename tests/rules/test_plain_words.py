@@ -101,3 +101,10 @@ def test_a_notice_is_sent_to_the_message_centre_and_an_alert_is_not_L1() -> None
 def test_every_cause_of_the_statement_has_words(cause: str) -> None:
     assert plain_words.explain_cause(cause) is not None
     assert plain_words.explain_cause("another#1") is None
+
+
+def test_everybody_of_an_estimate_who_is_not_skipped_is_told_of_in_both_languages() -> None:
+    words = plain_words.PLANNED_STATES
+
+    assert set(words) == {"sendable", "inbox_only"}
+    assert all(one.es and one.en and one.es != one.en for one in words.values())

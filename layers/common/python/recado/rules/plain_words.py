@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from recado.rules.audience import SkipReason
+from recado.rules.audience import INBOX_ONLY, SENDABLE, SkipReason
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import Category, MessageState
 
@@ -256,6 +256,17 @@ SKIP_REASONS: Mapping[str, Meaning] = MappingProxyType(
             NOTHING,
             is_final=True,
             charged=Charged.NO,
+        ),
+    }
+)
+
+# What will become of somebody of an estimate's audience who is not skipped.
+PLANNED_STATES: Mapping[str, Words] = MappingProxyType(
+    {
+        SENDABLE: Words("Recibirá el SMS.", "Will receive the SMS."),
+        INBOX_ONLY: Words(
+            "Recibirá el mensaje en su centro de mensajes, gratis.",
+            "Will receive the message in their message centre, free.",
         ),
     }
 )
