@@ -49,7 +49,7 @@ def school(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few people are a large audience."""
-    monkeypatch.setattr(planning, "SETTINGS", replace(SETTINGS, audience_max=LARGE))
+    monkeypatch.setattr("recado.planning.SETTINGS", replace(SETTINGS, audience_max=LARGE))
 
 
 def of(event: dict[str, Any], message_id: str) -> dict[str, Any]:
