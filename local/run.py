@@ -38,6 +38,7 @@ LOGS = FOLDER / "log"
 STACK = "recado"
 CARRIER = "signed_webhook"
 HEAVY = ("local.aws", "local.deploy", "local.api", "local.demo_school", "local.logs", "tools.bootstrap")
+PORT = 4566  # the emulator's own default
 PORTS_ALLOWED = range(1024, 65536)
 HANDSETS_START_SECONDS_MAX = 15
 HANDSETS_STOP_SECONDS_MAX = 5
@@ -254,6 +255,7 @@ def _load_school(
 
 def _screen(up: Up) -> str:
     api = up.emulator.api_url
+    port = "" if up.emulator.port == PORT else f"RECADO_PORT={up.emulator.port} "
     return f"""
 recado is up after {seconds_since_start():.0f} s.
 
@@ -266,9 +268,20 @@ A director's token of Escuela Los Aromos, good for 12 hours (also in {FOLDER}/di
 
 export TOKEN={up.director_token}
 
+Anybody else's: a teacher may look and not send; a guardian has her own record (/me) and inbox, and nothing else. Hugo
+Ibáñez (guardian-003) has a number that cannot be used, Rosa Catrileo (guardian-001) gets no SMS, Paola Sepúlveda
+(guardian-007) has two children.
+
+{port}.venv/bin/python -m local.token teacher
+{port}.venv/bin/python -m local.token guardian --person guardian-003
+
 Try, in another terminal:
 
 curl -s {api}/groups -H "Authorization: Bearer $TOKEN"
+
+curl -s {api}/messages/estimate -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+  -d '{{"text": "Reunión de apoderados mañana a las 19:00.", "category": "meeting",
+       "audience": {{"who": ["guardians"], "groups": ["course-7b"]}}}}'
 
 curl -s {api}/messages -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
   -H "Idempotency-Key: $(date +%s)" \\
@@ -305,7 +318,7 @@ def _stop_once(_number: int, _frame: FrameType | None) -> None:
 
 
 def _read_ports() -> Ports:
-    ports = Ports(_read_port("RECADO_PORT", 4566), _read_port("RECADO_HANDSETS_PORT", 4580))
+    ports = Ports(_read_port("RECADO_PORT", PORT), _read_port("RECADO_HANDSETS_PORT", 4580))
     if ports.api == ports.handsets:
         raise RunError("RECADO_PORT and RECADO_HANDSETS_PORT must differ.")
     return ports

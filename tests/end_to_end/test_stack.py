@@ -13,15 +13,17 @@ from tests.end_to_end.conftest import Stack, bootstrap_by_command
 WAIT_SECONDS = 30
 
 
-def wait_for[T](look: Callable[[], T | None], what: str) -> T:
+def wait_for[T](
+    look: Callable[[], T | None], what: str, seconds: float = WAIT_SECONDS, so_far: Callable[[], str] = str
+) -> T:
     """What `look` finds, as soon as it finds something."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(0.1)
-    pytest.fail(f"waited {WAIT_SECONDS} s for {what}")
+    pytest.fail(f"waited {seconds:g} s for {what} {so_far()}")
 
 
 def alert(stack: Stack, key: str, text: str) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Asked:
     is_refused: bool = False  # it had to be planned first, and then was a draft again
     stop: Span | None = None
     cancel: Span | None = None
+    ordered_at: datetime | None = None  # when its row said that it waits for its plan
     accepted_at: datetime | None = None  # when its row first said so
     accepted_step: int | None = None
 

@@ -129,6 +129,8 @@ class PageWatch:
             return
         if (before, after) not in MOVES or (plan != plan_before and before in ON_ITS_WAY):
             raise Violation(f"{asked.key} went from {before} {plan_before} to {after} {plan}")
+        if after == "planning":
+            asked.ordered_at = now
         if after in HOLDING:
             if asked.accepted_at is None:
                 asked.accepted_at, asked.accepted_step = now, self.step()

@@ -840,9 +840,8 @@ class SchoolDay:
             for asked, not_before in late:
                 was_suspended = any(is_off for is_off, _ in self.facts.contracts[asked.school])
                 pause = SUSPENDED_PAUSE if was_suspended else timedelta()
-                since = max(
-                    calm_since + pause, asked.accepted_at or calm_since, asked.send_at or calm_since, not_before
-                )
+                moments = (asked.ordered_at, asked.accepted_at, asked.send_at, not_before)
+                since = max(calm_since + pause, *(moment for moment in moments if moment is not None))
                 self.worst = max(getattr(self, "worst", timedelta()), self.now - since)
                 if self.now > since + TAKEN_UP_WITHIN:
                     raise Violation(f"{asked.key} has not ended by {since + TAKEN_UP_WITHIN}")

@@ -221,15 +221,13 @@ def test_of_two_changes_at_the_same_moment_one_is_told(clock: TestClock) -> None
     assert (saved(message).text, figures()) == ("Primera", (8, 2, 0))
 
 
-def test_cancelling_what_is_just_being_changed_never_answers_that_it_is_cancelled_when_it_is_not(
-    clock: TestClock,
-) -> None:
+def test_cancelling_what_is_just_being_changed_cancels_what_it_has_become(clock: TestClock) -> None:
     message = scheduled(clock)
 
-    with meanwhile("TransactWriteItems", lambda: edit(message, "Primera", clock)), pytest.raises(ChangedMeanwhile):
-        messages.cancel(DIRECTOR, message.id, clock())
+    with meanwhile("TransactWriteItems", lambda: edit(message, "Primera", clock)):
+        cancelled = messages.cancel(DIRECTOR, message.id, clock())
 
-    assert (saved(message).state, figures()) == (MessageState.SCHEDULED, (8, 2, 0))
+    assert (cancelled.text, saved(message).state, figures()) == ("Primera", MessageState.CANCELLED, (10, 0, 0))
 
 
 def test_changing_what_is_just_being_cancelled_is_refused(clock: TestClock) -> None:
