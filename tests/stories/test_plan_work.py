@@ -136,6 +136,36 @@ def test_a_large_estimate_answers_how_far_it_is_and_then_what_it_comes_to(clock:
     assert figures() == (100, 0, 0)
 
 
+@pytest.mark.parametrize("channels", [("sms",), ("sms", "inbox"), ("inbox",)])
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_the_people_of_a_large_estimate_are_listed_page_by_page_as_those_of_a_small_one_L3_L9(
+    clock: TestClock, monkeypatch: pytest.MonkeyPatch, channels: tuple[str, ...], limit: int
+) -> None:
+    add_guardian(20, number=mobile(1))  # shares it
+    add_guardian(21, number=None)
+    opt_out(mobile(2), "reply")
+    new = replace(alert(send=False), channels=channels)
+    message_id = planned_estimate(clock, new).message.id
+
+    listed: dict[str | None, list[tuple[str, str, str | None, bool]]] = {}
+    for state in (None, "sendable", "opted_out", "duplicate_of", "inbox_only"):
+        listed[state], cursor = [], 0
+        for _ in range(30):
+            page = estimates.estimate_of(DIRECTOR, message_id, clock(), state=state, limit=limit, cursor=cursor)
+            listed[state] += [(row.person_id, row.state, row.duplicate_of, row.has_copy) for row in page.rows]
+            if page.next is None:
+                break
+            cursor = int(page.next)
+
+    monkeypatch.setattr(planning, "SETTINGS", SETTINGS)
+    small = estimate(clock, new)
+    everybody = [(row.person_id, row.state, row.duplicate_of, row.has_copy) for row in small.rows]
+    assert len(everybody) == PEOPLE + 2
+    assert sorted(listed[None]) == sorted(everybody)
+    for state in ("sendable", "opted_out", "duplicate_of", "inbox_only"):
+        assert sorted(listed[state]) == sorted(one for one in everybody if one[1] == state)
+
+
 def test_a_send_within_fifteen_minutes_takes_the_very_plan(clock: TestClock) -> None:
     made = planned_estimate(clock)
     plan = planning_of(made.message.id).plan
