@@ -433,6 +433,17 @@ def test_an_expired_message_says_that_nobody_cancelled_it(clock: TestClock) -> N
     assert (saved(message).cancelled_by, saved(message).history[-1]["act"]) == ("recado", "expired")
 
 
+def test_what_is_moved_in_the_moment_it_expires_waits_for_its_new_time(clock: TestClock) -> None:
+    message = scheduled(clock, expires_after_minutes=30)
+    clock.now = AN_HOUR + timedelta(hours=1)
+
+    with meanwhile("TransactWriteItems", lambda: move_on(message, clock)):
+        attend(clock)
+
+    assert (saved(message).state, saved(message).send_at) == (MessageState.SCHEDULED, clock() + timedelta(hours=2))
+    assert figures() == (8, 2, 0)
+
+
 # --- when -------------------------------------------------------------------------------------------------------
 
 

@@ -271,6 +271,8 @@ def cancel(message: Message, by: str, now: datetime) -> Message:
             found = get_message(message.school_id, message.id)
             if found.state is MessageState.CANCELLED:
                 return found
+            if by == SYSTEM:
+                return found  # perhaps it was moved, and is not too late any more: looked at again in a minute
             if found.state not in (MessageState.SCHEDULED, MessageState.PLANNING):
                 raise WrongState(f"A message that is {found.state.value} cannot be cancelled") from None
             message = found
@@ -383,7 +385,7 @@ def settle(school_id: str, message_id: str, now: datetime) -> bool:
             captured=captured,
             finished_at=now,
             attend_at=now + FIRST_LOOK_AT_RECEIPTS if message.recipients else None,
-            history=drafts.history_with(message, after.value, SYSTEM, now),
+            history=drafts.history_with(message, "finished", SYSTEM, now),
         )
         try:
             _close(message, ended, captured, now)
