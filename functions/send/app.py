@@ -118,9 +118,9 @@ class MessageContent(web.RequestModel):
     @model_validator(mode="after")
     def says_something(self) -> "MessageContent":
         if (self.text is None) == (self.template is None):
-            raise ValueError("a text, or a template; not both")
+            raise ValueError("Say a text or a template, one of them")
         if self.template is None and self.category is None:
-            raise ValueError("a category")
+            raise ValueError("Say a category; only a template has its own")
         return self
 
 

@@ -116,6 +116,16 @@ def test_wrong_fields_are_all_named_and_not_repeated() -> None:
     assert "party" not in json.dumps(body["errors"])
 
 
+def test_a_text_and_a_template_at_once_are_refused_in_our_words() -> None:
+    event = load_event("send_now")
+    event["body"] = json.dumps(json.loads(event["body"]) | {"template": {"id": "t1"}})
+
+    status, body = call("send", event)
+
+    assert (status, body["code"]) == (422, "invalid_request")
+    assert body["errors"][0]["detail"] == "Say a text or a template, one of them"
+
+
 def test_a_body_that_is_no_json_is_refused() -> None:
     status, body = call("send", load_event("send_not_json"))
 

@@ -439,7 +439,8 @@ def _field_problem(found: dict[str, Any], body: Any) -> FieldProblem:
     is_json = found["type"] != "json_invalid"  # its place is a position, not a field
     where, *parts = found["loc"] if is_json else ("body",)
     place = _place(parts, body, found["type"]) if where == "body" else [where, *parts]
-    return FieldProblem("/" + "/".join(shown(str(part)) for part in place), str(found["type"]), str(found["msg"]))
+    words = str(found["msg"]).removeprefix("Value error, ")  # pydantic's own words before ours
+    return FieldProblem("/" + "/".join(shown(str(part)) for part in place), str(found["type"]), words)
 
 
 def _place(parts: Sequence[str | int], body: Any, kind: str) -> list[str | int]:
