@@ -17,7 +17,7 @@ from recado.drafts import NewMessage
 from recado.estimates import Estimate, PreviewRow
 from recado.message_reports import Line
 from recado.rules import csv_cells, message_states, plain_words
-from recado.rules.audience import SkipReason, Who
+from recado.rules.audience import DUPLICATE, INBOX_ONLY, SENDABLE, SkipReason, Who
 from recado.rules.csv_cells import Separator
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import Category, Channel, MessageState
@@ -34,9 +34,15 @@ MessageId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0
 GroupId = Annotated[str, Path(min_length=1, max_length=64, pattern=ID)]
 Limit = Annotated[int, Query(ge=1, le=100, description="how many on a page")]
 LanguageQuery = Annotated[Language, Query(alias="lang", description="of the words for people: es or en")]
+LINE_STATES = "|".join(sorted({*RecipientState, *SkipReason}))
+PREVIEW_STATES = "|".join((SENDABLE, DUPLICATE, INBOX_ONLY, *SkipReason))
 StateQuery = Annotated[
     str | None,
-    Query(pattern=r"^[a-z_]{1,40}$", description="only recipients in this state, or skipped for this reason"),
+    Query(pattern=f"^({LINE_STATES})$", description="only recipients in this state, or skipped for this reason"),
+]
+PreviewState = Annotated[
+    str | None,
+    Field(default=None, pattern=f"^({PREVIEW_STATES})$", description="only people in this state"),
 ]
 Cursor = Annotated[
     str | None, Query(max_length=200, pattern=r"^[A-Za-z0-9.:#+_-]+$", description="`next` of the page before")
@@ -143,7 +149,7 @@ class MessageEdit(MessageContent):
 class EstimateRequest(MessageContent):
     """A message that is not there yet, and which of its people to show."""
 
-    state: str | None = Field(default=None, pattern=r"^[a-z_]{1,40}$")
+    state: PreviewState
     limit: int = Field(default=20, ge=1, le=estimates.PREVIEW_MAX)
     cursor: int = Field(default=0, ge=0, le=10_000_000)
 
@@ -151,7 +157,7 @@ class EstimateRequest(MessageContent):
 class EstimatePage(web.RequestModel):
     """Which of its people to show."""
 
-    state: str | None = Field(default=None, pattern=r"^[a-z_]{1,40}$")
+    state: PreviewState
     limit: int = Field(default=20, ge=1, le=estimates.PREVIEW_MAX)
     cursor: int = Field(default=0, ge=0, le=10_000_000)
 
@@ -286,7 +292,9 @@ class TextSize(BaseModel):
     segments_least: int | None = Field(description="of the shortest text of the audience")
     segments_most: int | None = Field(description="of the longest")
     in_ucs_2: int | None = Field(description="texts that need UCS-2")
-    costly_characters: list[str] = Field(description="the characters that force UCS-2")
+    costly_characters: list[str] = Field(
+        description="the characters that force UCS-2, those of names and courses included"
+    )
     filled: dict[str, int] = Field(description="recipients for whom a field says a neutral word")
 
 
@@ -811,7 +819,7 @@ def _estimate_view(found: Estimate, language: Language) -> EstimateView:
             segments_least=totals.segments_least if totals else None,
             segments_most=totals.segments_most if totals else None,
             in_ucs_2=totals.wide if totals else None,
-            costly_characters=list(found.costly_characters),
+            costly_characters=list(dict.fromkeys((*found.costly_characters, *(totals.costly if totals else ())))),
             filled=dict(totals.filled) if totals else {},
         ),
         credits=by_zone,
@@ -847,12 +855,11 @@ def _missing(accounts: Any, by_zone: Mapping[str, int]) -> dict[str, int]:
     return {zone: -one.after for zone, one in _balances(accounts, by_zone).items() if one.after < 0}
 
 
-def _meaning_of(line: Line) -> Meaning | None:
+def _meaning_of(line: Line) -> Meaning:
     """`opted_out` is both: before it was planned they are skipped, after that they are a recipient no more."""
-    is_recipient = line.zone is not None
-    if is_recipient and line.state in RecipientState:
-        return plain_words.RECIPIENT_STATES[RecipientState(line.state)]
-    return plain_words.SKIP_REASONS.get(line.state)
+    if line.zone is None and line.state in SkipReason:
+        return plain_words.SKIP_REASONS[line.state]
+    return plain_words.RECIPIENT_STATES[RecipientState(line.state)]
 
 
 def _person_view(row: PreviewRow, language: Language) -> PersonInEstimate:
@@ -881,10 +888,10 @@ def _recipient_view(line: Line, language: Language) -> RecipientView:
         number=line.number,
         state=line.state,
         is_red=line.state == RecipientState.OPTED_OUT.value,
-        meaning=meaning.words.say(language) if meaning else "",
-        advice=meaning.advice.say(language) if meaning else "",
-        is_final=meaning.is_final if meaning else False,
-        charged=meaning.charged.value if meaning else "no",
+        meaning=meaning.words.say(language),
+        advice=meaning.advice.say(language),
+        is_final=meaning.is_final,
+        charged=meaning.charged.value,
         code=line.code,
         zone=line.zone.value if line.zone else None,
         segments=line.segments,

@@ -126,7 +126,10 @@ def test_an_estimate_says_who_how_much_and_what_would_be_left_L3_L11() -> None:
         {"domestic": {"before": 100, "after": 97}},
         {},
     )
-    assert (body["text"]["encoding"], body["text"]["costly_characters"]) == ("UCS-2", ["ó"])
+    assert (body["text"]["encoding"], body["text"]["costly_characters"]) == (
+        "UCS-2",
+        ["ó", "°", "á"],
+    )  # its course's too
     assert (len(body["digest"]), len(body["recipients"]), body["next"]) == (64, 2, 2)
     assert (body["message_id"], body["is_ready"], body["progress"]) == (None, True, None)
     assert body["message_centre"]["credits"] == 0

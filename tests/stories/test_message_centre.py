@@ -70,6 +70,31 @@ def test_a_school_that_never_bought_a_bag_reaches_everybody_in_the_message_centr
     assert ledger.list_accounts(SCHOOL) == []
 
 
+def test_who_has_a_copy_of_a_message_for_the_message_centre_alone_is_listed_L4() -> None:
+    create_school(domestic=None)
+    add_guardians(3)
+    clock, carrier = TestClock(), FakeCarrier()
+    message = create(to("inbox"), clock)
+
+    def lines(
+        limit: int = 50, cursor: str | None = None, state: str | None = None
+    ) -> tuple[list[tuple[str, str]], str | None]:
+        found, following = message_reports.list_lines(
+            DIRECTOR, message.id, clock(), state=state, limit=limit, cursor=cursor
+        )
+        return [(line.people[0].person_id, line.state) for line in found], following
+
+    before, _ = lines()
+    work_all(carrier, clock)
+
+    everybody = [(f"g0000{position}", "in_inbox") for position in range(3)]
+    assert before == [(person_id, "queued") for person_id, _ in everybody]
+    assert lines() == (everybody, None)
+    first, following = lines(limit=2)
+    assert (first, lines(limit=2, cursor=following)) == (everybody[:2], (everybody[2:], None))
+    assert lines(state="queued") == ([], None)
+
+
 def test_with_a_suspended_contract_the_message_centre_stays_open_and_sms_does_not_L4_L5() -> None:
     create_school()
     add_guardians(1)

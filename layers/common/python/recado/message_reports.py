@@ -12,6 +12,7 @@ from recado import credits, messages, sending  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules import delivery_states
+from recado.rules.audience import SkipReason
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Letter, Receipt, RecipientState
 from recado.rules.message_states import MessageState
@@ -19,7 +20,7 @@ from recado.rules.receipt_times import first_reported
 from recado.tables import pages, people, progress, skipped
 from recado.tables.ledger import Entry
 from recado.tables.messages import COPY_PAGES, Message
-from recado.tables.pages import Page, PageKind, PageRecipient, PageRef, PageState
+from recado.tables.pages import Page, PageKind, PageReader, PageRecipient, PageRef, PageState
 from recado.tables.people import Person
 from recado.tables.progress import Progress
 
@@ -197,22 +198,42 @@ def _refs(message: Message, *, copies: bool = False, first: int = 0) -> Iterator
 
 # --- one by one ----------------------------------------------------------------------------------------------------
 
-type Place = tuple[str, int, int]  # t (texts) or s (skipped); which page or lot; which of it
+type Place = tuple[str, int, int]  # t (texts), c (copies) or s (skipped); which page or lot; which of it
 
 
 def _list_places(message: Message, start: Place, now: datetime) -> Iterator[tuple[Place, Line]]:
-    """Every line from a place on: texts in the order of numbers, who shares a number with them, then the skipped."""
-    kind, first, index = start
+    """Every line from a place on: texts in the order of numbers, then the skipped.
+
+    Of a message for the message centre alone its readers stand in the place of the texts.
+    """
+    kind, *rest = start
+    first, index = rest
     if kind == "t":
-        is_over = delivery_states.is_patience_over(message.send_at or message.accepted_at, now)
-        for page in pages.list_pages(_refs(message, first=first)):
-            for at, recipient in enumerate(page.recipients):
-                if page.ref.page > first or at >= index:
-                    yield ("t", page.ref.page, at), _line(message, page, at, recipient, is_over=is_over)
-        first, index = 0, 0
-    for number, lot in skipped.list_lots(
-        message.school_id, message.id, message.plan or "", first=first, lots=message.lots
-    ):
+        yield from _list_texts(message, first, index, now)
+    if kind != "s" and not message.pages:
+        yield from _list_copies(message, *((first, index) if kind == "c" else (0, 0)))
+    yield from _list_skipped(message, *((first, index) if kind == "s" else (0, 0)))
+
+
+def _list_texts(message: Message, first: int, index: int, now: datetime) -> Iterator[tuple[Place, Line]]:
+    is_over = delivery_states.is_patience_over(message.send_at or message.accepted_at, now)
+    for page in pages.list_pages(_refs(message, first=first)):
+        for at, recipient in enumerate(page.recipients):
+            if page.ref.page > first or at >= index:
+                yield ("t", page.ref.page, at), _line(message, page, at, recipient, is_over=is_over)
+
+
+def _list_copies(message: Message, first: int, index: int) -> Iterator[tuple[Place, Line]]:
+    for page in pages.list_pages(_refs(message, copies=True, first=first)):
+        number = page.ref.page - COPY_PAGES
+        for at, reader in enumerate(page.readers):
+            if number > first or at >= index:
+                yield ("c", number, at), _copy_line(message, page, at, reader)
+
+
+def _list_skipped(message: Message, first: int, index: int) -> Iterator[tuple[Place, Line]]:
+    plan = message.plan or ""
+    for number, lot in skipped.list_lots(message.school_id, message.id, plan, first=first, lots=message.lots):
         for at, one in enumerate(lot):
             if number > first or at >= index:
                 person = (Named(one.person_id, "", ""),)
@@ -234,6 +255,14 @@ def _line(message: Message, page: Page, index: int, recipient: PageRecipient, *,
         handed_over_at=_handed_over_at(page.state, index),
         reported_at=first_reported(page.reported, index),
     )
+
+
+def _copy_line(message: Message, page: Page, index: int, reader: PageReader) -> Line:
+    """A copy in the message centre: it has no number, costs nothing, and no carrier reports on it."""
+    state = delivery_states.SHOWN[Letter(page.state.letters[index])]
+    if message.state is MessageState.CANCELLED:
+        state = RecipientState.NOT_SENT
+    return Line((Named(reader.person_id, "", ""),), None, state.value, None, None, 0, None, None)
 
 
 def _handed_over_at(state: PageState, index: int) -> datetime | None:
@@ -265,7 +294,8 @@ def _with_names(line: Line, known: Mapping[str, Person]) -> Line:
         for one in line.people
     )
     # Of whoever was skipped the number is shown as it is now: red where they opted out (L9).
-    only = known.get(line.people[0].person_id) if line.number is None else None
+    is_skipped = line.number is None and line.state in SkipReason
+    only = known.get(line.people[0].person_id) if is_skipped else None
     number = only.record.number if only is not None else line.number
     return Line(named, number, line.state, line.code, line.zone, line.segments, line.handed_over_at, line.reported_at)
 
@@ -275,7 +305,7 @@ def _read_cursor(text: str | None) -> Place:
         return "t", 0, 0
     kind, _, rest = text.partition(".")
     page, _, index = rest.partition(".")
-    if kind not in ("t", "s") or not (page.isascii() and page.isdigit() and index.isascii() and index.isdigit()):
+    if kind not in ("t", "c", "s") or not (page.isascii() and page.isdigit() and index.isascii() and index.isdigit()):
         raise InvalidRequest(fields=[FieldProblem("/query/cursor", "malformed", "`next` of the page before")])
     return kind, int(page), int(index)
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from itertools import batched, groupby
+from itertools import batched, groupby, islice
 from typing import Any
 from zlib import crc32
 
@@ -30,6 +30,8 @@ from recado.tables.pages import PageKind, PageReader, PageRecipient, PageRef
 from recado.tables.people import Person
 from recado.tables.schools import School
 
+COSTLY_MAX = 30  # characters shown
+WIDE_LOOKED_AT = 5  # texts of a chunk whose costly characters are looked for
 CHUNK = 100  # people resolved at a time: what one BatchGetItem reads of their opt-outs
 AGAIN_MAX = 20  # times that a message was sent again before, as far as anybody looks back
 READ_MAX = 50_000  # people read while somebody waits for the answer, whether or not they are of the audience
@@ -51,12 +53,14 @@ class Chunk:
     copies: tuple[PageReader, ...]
     filled: Mapping[str, int]
     place: str
+    costly: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
     """What a plan comes to, so far or in the end. Credits are per zone; `seal` is the digest.
 
+    `costly` are characters that force UCS-2, names and courses included (some of them: COSTLY_MAX).
     `credits_plain` is the price without á í ó ú; `wide` are texts in UCS-2; `filled` are recipients for whom a field
     says a neutral word.
     """
@@ -74,6 +78,7 @@ class Totals:
     plain_most: int = 0
     wide: int = 0
     filled: Mapping[str, int] = field(default_factory=dict)
+    costly: str = ""
     pages: int = 0
     copy_pages: int = 0
     lots: int = 0
@@ -101,6 +106,7 @@ class Totals:
             plain_most=max([self.plain_most, *(one.segments for one in chunk.plain)]),
             wide=self.wide + sum(one.encoding is Encoding.UCS_2 for one in chunk.sizes),
             filled=_sum(self.filled, chunk.filled),
+            costly="".join(dict.fromkeys(self.costly + chunk.costly))[:COSTLY_MAX],
         )
 
     def by_state(self) -> dict[str, int]:
@@ -253,7 +259,15 @@ class _Resolver:
             copies=tuple(PageReader(one, values.get((one,))) for one in readers),
             filled=Counter(one.value for found in missing for one in found) if self._fields else {},
             place=place,
+            costly="".join(self._costly(recipients, sizes)),
         )
+
+    def _costly(self, recipients: Sequence[PageRecipient], sizes: Sequence[Size]) -> Iterator[str]:
+        """What makes texts UCS-2, names and courses included; some of those that are so are looked at."""
+        wide = (one for one, size in zip(recipients, sizes, strict=True) if size.encoding is Encoding.UCS_2)
+        for one in islice(wide, WIDE_LOOKED_AT if self._fields else 1):
+            text = texts.text_for(self._message.text, one.values or EMPTY, self._message.drop_accents)
+            yield from texts.costly_characters(text)
 
     def _recipients(self, members: Sequence[Member]) -> Resolution:
         numbers = {member.number for member in members if member.number and not member.number_problem}
