@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "stories": ({"recado"}, {"jwt"}),
     "foundation": ({*FOUNDATION, *PLUMBING}, {"aws_lambda_powertools", "boto3", "botocore"}),
 }
-EDGES = {"web.py", "credit_views.py"}
+EDGES = {"web.py", "credit_views.py", "message_views.py"}
 
 
 def layer_of(path: Path) -> str:
