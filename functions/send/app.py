@@ -234,10 +234,10 @@ def edit_message(message_id: MessageId, body: MessageEdit) -> MessageView:
     summary="Make a draft of it for whom it did not reach",
     tags=TAGS,
 )
-def send_again(message_id: MessageId, body: AgainRequest) -> Response[MessageView]:
+def send_again(message_id: MessageId, body: AgainRequest | None = None) -> Response[MessageView]:
     caller, now, key = web.caller(app), clock.now(), web.idempotency_key(app)
     messages.require_sender(caller)
-    states = [one.value for one in body.states]
+    states = [one.value for one in body.states] if body else []
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
         made = messages.create_again(caller, message_id, states, key, now, key_is_first=is_first)
@@ -287,10 +287,11 @@ def estimate(body: EstimateRequest, language: LanguageQuery = Language.ES) -> Re
     responses=LATER,
 )
 def estimate_draft(
-    message_id: MessageId, body: EstimatePage, language: LanguageQuery = Language.ES
+    message_id: MessageId, body: EstimatePage | None = None, language: LanguageQuery = Language.ES
 ) -> Response[EstimateView]:
+    page = body or EstimatePage(state=None)
     found = estimates.estimate_of(
-        web.caller(app), message_id, clock.now(), state=body.state, limit=body.limit, cursor=body.cursor
+        web.caller(app), message_id, clock.now(), state=page.state, limit=page.limit, cursor=page.cursor
     )
     return _answer_estimate(found, language)
 
@@ -301,14 +302,15 @@ def estimate_draft(
 @app.post(
     "/messages/<message_id>/send", summary="Send a draft, or a scheduled message, now", tags=TAGS, responses=LATER
 )
-def send_message(message_id: MessageId, body: SendRequest) -> Response[MessageView]:
+def send_message(message_id: MessageId, body: SendRequest | None = None) -> Response[MessageView]:
+    asked = body or SendRequest(digest=None)
     sent = messages.send(
         web.caller(app),
         message_id,
         None,
         clock.now(),
-        digest=body.digest,
-        despite_quiet_hours=body.despite_quiet_hours,
+        digest=asked.digest,
+        despite_quiet_hours=asked.despite_quiet_hours,
     )
     return _answer(message_view(sent), 200)
 

@@ -155,6 +155,9 @@ def wrong_queries(parameters: list[Schema], query: dict[str, str]) -> Iterator[W
 
 
 WITH_A_BODY = {route: schema for route, operation in operations() if (schema := body_schema(operation)) is not None}
+MAY_HAVE_NONE = {
+    route for route, operation in operations() if not operation.get("requestBody", {}).get("required", False)
+}
 WITH_A_QUERY = {route: found for route, operation in operations() if (found := query_of(operation))}
 
 
@@ -230,7 +233,8 @@ def test_a_body_that_is_no_plain_object_is_refused_and_nothing_is_written(
     token = token_of(asker(route), moment)
     before = without_key_uses(everything())
 
-    answers = {body: ask(world.request(route, body=body), token) for body in BODIES}
+    no_body = {"null", ""} if route in MAY_HAVE_NONE else set()
+    answers = {body: ask(world.request(route, body=body), token) for body in BODIES if body not in no_body}
     large = {"text": "a" * 1_000_000}, {"people": [f"p{number}" for number in range(200_000)]}
     too_large = [ask(world.request(route, body=json.dumps(one)), token).code for one in large]
 

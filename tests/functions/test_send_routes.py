@@ -676,3 +676,13 @@ def test_texts_of_every_script_are_kept_and_shown_as_they_are(text: str) -> None
     _, body = call("send", saying(load_event("send_draft"), text=text))
 
     assert body["text"] == text
+
+
+@pytest.mark.parametrize("body", [None, "", "{}"])
+def test_what_has_nothing_to_say_may_be_asked_without_a_body(body: str | None, school: TestClock) -> None:
+    draft = create(alert(send=False), school)
+    asked = [of(load_event(name), draft.id) for name in ("send_estimated_of_a_draft", "send_draft_sent")]
+
+    statuses = [call("send", event | {"body": body})[0] for event in asked]
+
+    assert statuses == [200, 200]
