@@ -121,7 +121,7 @@ def _start(described: dict[str, float]) -> list[str]:
 
 
 def _row(name: str, cells: Any) -> str:
-    return f"{name:<48}" + "".join(f"{cell:>17}" for cell in cells)
+    return f"{name:<48}" + "".join(f"{cell:>19}" for cell in cells)
 
 
 def _words(name: str) -> str:
