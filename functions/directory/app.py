@@ -19,8 +19,8 @@ from recado.people_edits import NewPerson
 from recado.rules import csv_cells, unreachable_rows
 from recado.rules.audience import SkipReason
 from recado.rules.person_records import RecordEdit
+from recado.rules.plain_words import Language
 from recado.rules.roster_changes import Source
-from recado.rules.unreachable_rows import Language
 from recado.tables.groups import Group
 from recado.tables.number_changes import NumberChange
 from recado.tables.people import SmsSwitch

@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field, StrictBool
 
 from recado import clock, idempotency, imports, web
 from recado.rules import bad_row_words
-from recado.rules.bad_row_words import Language
 from recado.rules.csv_cells import csv_text
 from recado.rules.import_states import ZIP, ImportState
 from recado.rules.oneroster import BAD_ROWS_KEPT, BadRow
+from recado.rules.plain_words import Language
 from recado.rules.roster_changes import Change
 from recado.rules.roster_diff import Difference, Kind, people_counts
 from recado.tables.imports import Import

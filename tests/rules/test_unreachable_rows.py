@@ -1,5 +1,6 @@
 from recado.rules.audience import WHO_OF_ROLE, SkipReason
-from recado.rules.unreachable_rows import HEADERS, REASONS, ROLES_ES, Language, row_of
+from recado.rules.plain_words import Language
+from recado.rules.unreachable_rows import HEADERS, REASONS, ROLES_ES, row_of
 
 
 def test_a_row_is_in_the_offices_language() -> None:

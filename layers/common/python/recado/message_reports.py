@@ -25,7 +25,6 @@ from recado.tables.people import Person
 from recado.tables.progress import Progress
 
 COUNTED_AT_ONCE_MAX = 50  # pages counted while somebody waits; of more the attention run keeps the counts
-LINES_AT_ONCE_MAX = 100
 PAGES_LOOKED_AT_MAX = 60  # for one page of a list: a rare state must not make one request read a million rows
 CSV_LINES_MAX = 10_000
 # How often the counts are kept, by how long the message has been on its way: at most 120 points.

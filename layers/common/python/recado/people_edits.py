@@ -3,13 +3,12 @@
 Must never leave a guardian out of a student's courses: whoever's family or courses change takes their guardians along.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from recado import people_records
+from recado import idempotency, people_records
 from recado.access import Caller
 from recado.errors import (
     AlreadyExists,
@@ -76,7 +75,7 @@ def create_person(caller: Caller, new: NewPerson, request_key: str, now: datetim
     check_caller(caller)
     school = _school(caller.school_id)
     _refuse([*_id_problems(new.id), *person_records.find_problems(new.edit)])
-    person_id = new.id or f"p-{_fingerprint(school.id, request_key)}"
+    person_id = new.id or f"p-{idempotency.fingerprint(f'{school.id}|{request_key}')[:20]}"
 
     for _ in range(ATTEMPTS_MAX):
         # 1. Is the id taken? Then it is the one asked for, or somebody else's; whoever left is back under their own.
@@ -342,7 +341,3 @@ def _school(school_id: str) -> School:
     if school is None:
         raise NotFound("There is no such school")
     return school
-
-
-def _fingerprint(school_id: str, request_key: str) -> str:
-    return hashlib.sha256(f"{school_id}|{request_key}".encode()).hexdigest()[:20]

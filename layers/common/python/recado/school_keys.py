@@ -3,10 +3,9 @@
 It must never store a key's secret: a secret is derived each time it is shown.
 """
 
-import hashlib
 from datetime import datetime, timedelta
 
-from recado import access, log, sandboxes, schools
+from recado import access, idempotency, log, sandboxes, schools
 from recado.access import Caller
 from recado.errors import AlreadyExists, FieldProblem, IdempotencyKeyReused, InvalidRequest, NotFound, WrongState
 from recado.rules import signatures
@@ -42,7 +41,7 @@ def create_key(
     _check_end(not_after, now)
     if kind is KeyKind.TEST:
         sandboxes.create_sandbox(school, caller.subject, now)
-    made_for = _fingerprint(request_key)
+    made_for = idempotency.fingerprint(request_key)
     key = _new_key(caller, school_id, key_id or f"k{made_for}", kind, not_after, made_for, now)
     if table.create_key(key):
         log.outcome("key_created", school=school_id, key=key.key_id, kind=kind.value)
@@ -88,7 +87,7 @@ def rotate_key(
         raise NotFound("There is no such key")
 
     # 2. The new key and the old one's end, in one transaction. The new id follows from the old one and the request.
-    made_for = _fingerprint(f"{key_id}|{request_key}")
+    made_for = idempotency.fingerprint(f"{key_id}|{request_key}")
     new = _new_key(caller, school_id, f"k{made_for}", old.kind, not_after, made_for, now)
     until = now + overlap if old.not_after is None else min(old.not_after, now + overlap)
     over = WrongState("The key is revoked, over or rotated already")
@@ -147,8 +146,3 @@ def _new_key(
 def _check_end(not_after: datetime | None, now: datetime) -> None:
     if not_after is not None and not_after <= now:
         raise InvalidRequest(fields=[FieldProblem("/not_after", "in_the_past", "The time has passed")])
-
-
-def _fingerprint(request_key: str) -> str:
-    # A key is the caller's own text: its hash is short, and holds no separator.
-    return hashlib.sha256(request_key.encode()).hexdigest()[:32]

@@ -3,11 +3,11 @@
 A version once saved never changes and is never deleted: messages name the version they were made from.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from recado import idempotency
 from recado.access import Caller
 from recado.errors import (
     ChangedMeanwhile,
@@ -67,7 +67,7 @@ def create(caller: Caller, content: Content, key: str, now: datetime, *, is_firs
     IdempotencyKeyReused for a key that made one more than a day ago."""
     check_caller(caller)
     read = _read(content)
-    made = _new_version(caller, f"t{_fingerprint(key)}", read, version=1, now=now, first=None)
+    made = _new_version(caller, f"t{idempotency.fingerprint(key)[:25]}", read, version=1, now=now, first=None)
     try:
         with Transaction() as write:
             table.create_template(write, made, taken=_Moved())
@@ -214,8 +214,3 @@ def _get(school_id: str, template_id: str) -> Template:
 
 def _changed(found: Template) -> ChangedMeanwhile:
     return ChangedMeanwhile(f"Its version is {found.version} by now", members={"version": found.version})
-
-
-def _fingerprint(key: str) -> str:
-    # A key is the caller's own text: its hash is short, and holds no separator.
-    return hashlib.sha256(key.encode()).hexdigest()[:25]

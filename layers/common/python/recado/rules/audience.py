@@ -48,8 +48,6 @@ SEAL_MODULUS = 2**256
 SENDABLE = "sendable"  # the state of whoever gets the text
 DUPLICATE = "duplicate_of"  # and of whoever shares their number: one SMS a number
 INBOX_ONLY = "inbox_only"  # and of everybody, when the message goes to the message centre alone
-COPY = "copy"  # what a seal says of whoever gets a copy in the message centre
-SEALS = 1 << 256
 
 
 @dataclass(frozen=True, slots=True)

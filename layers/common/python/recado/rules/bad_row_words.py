@@ -1,16 +1,10 @@
 """Why a roster's row was not used, in words for whoever corrects it. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 from types import MappingProxyType
 
 from recado.rules.oneroster import BadRow
-
-
-class Language(StrEnum):
-    ES = "es"
-    EN = "en"
-
+from recado.rules.plain_words import Language
 
 HEADER: Mapping[Language, tuple[str, ...]] = MappingProxyType(
     {

@@ -1,16 +1,10 @@
 """People without a usable number as rows of a spreadsheet (L14), in the office's language. Pure."""
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
 
 from recado.rules.audience import SkipReason
-
-
-class Language(StrEnum):
-    ES = "es"
-    EN = "en"
-
+from recado.rules.plain_words import Language
 
 HEADERS: Mapping[Language, tuple[str, ...]] = MappingProxyType(
     {
