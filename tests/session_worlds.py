@@ -7,10 +7,10 @@ from typing import Any
 
 import boto3
 
-from recado import dispatch, session_sweep, sessions
+from recado import dispatch, session_replies, session_sweep, sessions
 from recado.carriers.speech import Outgoing
 from recado.rules import signatures
-from recado.sessions import ReplyOutcome
+from recado.session_replies import ReplyOutcome
 from recado.tables import short_codes
 from recado.tables.base import shared_connection
 from recado.tables.short_codes import Purpose, ShortCode
@@ -58,7 +58,7 @@ def answer(text: Outgoing, words: str, clock: TestClock, *, reply_id: str = "r1"
 
 
 def answer_to(handset: str, code: str, words: str, clock: TestClock, *, reply_id: str = "r1") -> ReplyOutcome:
-    return sessions.take_reply(
+    return session_replies.take_reply(
         handset=handset, code=code, text=words, carrier=CARRIER, reply_id=reply_id, sent_at=clock(), clock=clock
     )
 

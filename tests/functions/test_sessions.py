@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from recado import access, clock
-from recado.sessions import ReplyOutcome
+from recado.session_replies import ReplyOutcome
 from tests.apps import Context, call, load_app, load_event
 from tests.conftest import jobs_on
 from tests.session_worlds import ANA, CODES, HELLO, LUIS, answer, create_codes, deliver, rows_of, sweep

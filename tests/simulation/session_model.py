@@ -22,7 +22,7 @@ from recado import access, dispatch, session_sweep, web
 from recado import clock as clock_module
 from recado.carriers.speech import Answer, Outgoing
 from recado.errors import SessionBusy
-from recado.sessions import ReplyOutcome
+from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
 from tests.apps import Context, load_app
 from tests.session_worlds import answer_to, id_of, key_of

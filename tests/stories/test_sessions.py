@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto.core.botocore_stubber import BotocoreStubber
 
-from recado import session_sweep, sessions
+from recado import session_replies, session_sweep, sessions
 from recado.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
@@ -20,7 +20,7 @@ from recado.errors import (
     StillSending,
 )
 from recado.rules.short_codes import CodeState
-from recado.sessions import ReplyOutcome
+from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
 from recado.tables import fleets, opt_outs, ratings, routes, short_codes
 from recado.tables import sessions as session_table
@@ -639,7 +639,7 @@ def test_a_reply_that_others_keep_overtaking_is_tried_again_with_a_fresh_clock_a
         return clock()
 
     with just_before("TransactWriteItems", lambda: sessions.extend(session_id, clock)), pytest.raises(SessionBusy):
-        sessions.take_reply(ANA, text.sender, "sí", CARRIER, "r1", NOON, ticking)
+        session_replies.take_reply(ANA, text.sender, "sí", CARRIER, "r1", NOON, ticking)
 
     assert len(looks) == 5
     assert words_of(session_id, clock) == [HELLO]

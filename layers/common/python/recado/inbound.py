@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import batched
 from typing import Any
 
-from recado import log, sessions
+from recado import log, session_replies
 from recado.access import master_secrets
 from recado.carriers import REGISTRY
 from recado.carriers.speech import Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
@@ -177,7 +177,7 @@ def _find_code(reply: IncomingReply) -> ShortCode | None:
 
 
 def _to_session(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
-    taken = sessions.take_reply(
+    taken = session_replies.take_reply(
         handset=reply.handset,
         code=reply.code,
         text=reply.text,
