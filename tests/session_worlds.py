@@ -10,7 +10,8 @@ import boto3
 from recado import dispatch, session_replies, session_sweep, sessions
 from recado.carriers.speech import Outgoing
 from recado.rules import signatures
-from recado.session_replies import ReplyOutcome
+from recado.rules.reply_parts import Part
+from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.tables import short_codes
 from recado.tables.base import shared_connection
 from recado.tables.short_codes import Purpose, ShortCode
@@ -57,10 +58,11 @@ def answer(text: Outgoing, words: str, clock: TestClock, *, reply_id: str = "r1"
     return answer_to(text.to, text.sender, words, clock, reply_id=reply_id)
 
 
-def answer_to(handset: str, code: str, words: str, clock: TestClock, *, reply_id: str = "r1") -> ReplyOutcome:
-    return session_replies.take_reply(
-        handset=handset, code=code, text=words, carrier=CARRIER, reply_id=reply_id, sent_at=clock(), clock=clock
-    )
+def answer_to(
+    handset: str, code: str, words: str, clock: TestClock, *, reply_id: str = "r1", part: Part | None = None
+) -> ReplyOutcome:
+    reply = HandsetReply(handset, code, words, CARRIER, reply_id, sent_at=clock(), part=part)
+    return session_replies.take_reply(reply, clock)
 
 
 def deliver(carrier: FakeCarrier, clock: TestClock) -> list[Outgoing]:

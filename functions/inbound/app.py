@@ -61,15 +61,21 @@ def _body() -> bytes:
 
 
 def _take_topic(event: dict[str, Any]) -> None:
-    """Two-way replies; AWS invoked us by the topic's permission, so there is no signature to check."""
+    """Two-way replies; AWS invoked us by the topic's permission, so there is no signature to check.
+
+    One that fails keeps no other from its place: it fails the event when all were tried. AWS brings the event again,
+    what was taken is known by its id, and after three tries it lies in the queue for what could not be placed.
+    """
+    failed: Exception | None = None
     for record in event["Records"]:
         try:
-            replies = sns.read_replies(json.dumps(record["Sns"]).encode())
-        except BadWebhook as error:
-            log.trouble("reply_not_understood", error, carrier=SNS)
-            continue
-        for reply in replies:
-            inbound.take_reply(SNS, reply, clock.now)
+            for reply in sns.read_replies(json.dumps(record["Sns"]).encode()):
+                inbound.take_reply(SNS, reply, clock.now)
+        except Exception as error:  # noqa: BLE001  # raised below, when the others have been taken
+            log.trouble("reply_not_taken", error, carrier=SNS)
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def _take_delivery_log(event: dict[str, Any]) -> None:

@@ -76,18 +76,21 @@ class SessionView(BaseModel):
 
 
 class TranscriptLine(BaseModel):
-    """`number` and `code` are a reply's: who wrote it, and to which short code."""
+    """`number` and `code` are a reply's: who wrote it, and to which short code. A page sorts by `at`, then `seq`."""
 
-    seq: int
+    seq: int = Field(description="the order in which lines came here: what `after` counts by")
     direction: Direction
-    text: str
-    at: datetime
+    text: str = Field(description="as it was written: text, never markup")
+    at: datetime = Field(description="when it was said; of a reply, by the carrier's clock where that can be")
     number: str | None
     code: str | None
+    is_partial: bool = Field(description="a long reply of which parts are missing: … stands for each gap")
 
 
 class Transcript(BaseModel):
-    """In the order of `seq`; ask again with `after` = `next_after`."""
+    """In the order of `seq`; ask again with `after` = `next_after`. A reply that came late has a higher `seq` than what
+    was said after it, and an earlier `at`.
+    """
 
     messages: list[TranscriptLine]
     next_after: int
@@ -215,5 +218,11 @@ def _refused(one: RefusedNumber) -> RefusedNumberView:
 
 def _line(text: Text) -> TranscriptLine:
     return TranscriptLine(
-        seq=text.seq, direction=text.direction, text=text.text, at=text.at, number=text.number, code=text.code
+        seq=text.seq,
+        direction=text.direction,
+        text=text.text,
+        at=text.at,
+        number=text.number,
+        code=text.code,
+        is_partial=text.is_partial,
     )

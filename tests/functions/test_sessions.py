@@ -195,7 +195,15 @@ def test_what_is_said_and_answered_is_read_in_order(carrier: FakeCarrier, moment
     status, body = call("sessions", load_event("sessions_read"))
 
     assert status == 200
-    out = {"seq": 1, "direction": "out", "text": HELLO, "at": "2026-11-23T12:00:00Z", "number": None, "code": None}
+    out = {
+        "seq": 1,
+        "direction": "out",
+        "text": HELLO,
+        "at": "2026-11-23T12:00:00Z",
+        "number": None,
+        "code": None,
+        "is_partial": False,
+    }
     reply = {
         "seq": 2,
         "direction": "in",
@@ -203,6 +211,7 @@ def test_what_is_said_and_answered_is_read_in_order(carrier: FakeCarrier, moment
         "at": "2026-11-23T12:00:20Z",
         "number": ANA,
         "code": to_ana.sender,
+        "is_partial": False,
     }
     assert body == {
         "messages": [out, reply],

@@ -20,7 +20,7 @@ from recado.errors import (
     StillSending,
 )
 from recado.rules.short_codes import CodeState
-from recado.session_replies import ReplyOutcome
+from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
 from recado.tables import fleets, opt_outs, ratings, routes, short_codes
 from recado.tables import sessions as session_table
@@ -639,7 +639,7 @@ def test_a_reply_that_others_keep_overtaking_is_tried_again_with_a_fresh_clock_a
         return clock()
 
     with just_before("TransactWriteItems", lambda: sessions.extend(session_id, clock)), pytest.raises(SessionBusy):
-        session_replies.take_reply(ANA, text.sender, "sí", CARRIER, "r1", NOON, ticking)
+        session_replies.take_reply(HandsetReply(ANA, text.sender, "sí", CARRIER, "r1", NOON), ticking)
 
     assert len(looks) == 5
     assert words_of(session_id, clock) == [HELLO]

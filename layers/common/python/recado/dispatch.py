@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import batched
 
-from recado import inbox, log, sending, sessions
+from recado import inbox, log, sending, session_notices, sessions
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -249,6 +249,8 @@ def _find_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand | No
     """Read consistently, so that no wave claimed after a stop has answered, or a session ended, is spoken."""
     if ref.kind is PageKind.SESSION:
         return _session_errand(ref, page, now)
+    if ref.kind is PageKind.NOTICE:
+        return _notice_errand(ref, page, now)
     message = message_table.find_message(ref.school_id, ref.item)
     # A plan that is not the message's (any more) speaks to nobody.
     if message is None or message.plan != ref.plan or message.give_up_at is None:
@@ -281,6 +283,19 @@ def _session_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand |
         is_emergency=False,
         give_up_at=ends_at or now,
         may=May.SPEAK if ends_at is not None else May.EXPIRE,
+        message=None,
+    )
+
+
+def _notice_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand:
+    give_up_at = session_notices.give_up_at(ref)
+    return _Errand(
+        text=(page.text if page else None) or "",
+        sender="",
+        queue_url=SETTINGS.sessions_queue_url,
+        is_emergency=False,
+        give_up_at=give_up_at,
+        may=May.SPEAK if now < give_up_at else May.EXPIRE,
         message=None,
     )
 
@@ -492,5 +507,8 @@ def _finish(ref: PageRef, now: datetime) -> None:
     """On every delivery, also of a page found closed: perhaps whoever closed it died before this."""
     if ref.kind is PageKind.SESSION:
         sessions.text_went_out(ref.item, int(ref.plan))
+        return
+    if ref.kind is PageKind.NOTICE:
+        pages.delete_page(ref)
         return
     sending.settle(ref.school_id, ref.item, now)

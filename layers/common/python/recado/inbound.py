@@ -5,6 +5,7 @@ Verified before anything is read; what fails its signature changes nothing. Neve
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import batched
@@ -15,23 +16,28 @@ from recado.access import master_secrets
 from recado.carriers import REGISTRY
 from recado.carriers.speech import Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
 from recado.clock import Clock
-from recado.errors import BadSignature, FieldProblem, InvalidRequest, NotFound
+from recado.errors import BadSignature, ChangedMeanwhile, FieldProblem, InvalidRequest, NotFound
 from recado.queues import put_jobs
 from recado.rules import opt_out_words, signatures
 from recado.rules.audience import REPLIED_STOP
+from recado.rules.carrier_times import believed
 from recado.rules.delivery_states import Receipt, receipt_member
 from recado.rules.opt_out_words import Word
 from recado.rules.phone_numbers import read_number
 from recado.rules.receipt_times import time_member
+from recado.rules.reply_parts import Part, text_of
+from recado.session_replies import HandsetReply
 from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages, replies, short_codes
 from recado.tables.base import Transaction
 from recado.tables.opt_outs import Note, NotedAlready
 from recado.tables.pages import PageKind, PageRef
-from recado.tables.replies import Reply
+from recado.tables.replies import Growing, Reply
 from recado.tables.short_codes import Purpose, ShortCode
 
 REPLY_LIFE = timedelta(days=400)
+REPLY_AGE_MAX = timedelta(days=7)  # a reply of before is not believed its time
+JOIN_ATTEMPTS_MAX = 5
 RECEIPT_AGE_MAX = timedelta(days=7)  # carriers report for three days
 CLOCKS_APART = timedelta(minutes=5)
 RECEIPTS_PER_JOB = 100  # SQS bills by 64 KB, and a receipt is some 90 bytes
@@ -49,6 +55,10 @@ class Outcome(StrEnum):
 
 class _SeenBefore(Exception):  # a signal between two steps here
     """This carrier's reply id has been kept already."""
+
+
+class _Moved(Exception):  # a signal between two steps here
+    """Another part of the same message came between reading and writing."""
 
 
 def account_of(carrier: str) -> Account:
@@ -94,6 +104,8 @@ def queue_receipts(carrier: str, found: Sequence[IncomingReceipt], now: datetime
 def take_reply(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
     """Brings one reply to the session or school it provably belongs to, once."""
     code = _find_code(reply)
+    # From here on the code is spelt as in the pool.
+    reply = reply if code is None else replace(reply, code=code.code)
     if code is None:
         outcome = Outcome.UNROUTED
     elif code.purpose is Purpose.SESSIONS:
@@ -146,6 +158,12 @@ def add_receipts(jobs: Iterable[dict[str, Any]]) -> list[int]:
     return sorted(again)
 
 
+def code_spellings(code: str) -> tuple[str, ...]:
+    """How the operator may have written the code that a carrier names: as it is, or with or without the plus."""
+    digits = code.removeprefix("+")
+    return tuple(dict.fromkeys((code, digits, f"+{digits}")))
+
+
 def _packed(receipt: IncomingReceipt, now: datetime) -> list[str | int | None]:
     at = int(_reported_at(receipt, now).timestamp())
     return [receipt.reference, receipt.carrier_id, receipt.state.value, receipt.part, at]
@@ -153,9 +171,7 @@ def _packed(receipt: IncomingReceipt, now: datetime) -> list[str | int | None]:
 
 def _reported_at(receipt: IncomingReceipt, now: datetime) -> datetime:
     """When the carrier says it was, or now: a clock that is wrong must not say that a text came before it went."""
-    if receipt.at is None or not now - RECEIPT_AGE_MAX <= receipt.at <= now + CLOCKS_APART:
-        return now
-    return receipt.at
+    return believed(receipt.at, not_before=now - RECEIPT_AGE_MAX, not_after=now + CLOCKS_APART, otherwise=now)
 
 
 def _verify(carrier: str, headers: Headers, body: bytes, now: datetime) -> None:
@@ -170,22 +186,16 @@ def _find_code(reply: IncomingReply) -> ShortCode | None:
     handset = read_number(reply.handset, SETTINGS.session_country)
     own = [handset.region] if handset and handset.region in SETTINGS.country_codes else []
     for country in dict.fromkeys((*own, *SETTINGS.country_codes)):
-        found = short_codes.find_code(country, reply.code)
-        if found is not None:
-            return found
+        for spelling in code_spellings(reply.code):
+            found = short_codes.find_code(country, spelling)
+            if found is not None:
+                return found
     return None
 
 
 def _to_session(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
-    taken = session_replies.take_reply(
-        handset=reply.handset,
-        code=reply.code,
-        text=reply.text,
-        carrier=carrier,
-        reply_id=reply.id,
-        sent_at=reply.sent_at,
-        clock=clock,
-    )
+    found = HandsetReply(reply.handset, reply.code, reply.text, carrier, reply.id, reply.sent_at, reply.part)
+    taken = session_replies.take_reply(found, clock)
     return Outcome(taken.value)
 
 
@@ -202,6 +212,10 @@ def _by_reference(carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
 
 def _to_school(school_id: str, carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
     """Keeps the reply; STOP suppresses and ALTA takes back what STOP did, in the same transaction (L8, L10)."""
+    # The list of a school is read by these times, newest first.
+    sent_at = believed(reply.sent_at, not_before=now - REPLY_AGE_MAX, not_after=now, otherwise=now)
+    if reply.part is not None:
+        return _part_to_school(school_id, carrier, replace(reply, sent_at=sent_at), reply.part, now)
     word = opt_out_words.read_word(reply.text)
     kept = Reply(
         school_id=school_id,
@@ -209,15 +223,64 @@ def _to_school(school_id: str, carrier: str, reply: IncomingReply, now: datetime
         number=reply.handset,
         code=reply.code,
         text=reply.text,
-        received_at=reply.sent_at,
+        received_at=sent_at,
         word=word.value if word else None,
     )
     try:
         with Transaction() as write:
-            replies.create_reply(write, kept, expires_at=int((now + REPLY_LIFE).timestamp()), seen_before=_SeenBefore())
-            if word in (Word.STOP, Word.START):
-                note = Note(REPLIED_STOP, word is Word.STOP, "handset", now, "reply")
-                opt_outs.change_cause(write, school_id, reply.handset, note)
+            replies.create_reply(write, kept, expires_at=_reply_expires_at(now), seen_before=_SeenBefore())
+            _obey(write, school_id, reply.handset, word, now)
     except (_SeenBefore, NotedAlready):
         return Outcome.DUPLICATE
     return Outcome.TO_SCHOOL
+
+
+def _part_to_school(school_id: str, carrier: str, reply: IncomingReply, part: Part, now: datetime) -> Outcome:
+    """One reply that grows with each of its parts: shown from the first on, with a sign where others are missing.
+
+    An opt-out word counts only as the whole message. Raises ChangedMeanwhile when others keep
+    writing to the same message.
+    """
+    for _ in range(JOIN_ATTEMPTS_MAX):
+        # 1. What is there of this message; a part that is there already begins another one.
+        seen = replies.find_growing(school_id, carrier, reply.handset, reply.code, part)
+        is_new = seen is None or part.number in seen.parts
+        parts = {part.number: reply.text} if seen is None or is_new else {**seen.parts, part.number: reply.text}
+        word = opt_out_words.read_word(text_of(parts, part.of)) if len(parts) == part.of else None
+        kept = Reply(
+            school_id=school_id,
+            id=f"{carrier}#{reply.id}#{part.number}" if seen is None or is_new else seen.reply_id,
+            number=reply.handset,
+            code=reply.code,
+            text=text_of(parts, part.of),
+            received_at=reply.sent_at if seen is None or is_new else seen.received_at,
+            word=word.value if word else None,
+        )
+
+        # 2. The part once, the message as it was read, and what the school is shown: together.
+        growing = Growing(parts, kept.id, kept.received_at)
+        try:
+            with Transaction() as write:
+                expires_at = _reply_expires_at(now)
+                replies.note_part(
+                    write, school_id, f"{carrier}#{reply.id}", part, expires_at=expires_at, seen_before=_SeenBefore()
+                )
+                replies.save_growing(
+                    write, kept, carrier, part, growing, seen=seen, expires_at=expires_at, refused=_Moved()
+                )
+                _obey(write, school_id, reply.handset, word, now)
+        except (_SeenBefore, NotedAlready):
+            return Outcome.DUPLICATE
+        except _Moved:
+            continue
+        return Outcome.TO_SCHOOL
+    raise ChangedMeanwhile
+
+
+def _obey(write: Transaction, school_id: str, handset: str, word: Word | None, now: datetime) -> None:
+    if word in (Word.STOP, Word.START):
+        opt_outs.change_cause(write, school_id, handset, Note(REPLIED_STOP, word is Word.STOP, "handset", now, "reply"))
+
+
+def _reply_expires_at(now: datetime) -> int:
+    return int((now + REPLY_LIFE).timestamp())

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import log
+from recado import log, session_counts, session_notices
 from recado.clock import Clock
 from recado.errors import SessionBusy, SessionEnded
-from recado.rules import idle_timeout, opt_out_words, tariffs
+from recado.rules import idle_timeout, opt_out_words, reply_parts, tariffs
 from recado.rules.audience import REPLIED_STOP
+from recado.rules.carrier_times import believed
 from recado.rules.opt_out_words import Word
+from recado.rules.reply_parts import Line, Part
 from recado.session_handsets import SCHOOL
-from recado.sessions import ROWS_LIFE, TOUCHES_MAX, get_open_session
+from recado.sessions import TOUCHES_MAX, expires_at, get_open_session
+from recado.settings import SETTINGS
 from recado.tables import fleets, opt_outs, ratings, routes
+from recado.tables import reply_parts as parts_table
 from recado.tables import sessions as table
 from recado.tables.base import Transaction
 from recado.tables.opt_outs import Note, NotedAlready
@@ -32,14 +36,21 @@ class ReplyOutcome(StrEnum):
     UNROUTED = "unrouted"  # C3: a handset that cannot answer
 
 
+NOBODY = (ReplyOutcome.LATE, ReplyOutcome.UNROUTED)
+OBEYED = 0  # the part that is noted of a message that reached nobody and was obeyed
+
+
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class HandsetReply:
+    """What a handset wrote to a code, or with `part` only a part of it. `id` is the carrier's, `sent_at` its time."""
+
     handset: str
     code: str
     text: str
     carrier: str
     id: str
     sent_at: datetime
+    part: Part | None = None
 
 
 class _Moved(Exception):  # a signal between two steps here
@@ -50,22 +61,23 @@ class _SeenBefore(Exception):  # a signal between two steps here
     """This id has a row already."""
 
 
-def take_reply(
-    handset: str, code: str, text: str, carrier: str, reply_id: str, sent_at: datetime, clock: Clock
-) -> ReplyOutcome:
+def take_reply(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
     """Brings a handset's message to the session that holds (handset, code) now, once, or to nobody (C9).
 
     Raises SessionBusy when others kept writing to the session: the carrier delivers it again.
     """
-    reply = _Reply(handset, code, text, carrier, reply_id, sent_at)
     outcome = _deliver(reply, clock)
-    # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.
-    if outcome in (ReplyOutcome.LATE, ReplyOutcome.UNROUTED):
-        _obey_word(reply)
+    if outcome in NOBODY:
+        now, country = clock(), SETTINGS.session_country
+        session_counts.count(country, reply.id, now, **{outcome.value: 1})
+        # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.
+        is_obeyed = _obey_word(reply, now)
+        if outcome is ReplyOutcome.LATE and not is_obeyed:
+            session_notices.answer_late(reply.handset, reply.code, clock)
     return outcome
 
 
-def _deliver(reply: _Reply, clock: Clock) -> ReplyOutcome:
+def _deliver(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
     for _ in range(TOUCHES_MAX):
         # 1. Who holds the pair, and is that session still there, by a fresh clock?
         now = clock()
@@ -82,16 +94,64 @@ def _deliver(reply: _Reply, clock: Clock) -> ReplyOutcome:
         # 2. Rated, counted as activity and stored, or none of it.
         try:
             _store_reply(session, reply, now)
-        except (_SeenBefore, NotedAlready):
+        except _SeenBefore:
             return ReplyOutcome.DUPLICATE
-        except _Moved:
+        except (_Moved, NotedAlready):
             continue
         return ReplyOutcome.TO_SESSION
     raise SessionBusy(retry_after_seconds=1)
 
 
-def _store_reply(session: Session, reply: _Reply, now: datetime) -> None:
-    rated = RatedReply(
+def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
+    at = believed(reply.sent_at, not_before=session.opened_at, not_after=now, otherwise=now)
+    if reply.part is not None:
+        _store_part(session, reply, reply.part, at, now)
+        return
+    with Transaction() as write:
+        # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
+        ratings.create_rating(write, _rated(session, reply, now), seen_before=_SeenBefore())
+        table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
+        _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
+
+
+def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime, now: datetime) -> None:
+    """A part of a long message: activity like a whole one; its line when the last has come, rated with the first."""
+    key = parts_table.key_of(reply.handset, reply.code, part)
+    # Read after the session: whoever changes a message changes its session, too, and then ours is not as it was seen.
+    seen = parts_table.find_joining(session.id, key)
+    taken = reply_parts.take(seen.joining if seen else None, part, reply.text, at, now)
+    with Transaction() as write:
+        ratings.note_seen(write, reply.carrier, reply.id, part.number, seen_before=_SeenBefore())
+        if taken.is_new:
+            ratings.create_rating(write, _rated(session, reply, now, part.of), seen_before=_SeenBefore())
+        table.hear(
+            write,
+            session,
+            now,
+            opened_after=now - idle_timeout.LONGEST_SESSION,
+            look_at=now + reply_parts.PATIENCE if taken.joining.waiting else None,
+            refused=_Moved(),
+        )
+        parts_table.save_joining(
+            write, session.id, key, taken.joining, seen=seen, expires_at=expires_at(session), refused=_Moved()
+        )
+        if taken.line is not None:
+            _write_line(write, session, reply, taken.line, now)
+
+
+def _write_line(write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime) -> None:
+    """The transcript's next line, and what it asks for if it is an opt-out word as a whole."""
+    text = Text(
+        session.seq + 1, Direction.IN, line.text, line.at, reply.handset, reply.code, is_partial=line.is_partial
+    )
+    table.create_text(write, session.id, text, expires_at=expires_at(session), refused=_Moved())
+    note = None if line.is_partial else _note_of(line.text, now)
+    if note is not None:
+        opt_outs.change_cause(write, SCHOOL, reply.handset, note)
+
+
+def _rated(session: Session, reply: HandsetReply, now: datetime, parts: int = 1) -> RatedReply:
+    return RatedReply(
         carrier=reply.carrier,
         reply_id=reply.id,
         country=session.country,
@@ -99,37 +159,27 @@ def _store_reply(session: Session, reply: _Reply, now: datetime) -> None:
         code=reply.code,
         rated_at=now,
         rating=tariffs.rate(session.country, now.date()),
+        parts=parts,
     )
-    line = Text(session.seq + 1, Direction.IN, reply.text, reply.sent_at, reply.handset, reply.code)
-    note = _note_of(reply)
-    with Transaction() as write:
-        # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
-        ratings.create_rating(write, rated, seen_before=_SeenBefore())
-        table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
-        table.create_text(write, session.id, line, expires_at=_expires_at(session), refused=_Moved())
-        if note is not None:
-            opt_outs.change_cause(write, SCHOOL, reply.handset, note)
 
 
-def _obey_word(reply: _Reply) -> None:
-    note = _note_of(reply)
+def _obey_word(reply: HandsetReply, now: datetime) -> bool:
+    """Obeys an opt-out word that reached nobody, once. True: it is one. A part of a message is none."""
+    note = None if reply.part is not None else _note_of(reply.text, now)
     if note is None:
-        return
+        return False
     try:
         with Transaction() as write:
+            ratings.note_seen(write, reply.carrier, reply.id, OBEYED, seen_before=_SeenBefore())
             opt_outs.change_cause(write, SCHOOL, reply.handset, note)
-    except NotedAlready:
-        return
+    except (_SeenBefore, NotedAlready):
+        return True
     log.outcome("late_opt_out_word_obeyed", added=note.added)
+    return True
 
 
-def _note_of(reply: _Reply) -> Note | None:
-    word = opt_out_words.read_word(reply.text)
+def _note_of(text: str, now: datetime) -> Note | None:
+    word = opt_out_words.read_word(text)
     if word not in (Word.STOP, Word.START):
         return None
-    # At the carrier's time: the same message delivered again is the same note.
-    return Note(REPLIED_STOP, word is Word.STOP, "handset", reply.sent_at, "reply")
-
-
-def _expires_at(session: Session) -> int:
-    return int((session.opened_at + ROWS_LIFE).timestamp())
+    return Note(REPLIED_STOP, word is Word.STOP, "handset", now, "reply")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recado import log, sessions
+from recado import log, session_parts, sessions
 from recado.clock import Clock
 from recado.rules import idle_timeout
 from recado.tables import pages
@@ -57,12 +57,16 @@ def sweep(session_id: str, clock: Clock) -> bool:
 
 def _keep(session: Session, now: datetime) -> None:
     """A session that goes on: its text is pushed, and the next look is never later than its end."""
+    # What waits for its other parts is shown without them, should nobody be reading.
+    if session_parts.show_overdue(session, now, expires_at=sessions.expires_at(session)):
+        session = table.find_session(session.id) or session
     ends_at = idle_timeout.ends_at(session.opened_at, session.last_activity_at)
+    look_again = min(now + LOOK_AGAIN, ends_at)
     if session.sending is None or sessions.text_went_out(session.id, session.sending):
-        table.move_check(session, ends_at)
+        table.move_check(session, ends_at if session.joining_since is None else look_again)
         return
     # First the next look, for what is done now is done again if it fails.
-    if table.move_check(session, min(now + LOOK_AGAIN, ends_at)):
+    if table.move_check(session, look_again):
         _take_up(session, session.sending, now)
 
 

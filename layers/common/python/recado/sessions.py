@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recado import log, session_handsets
+from recado import log, session_handsets, session_parts
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, SessionBusy, SessionEnded, StillSending
@@ -130,6 +130,9 @@ def read(session_id: str, after: int, clock: Clock) -> Reading:
     # The words first, then whether they may still be shown: nothing is answered at or after the end.
     texts = table.list_texts(session_id, after=after, limit=TEXTS_MAX)
     session = get_open_session(session_id, clock())
+    if session_parts.show_overdue(session, clock(), expires_at=expires_at(session)):
+        texts = table.list_texts(session_id, after=after, limit=TEXTS_MAX)
+        session = get_open_session(session_id, clock())
     next_after = texts[-1].seq if texts else after
     return Reading(tuple(texts), next_after, session.sending is not None, _ends_at(session))
 
@@ -339,3 +342,8 @@ def _ends_at(session: Session) -> datetime:
 
 def _expires_at(opened_at: datetime) -> int:
     return int((opened_at + ROWS_LIFE).timestamp())
+
+
+def expires_at(session: Session) -> int:
+    """When DynamoDB may tidy what is a session's own."""
+    return _expires_at(session.opened_at)

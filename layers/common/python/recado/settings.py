@@ -34,6 +34,7 @@ class Settings:
     token_life_seconds_max: int
     quarantine_seconds: int
     session_handsets_max: int
+    late_reply_notice: str
     wave_size: int
     audience_max: int
     delivery_retention_days: int

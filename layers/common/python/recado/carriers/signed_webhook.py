@@ -30,16 +30,19 @@ from recado.carriers.speech import (
     Refused,
     RefusedBecause,
     Unknown,
+    storable,
 )
 from recado.ids import new_id
 from recado.rules.delivery_states import PARTS_MAX, Receipt
 from recado.rules.phone_numbers import is_e164
+from recado.rules.reply_parts import Part
 
 ECHOES_REFERENCE = True
 TOLERANCE = timedelta(minutes=5)  # Standard Webhooks: "timestamp … within some allowable tolerance", 5 minutes
 ANSWER_BYTES_MAX = 1024 * 1024
 ITEMS_MAX = 1000
 TEXT_LENGTH_MAX = 2000
+GROUP_LENGTH_MAX = 128
 
 # `reason` of a refused text → what it means here.
 REASONS = {
@@ -198,7 +201,23 @@ def _reply(item: Any, place: str) -> IncomingReply:
         text=_text(item, "text", place, TEXT_LENGTH_MAX),
         sent_at=_moment(item.get("received_at"), f"{place}/received_at"),
         in_reply_to=answered if isinstance(answered, str) else None,
+        part=_part(item, place),
     )
+
+
+def _part(item: Mapping[str, Any], place: str) -> Part | None:
+    """Which part of a long message this is; None for a whole one: without `parts`, or with one part only."""
+    of = item.get("parts", 1)
+    if not _is_count(of) or of > PARTS_MAX:
+        raise BadWebhook(f"{place}/parts")
+    number = item.get("part", 1)
+    if not _is_count(number) or number > of:
+        raise BadWebhook(f"{place}/part")
+    return Part(number, of, _text(item, "group", place, GROUP_LENGTH_MAX)) if of > 1 else None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _receipt(item: Any, place: str) -> IncomingReceipt:
@@ -218,8 +237,7 @@ def _text(item: Mapping[str, Any], name: str, place: str, length_max: int) -> st
     value = item.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= length_max:
         raise BadWebhook(f"{place}/{name}")
-    # Half a surrogate pair cannot be stored; a reply is not lost for it.
-    return value.encode("utf-8", "replace").decode()
+    return storable(value)  # a reply is not lost for half a character
 
 
 def _moment(value: Any, place: str) -> datetime:

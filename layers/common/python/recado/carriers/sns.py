@@ -35,6 +35,7 @@ from recado.carriers.speech import (
     Refused,
     RefusedBecause,
     Unknown,
+    storable,
 )
 from recado.rules.delivery_states import WHOLE_MESSAGE, Receipt
 from recado.rules.phone_numbers import is_e164
@@ -57,6 +58,8 @@ ERRORS = {
     "SignatureDoesNotMatch": RefusedBecause.ROUTE,
     "ExpiredToken": RefusedBecause.ROUTE,
 }
+# Fields of a two-way message that a reply is made of, and their longest.
+TWO_WAY = {"inboundMessageId": 128, "originationNumber": 20, "destinationNumber": 20, "messageBody": 5000}
 # Raised before a byte of the request has left: certainly not taken.
 NOT_STARTED = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError)
 
@@ -80,22 +83,24 @@ def read_replies(body: bytes) -> list[IncomingReply]:
     """The reply in one two-way message of an SNS topic (AWS End User Messaging, two-way payload). Raises BadWebhook.
 
     `body` is the SNS record, `{"Message": "<json>", "Timestamp": …}`: order is by that timestamp, not by arrival.
+    A long message comes whole: the payload has no field for parts.
     """
     try:
         record = json.loads(body)
         payload = json.loads(record["Message"])
-        reply = IncomingReply(
-            id=str(payload["inboundMessageId"]),
-            handset=str(payload["originationNumber"]),
-            code=str(payload["destinationNumber"]),
-            text=str(payload["messageBody"]),
-            sent_at=datetime.fromisoformat(record["Timestamp"]).astimezone(UTC),
-        )
-    except (ValueError, TypeError, KeyError) as error:
+        sent_at = datetime.fromisoformat(record["Timestamp"])
+        fields = [payload[name] for name in TWO_WAY]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadWebhook("/Message") from error
-    if not is_e164(reply.handset) or not reply.id:
+    if sent_at.tzinfo is None:
+        raise BadWebhook("/Timestamp")
+    for name, value in zip(TWO_WAY, fields, strict=True):
+        if not isinstance(value, str) or not 0 < len(value) <= TWO_WAY[name]:
+            raise BadWebhook(f"/Message/{name}")
+    reply_id, handset, code, text = map(storable, fields)
+    if not is_e164(handset):
         raise BadWebhook("/Message/originationNumber")
-    return [reply]
+    return [IncomingReply(reply_id, handset, code, text, sent_at.astimezone(UTC))]
 
 
 def read_receipts(body: bytes) -> list[IncomingReceipt]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from recado.rules.delivery_states import Receipt
+from recado.rules.reply_parts import Part
 
 CONNECT_SECONDS_MAX = 2.0
 READ_SECONDS_MAX = 10.0
@@ -76,7 +77,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class IncomingReply:
-    """What a handset answered. `id` is the carrier's; `in_reply_to` our reference, where the carrier tells it."""
+    """What a handset answered. `id` is the carrier's; `in_reply_to` our reference, where the carrier tells it.
+
+    `part` is set when `text` is only a part of what was written.
+    """
 
     id: str
     handset: str
@@ -84,6 +88,7 @@ class IncomingReply:
     text: str
     sent_at: datetime
     in_reply_to: str | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,11 @@ class BadWebhook(Exception):  # named for what it is
     def __init__(self, place: str) -> None:
         super().__init__(place)
         self.place = place
+
+
+def storable(text: str) -> str:
+    """A handset's text as it can be kept: exactly as it came, but for half a surrogate pair, which becomes U+FFFD."""
+    return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
 
 
 type Headers = Mapping[str, str]

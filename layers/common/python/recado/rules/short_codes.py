@@ -26,12 +26,16 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One handset's last use of one code. `free_at` is None while a session holds it."""
+    """One handset's last use of one code. `free_at` is None while a session holds it.
+
+    `noticed_at`: when the handset was told that this use has ended (C9), if it was.
+    """
 
     code: str
     session_id: str | None
     free_at: datetime | None
     claimed_at: datetime
+    noticed_at: datetime | None = None
 
 
 def order_of_claim(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> list[str]:

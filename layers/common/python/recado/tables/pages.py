@@ -2,7 +2,8 @@
 
 A page is of texts (recipients) or of copies for the message centre (readers).
 
-A message's pages lie in Messages, one partition each; a session's lie with the session, and are deleted with it.
+A message's pages lie in Messages, one partition each; a session's lie with the session, and are deleted with it; a
+notice's lie beside them, and are deleted once it was spoken.
 Every write of a state row names the version it changes.
 """
 
@@ -27,7 +28,7 @@ from pynamodb.expressions.update import Action
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Letter, Receipt
 from recado.rules.texts import FieldValues
-from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, update_if
+from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, delete_if, update_if
 
 PAGE_SIZE = 100
 PAGES_READ_AT_ONCE = 30  # three rows each: under the hundred of one BatchGetItem
@@ -37,11 +38,13 @@ REPORTED_MAX = 1600  # one for each part of each recipient; whoever repeats rece
 class PageKind(StrEnum):
     MESSAGE = "m"
     SESSION = "x"
+    NOTICE = "n"  # one text of recado's own to one handset
 
 
 @dataclass(frozen=True, slots=True)
 class PageRef:
-    """Which page: `item` is the message's or session's id, `plan` the attempt at planning (a session's: which text)."""
+    """Which page: `item` is the message's or session's id, `plan` the attempt at planning (a session's: which text;
+    a notice's: until when it may be spoken, in seconds since 1970)."""
 
     kind: PageKind
     school_id: str
@@ -57,7 +60,7 @@ class PageRef:
 def read_reference(text: str) -> tuple[PageRef, int] | None:
     """The page and index of a reference; None when it is not one of ours."""
     parts = text.split(".")
-    if len(parts) != 6 or parts[0] not in ("m", "x") or not all(parts[1:4]):
+    if len(parts) != 6 or parts[0] not in list(PageKind) or not all(parts[1:4]):
         return None
     page, index = parts[4:]
     if not (page.isascii() and page.isdecimal() and index.isascii() and index.isdecimal()):
@@ -118,7 +121,7 @@ class PageState:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Of texts, or of copies. `text` is set on a session's page only; a message's text is on the message.
+    """Of texts, or of copies. `text` is set on a session's and a notice's page; a message's text is on the message.
 
     `reported` are the numbers of rules/receipt_times.py; a session's page keeps none.
     """
@@ -179,12 +182,14 @@ _ZONES = {letter: zone for zone, letter in _ZONE_LETTERS.items()}
 
 
 def _model(ref: PageRef) -> type[_PageRow]:
-    return _SessionPageRow if ref.kind is PageKind.SESSION else _PageRow
+    return _PageRow if ref.kind is PageKind.MESSAGE else _SessionPageRow
 
 
 def _key(ref: PageRef, row: str) -> tuple[str, str]:
     if ref.kind is PageKind.SESSION:
         return f"X#{ref.item}", f"p#{ref.plan}#{ref.page}#{row}"
+    if ref.kind is PageKind.NOTICE:
+        return f"N#{ref.item}", row
     return f"S#{ref.school_id}#M#{ref.item}#{ref.plan}#{ref.page}", row
 
 
@@ -281,6 +286,12 @@ def close_page(write: Transaction, ref: PageRef, state: PageState, *, was: PageS
     """Writes the last outcomes and closes the page, as part of a transaction."""
     closed = replace(state, is_open=False)
     write.update(_model(ref)(*_key(ref, "state")), _changes(closed, was), _still(was), lambda _: refused)
+
+
+def delete_page(ref: PageRef) -> None:
+    """Deletes a page's rows, there or not: its text and its number with them."""
+    for row in ("manifest", "state", "receipts"):
+        delete_if(_model(ref)(*_key(ref, row)), None)
 
 
 def raise_job(ref: PageRef, *, seen: int) -> bool:

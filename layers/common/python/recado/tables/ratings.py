@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from zlib import crc32
 
-from pynamodb.attributes import JSONAttribute, UnicodeAttribute, UTCDateTimeAttribute
+from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
 from recado.rules.tariffs import Rating
 from recado.tables.base import LedgerMeta, Row, Transaction
@@ -18,7 +18,10 @@ DAY_SHARDS = 8  # a busy day's rows are spread over these
 
 @dataclass(frozen=True, slots=True)
 class RatedReply:
-    """One handset message, and its price; `rating` is None in a country without a tariff."""
+    """One handset message, and its price; `rating` is None in a country without a tariff.
+
+    `parts`: of how many parts the carrier says it is; they are one message, and rated once.
+    """
 
     carrier: str
     reply_id: str
@@ -27,6 +30,7 @@ class RatedReply:
     code: str
     rated_at: datetime
     rating: Rating | None
+    parts: int = 1
 
 
 class _RatingRow(Row):
@@ -40,10 +44,19 @@ class _RatingRow(Row):
     country = UnicodeAttribute()
     number = UnicodeAttribute()
     code = UnicodeAttribute()
+    parts = NumberAttribute(null=True)
     currency = UnicodeAttribute(null=True)
     price = UnicodeAttribute(null=True)
     taxes = JSONAttribute(null=True)
     total = UnicodeAttribute(null=True)
+
+
+class _SeenRow(Row):
+    class Meta(LedgerMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
 
 
 def create_rating(write: Transaction, reply: RatedReply, *, seen_before: Exception) -> None:
@@ -56,6 +69,7 @@ def create_rating(write: Transaction, reply: RatedReply, *, seen_before: Excepti
         country=reply.country,
         number=reply.number,
         code=reply.code,
+        parts=reply.parts,
         currency=rating.currency if rating else None,
         price=str(rating.price) if rating else None,
         taxes=[[name, str(amount)] for name, amount in rating.taxes] if rating else None,
@@ -70,7 +84,17 @@ def find_rating(carrier: str, reply_id: str) -> RatedReply | None:
         row = _RatingRow.get(*_key(carrier, reply_id), consistent_read=True)
     except _RatingRow.DoesNotExist:
         return None
-    return RatedReply(carrier, reply_id, row.country, row.number, row.code, row.rated_at, _rating(row))
+    parts = int(row.parts or 1)
+    return RatedReply(carrier, reply_id, row.country, row.number, row.code, row.rated_at, _rating(row), parts)
+
+
+def note_seen(write: Transaction, carrier: str, reply_id: str, part: int, *, seen_before: Exception) -> None:
+    """Notes that a part of a message was taken, as part of a transaction refused as `seen_before` when it was before.
+
+    Part 0 is a message that reached nobody and was obeyed all the same.
+    """
+    pk, _ = _key(carrier, reply_id)
+    write.put(_SeenRow(pk, f"p#{part:02}"), _SeenRow.pk.does_not_exist(), lambda _: seen_before)
 
 
 def _key(carrier: str, reply_id: str) -> tuple[str, str]:

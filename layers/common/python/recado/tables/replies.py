@@ -1,10 +1,12 @@
 """What families answered to a school, in the order it came. Written once per carrier reply id."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
+from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
+from recado.rules.reply_parts import Part
 from recado.tables.base import MessagesMeta, Row, Transaction
 
 
@@ -19,6 +21,16 @@ class Reply:
     text: str
     received_at: datetime
     word: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """A long message that comes in parts: what is there of it, and which reply shows it. `revision` counts writings."""
+
+    parts: Mapping[int, str]
+    reply_id: str
+    received_at: datetime
+    revision: int = 0
 
 
 class _ReplyRow(Row):
@@ -45,28 +57,71 @@ class _SeenRow(Row):
     expires_at = NumberAttribute()
 
 
+class _GrowingRow(Row):
+    class Meta(MessagesMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    parts = JSONAttribute()
+    reply_id = UnicodeAttribute()
+    received_at = UTCDateTimeAttribute()
+    revision = NumberAttribute()
+    expires_at = NumberAttribute()
+
+
 def create_reply(write: Transaction, reply: Reply, *, expires_at: int, seen_before: Exception) -> None:
     """Keeps a reply, as part of a transaction that is refused as `seen_before` when this id came already.
 
     Its row by id comes first: the row by time alone could not tell a second delivery with another clock.
     """
-    write.put(
-        _SeenRow(f"S#{reply.school_id}#R#SEEN", reply.id, expires_at=expires_at),
-        _SeenRow.pk.does_not_exist(),
-        lambda _: seen_before,
-    )
-    row = _ReplyRow(
-        f"S#{reply.school_id}#R",
-        f"{reply.received_at:%Y-%m-%dT%H:%M:%S.%fZ}#{reply.id}",
+    write.put(_seen(reply.school_id, reply.id, expires_at), _SeenRow.pk.does_not_exist(), lambda _: seen_before)
+    write.put(_row(reply, expires_at), _ReplyRow.pk.does_not_exist(), lambda _: seen_before)
+
+
+def note_part(
+    write: Transaction, school_id: str, reply_id: str, part: Part, *, expires_at: int, seen_before: Exception
+) -> None:
+    """Notes that a part came, as part of a transaction that is refused as `seen_before` when it came already."""
+    row = _seen(school_id, f"{reply_id}#{part.number}/{part.of}", expires_at)
+    write.put(row, _SeenRow.pk.does_not_exist(), lambda _: seen_before)
+
+
+def find_growing(school_id: str, carrier: str, number: str, code: str, part: Part) -> Growing | None:
+    """The message that a part belongs to, as far as it has come, consistently."""
+    try:
+        row = _GrowingRow.get(*_growing_key(school_id, carrier, number, code, part), consistent_read=True)
+    except _GrowingRow.DoesNotExist:
+        return None
+    parts = {int(key): text for key, text in row.parts.items()}
+    return Growing(parts, row.reply_id, row.received_at, int(row.revision))
+
+
+def save_growing(
+    write: Transaction,
+    reply: Reply,
+    carrier: str,
+    part: Part,
+    growing: Growing,
+    *,
+    seen: Growing | None,
+    expires_at: int,
+    refused: Exception,
+) -> None:
+    """Writes a message over what was seen of it, and the reply that shows it, as part of a transaction."""
+    row = _GrowingRow(
+        *_growing_key(reply.school_id, carrier, reply.number, reply.code, part),
+        parts={str(number): text for number, text in growing.parts.items()},
         reply_id=reply.id,
-        number=reply.number,
-        code=reply.code,
-        text=reply.text,
         received_at=reply.received_at,
-        word=reply.word,
+        revision=seen.revision + 1 if seen else 1,
         expires_at=expires_at,
     )
-    write.put(row, _ReplyRow.pk.does_not_exist(), lambda _: seen_before)
+    is_seen = _GrowingRow.revision == seen.revision if seen else _GrowingRow.pk.does_not_exist()
+    write.put(row, is_seen, lambda _: refused)
+    is_shown = seen is not None and seen.reply_id == reply.id
+    condition = _ReplyRow.pk.exists() if is_shown else _ReplyRow.pk.does_not_exist()
+    write.put(_row(reply, expires_at), condition, lambda _: refused)
 
 
 def list_replies(school_id: str, *, limit: int, before: str | None = None) -> tuple[list[Reply], str | None]:
@@ -80,3 +135,25 @@ def list_replies(school_id: str, *, limit: int, before: str | None = None) -> tu
         for row in rows[:limit]
     ]
     return replies, rows[limit - 1].sk if len(rows) > limit else None
+
+
+def _seen(school_id: str, reply_id: str, expires_at: int) -> _SeenRow:
+    return _SeenRow(f"S#{school_id}#R#SEEN", reply_id, expires_at=expires_at)
+
+
+def _growing_key(school_id: str, carrier: str, number: str, code: str, part: Part) -> tuple[str, str]:
+    return f"S#{school_id}#R#PARTS", f"{carrier}#{number}#{code}#{part.of}#{part.group}"
+
+
+def _row(reply: Reply, expires_at: int) -> _ReplyRow:
+    return _ReplyRow(
+        f"S#{reply.school_id}#R",
+        f"{reply.received_at:%Y-%m-%dT%H:%M:%S.%fZ}#{reply.id}",
+        reply_id=reply.id,
+        number=reply.number,
+        code=reply.code,
+        text=reply.text,
+        received_at=reply.received_at,
+        word=reply.word,
+        expires_at=expires_at,
+    )

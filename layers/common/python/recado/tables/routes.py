@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
 from recado.rules.short_codes import Route
-from recado.tables.base import RoutesMeta, Row, put_if, update_if
+from recado.tables.base import RoutesMeta, Row, Transaction, put_if, update_if
 
 # After its last use a route is remembered this long, then DynamoDB tidies it. Far longer than any session and its
 # quarantine; it also frees the pair of a worker that died between two steps nobody takes up again.
@@ -24,6 +24,7 @@ class _RouteRow(Row):
     session_id = UnicodeAttribute()
     claimed_at = UTCDateTimeAttribute()
     free_at = UTCDateTimeAttribute(null=True)
+    noticed_at = UTCDateTimeAttribute(null=True)
     expires_at = NumberAttribute()
 
 
@@ -54,9 +55,26 @@ def release_route(number: str, code: str, session_id: str, *, free_at: datetime)
     return update_if(_RouteRow(_pk(number), code), changes, is_mine)
 
 
+def note_notice(
+    write: Transaction, number: str, route: Route, now: datetime, *, rests_until: datetime, refused: Exception
+) -> None:
+    """Notes that the handset is told that this use of the pair has ended, once; a pair that rests does so from now on.
+
+    Part of a transaction that is refused when the route is not as it was seen. A new claim of the pair forgets it.
+    """
+    is_seen = (_RouteRow.session_id == route.session_id) & _RouteRow.noticed_at.does_not_exist()
+    changes = [_RouteRow.noticed_at.set(now)]
+    if route.free_at is None:
+        is_seen &= _RouteRow.free_at.does_not_exist()
+    else:
+        is_seen &= (_RouteRow.free_at == route.free_at) & (_RouteRow.free_at > now)
+        changes += [_RouteRow.free_at.set(rests_until), _RouteRow.expires_at.set(int((rests_until + LIFE).timestamp()))]
+    write.update(_RouteRow(_pk(number), route.code), changes, is_seen, lambda _: refused)
+
+
 def _pk(number: str) -> str:
     return f"H#{number}"
 
 
 def _route(row: _RouteRow) -> Route:
-    return Route(row.sk, row.session_id, row.free_at, row.claimed_at)
+    return Route(row.sk, row.session_id, row.free_at, row.claimed_at, row.noticed_at)

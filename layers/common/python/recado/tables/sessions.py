@@ -44,6 +44,7 @@ class Direction(StrEnum):
 class Session:
     """`seq` counts activity, `says` texts. `sending` is the number of the text going out, on `pages` pages, of which
     `paged` says that all are written; `said_by` is what the latest text was said for. Without `check_at` it is buried.
+    Before `joining_since` came no part of a reply that still waits for others; None: nothing waits.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Session:
     pages: int = 0
     paged: int | None = None
     said_by: str | None = None
+    joining_since: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -103,7 +105,10 @@ class Handsets:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One line of the transcript. `at` is our time for what goes out, the carrier's for what came in."""
+    """One line of the transcript. `at` is our time for what goes out, the carrier's for what came in.
+
+    `is_partial`: a long reply of which parts are missing.
+    """
 
     seq: int
     direction: Direction
@@ -111,6 +116,7 @@ class Text:
     at: datetime
     number: str | None = None
     code: str | None = None
+    is_partial: bool = False
 
 
 class _DueIndex(GlobalSecondaryIndex[Any]):
@@ -142,6 +148,7 @@ class _SessionRow(Row):
     pages = NumberAttribute(default=0)
     paged = NumberAttribute(null=True)
     said_by = UnicodeAttribute(null=True)
+    joining_since = UTCDateTimeAttribute(null=True)
     expires_at = NumberAttribute()
 
 
@@ -168,6 +175,7 @@ class _TextRow(Row):
     at = UTCDateTimeAttribute()
     number = UnicodeAttribute(null=True)
     code = UnicodeAttribute(null=True)
+    is_partial = BooleanAttribute(null=True)
     expires_at = NumberAttribute()
 
 
@@ -193,7 +201,7 @@ def due_shard(session_id: str) -> int:
 def find_session(session_id: str) -> Session | None:
     """A session's row, consistently."""
     try:
-        row = _SessionRow.get(_pk(session_id), _SESSION, consistent_read=True)
+        row = _SessionRow.get(session_key(session_id), _SESSION, consistent_read=True)
     except _SessionRow.DoesNotExist:
         return None
     return Session(
@@ -209,13 +217,14 @@ def find_session(session_id: str) -> Session | None:
         pages=int(row.pages),
         paged=_whole(row.paged),
         said_by=row.said_by,
+        joining_since=row.joining_since,
     )
 
 
 def find_handsets(session_id: str) -> Handsets | None:
     """A session's handsets, consistently."""
     try:
-        row = _HandsetsRow.get(_pk(session_id), _HANDSETS, consistent_read=True)
+        row = _HandsetsRow.get(session_key(session_id), _HANDSETS, consistent_read=True)
     except _HandsetsRow.DoesNotExist:
         return None
     return Handsets(
@@ -231,10 +240,18 @@ def find_handsets(session_id: str) -> Handsets | None:
 def list_texts(session_id: str, *, after: int, limit: int) -> list[Text]:
     """The transcript from `after` on, in the order it was written, consistently."""
     found = _TextRow.query(
-        _pk(session_id), _TextRow.sk.between(_text_key(after + 1), "t#~"), consistent_read=True, limit=limit
+        session_key(session_id), _TextRow.sk.between(_text_key(after + 1), "t#~"), consistent_read=True, limit=limit
     )
     return [
-        Text(int(row.sk.removeprefix("t#")), Direction(row.direction), row.text, row.at, row.number, row.code)
+        Text(
+            int(row.sk.removeprefix("t#")),
+            Direction(row.direction),
+            row.text,
+            row.at,
+            row.number,
+            row.code,
+            bool(row.is_partial),
+        )
         for row in found
     ]
 
@@ -242,7 +259,7 @@ def list_texts(session_id: str, *, after: int, limit: int) -> list[Text]:
 def list_due(shard: int, now: datetime) -> Iterator[str]:
     """Sessions of one shard whose `check_at` has come, the longest overdue first; a page is read when it is needed."""
     for row in _SessionRow.due.query(shard, range_key_condition=_DueIndex.check_at <= now, page_size=QUERY_PAGE):
-        yield row.pk.removeprefix(_pk(""))
+        yield row.pk.removeprefix(session_key(""))
 
 
 def create_session(
@@ -250,7 +267,7 @@ def create_session(
 ) -> None:
     """Writes a new session with the numbers it is to write to, as part of a transaction."""
     row = _SessionRow(
-        _pk(session.id),
+        session_key(session.id),
         _SESSION,
         country=session.country,
         state=session.state.value,
@@ -264,7 +281,7 @@ def create_session(
     )
     write.put(row, _SessionRow.pk.does_not_exist(), lambda _: taken)
     numbers = _HandsetsRow(
-        _pk(session.id),
+        session_key(session.id),
         _HANDSETS,
         handsets=_packed_handsets(handsets),
         refused=_packed_refused(handsets),
@@ -276,7 +293,7 @@ def create_session(
 
 def save_handsets(session_id: str, handsets: Handsets) -> bool:
     """Keeps which codes were claimed; False when the session's rows are being deleted."""
-    row = _HandsetsRow(_pk(session_id), _HANDSETS)
+    row = _HandsetsRow(session_key(session_id), _HANDSETS)
     changes = [
         _HandsetsRow.handsets.set(_packed_handsets(handsets)),
         _HandsetsRow.refused.set(_packed_refused(handsets)),
@@ -315,21 +332,48 @@ def say(
     write.update(_row(session.id), changes, condition, lambda _: refused)
 
 
-def hear(write: Transaction, session: Session, now: datetime, *, opened_after: datetime, refused: Exception) -> None:
-    """Notes activity, as part of a transaction that stores a reply."""
-    write.update(_row(session.id), _activity(session, now), _still(session, opened_after), lambda _: refused)
+def hear(
+    write: Transaction,
+    session: Session,
+    now: datetime,
+    *,
+    opened_after: datetime,
+    look_at: datetime | None = None,
+    refused: Exception,
+) -> None:
+    """Notes activity, as part of a transaction that stores a reply. `look_at`: a part that waits is looked at then."""
+    changes = _activity(session, now)
+    if look_at is not None:
+        changes.append(_SessionRow.joining_since.set(session.joining_since or now))
+        changes.append(_SessionRow.check_at.set(min(session.check_at or look_at, look_at)))
+    write.update(_row(session.id), changes, _still(session, opened_after), lambda _: refused)
+
+
+def show(
+    write: Transaction, session: Session, joining_since: datetime | None, *, opened_after: datetime, refused: Exception
+) -> None:
+    """Numbers a line that came without activity, as part of the transaction that writes it."""
+    changes = [_SessionRow.seq.set(session.seq + 1), _joining(joining_since)]
+    write.update(_row(session.id), changes, _still(session, opened_after), lambda _: refused)
+
+
+def note_joining(session: Session, joining_since: datetime | None) -> bool:
+    """Corrects since when parts wait; False when the session is not as it was seen, or closed."""
+    condition = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.seq == session.seq)
+    return update_if(_row(session.id), [_joining(joining_since)], condition)
 
 
 def create_text(write: Transaction, session_id: str, text: Text, *, expires_at: int, refused: Exception) -> None:
     """Adds a line to the transcript; only ever together with the activity that numbers it."""
     row = _TextRow(
-        _pk(session_id),
+        session_key(session_id),
         _text_key(text.seq),
         direction=text.direction.value,
         text=text.text,
         at=text.at,
         number=text.number,
         code=text.code,
+        is_partial=text.is_partial or None,
         expires_at=expires_at,
     )
     write.put(row, _TextRow.pk.does_not_exist(), lambda _: refused)
@@ -353,8 +397,10 @@ def end_saying(session_id: str, say_number: int) -> bool:
 
 
 def move_check(session: Session, check_at: datetime) -> bool:
-    """Looks at an open session again then; False when its `check_at` is not what was seen."""
-    condition = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.check_at == session.check_at)
+    """Looks at an open session again then; False when its `check_at` is not what was seen, or another part waits."""
+    since = _SessionRow.joining_since
+    is_seen = since.does_not_exist() if session.joining_since is None else since == session.joining_since
+    condition = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.check_at == session.check_at) & is_seen
     return update_if(_row(session.id), [_SessionRow.check_at.set(check_at)], condition)
 
 
@@ -373,7 +419,7 @@ def delete_rows(session_id: str) -> int:
     """Deletes everything of a session but its own row: transcript, handsets, pages. Returns how many rows."""
     count = 0
     with _AnyRow.batch_write() as batch:
-        for row in _AnyRow.query(_pk(session_id), attributes_to_get=["pk", "sk"], consistent_read=True):
+        for row in _AnyRow.query(session_key(session_id), attributes_to_get=["pk", "sk"], consistent_read=True):
             if row.sk != _SESSION:
                 batch.delete(row)
                 count += 1
@@ -387,6 +433,7 @@ def bury_session(session_id: str) -> bool:
         _SessionRow.due_shard.remove(),
         _SessionRow.sending.remove(),
         _SessionRow.paged.remove(),
+        _SessionRow.joining_since.remove(),
     ]
     return update_if(_row(session_id), changes, _SessionRow.state == SessionState.CLOSED.value)
 
@@ -397,7 +444,8 @@ def delete_unsaid(session_id: str) -> bool:
     return delete_if(_row(session_id), condition)
 
 
-def _pk(session_id: str) -> str:
+def session_key(session_id: str) -> str:
+    """The key of everything that is a session's own."""
     return f"X#{session_id}"
 
 
@@ -406,7 +454,7 @@ def _text_key(seq: int) -> str:
 
 
 def _row(session_id: str) -> _SessionRow:
-    return _SessionRow(_pk(session_id), _SESSION)
+    return _SessionRow(session_key(session_id), _SESSION)
 
 
 def _activity(session: Session, now: datetime) -> list[Action]:
@@ -414,6 +462,10 @@ def _activity(session: Session, now: datetime) -> list[Action]:
         _SessionRow.seq.set(session.seq + 1),
         _SessionRow.last_activity_at.set(max(session.last_activity_at, now)),
     ]
+
+
+def _joining(since: datetime | None) -> Action:
+    return _SessionRow.joining_since.remove() if since is None else _SessionRow.joining_since.set(since)
 
 
 def _still(session: Session, opened_after: datetime) -> Condition:

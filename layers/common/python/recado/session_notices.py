@@ -1,0 +1,89 @@
+"""Whoever answers a talk that has ended may be told so, once, free of charge, from the same code (C9; off by default).
+
+At most once: it is noted before it is said, and a death between the two loses it. Never a notice for the answer to one.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from recado import log
+from recado.clock import Clock
+from recado.ids import new_id
+from recado.queues import put_jobs
+from recado.rules import notice_words, segments, short_codes
+from recado.rules.audience import is_blocked
+from recado.rules.country_time import local_day
+from recado.rules.credit_bags import Zone
+from recado.rules.short_codes import Route
+from recado.sending import job_of
+from recado.session_handsets import SCHOOL
+from recado.settings import SETTINGS
+from recado.tables import fleets, notices, opt_outs, pages, routes
+from recado.tables import sessions as session_table
+from recado.tables.base import Transaction
+from recado.tables.pages import PageKind, PageRecipient, PageRef
+
+LIFE = timedelta(minutes=5)  # a notice that has not gone out by then goes out no more
+NOTICES_PER_DAY = 3  # to one handset, from all codes
+ROWS_LIFE = timedelta(days=2)  # then DynamoDB tidies what a death left
+
+
+class _NotNow(Exception):  # a signal between two steps here
+    """There is nothing to say, or it has been said: refused by a condition."""
+
+
+def answer_late(handset: str, code: str, clock: Clock) -> bool:
+    """Puts the notice on its way; False: not wanted, said before, enough for today, or who would get it must not."""
+    text = notice_words.LATE_REPLY.get(SETTINGS.late_reply_notice)
+    if text is None:
+        return False
+    # 1. Whose talk was it, and may this handset be spoken to?
+    now = clock()
+    route = routes.find_route(handset, code)
+    if route is None or not _has_ended(route, now) or not _may_be_told(handset):
+        return False
+
+    # 2. Noted first. The pair rests from now on as if released now, so that the answer to the notice, too, is nobody's.
+    try:
+        with Transaction() as write:
+            rests_until = short_codes.quarantine_ends_at(now, SETTINGS.quarantine)
+            routes.note_notice(write, handset, route, now, rests_until=rests_until, refused=_NotNow())
+            notices.count_notice(
+                write,
+                handset,
+                local_day(SETTINGS.session_country, now),
+                notices_max=NOTICES_PER_DAY,
+                expires_at=int((now + ROWS_LIFE).timestamp()),
+                refused=_NotNow(),
+            )
+    except _NotNow:
+        return False
+
+    # 3. A page of one text, spoken like any other.
+    ref = PageRef(PageKind.NOTICE, SCHOOL, new_id(), str(int((now + LIFE).timestamp())), 0)
+    recipient = PageRecipient(handset, (), Zone.DOMESTIC, segments.count_segments(text), code)
+    pages.create_pages([(ref, [recipient])], expires_at=int((now + ROWS_LIFE).timestamp()), text=text)
+    put_jobs(SETTINGS.sessions_queue_url, [job_of(ref, 1)], group=ref.item)
+    log.outcome("late_reply_notice_put", notice=ref.item)
+    return True
+
+
+def give_up_at(ref: PageRef) -> datetime:
+    """Until when a notice may be spoken: its page's plan says so."""
+    return datetime.fromtimestamp(int(ref.plan), UTC)
+
+
+def _has_ended(route: Route, now: datetime) -> bool:
+    """Whether the pair's last session is over, nobody may hold the pair, and it has no notice yet."""
+    if route.session_id is None or route.noticed_at is not None:
+        return False
+    if route.free_at is not None:
+        return now < route.free_at
+    session = session_table.find_session(route.session_id)
+    return session is None or not session.is_open
+
+
+def _may_be_told(handset: str) -> bool:
+    # Asked again, after the wave's claim, where it is spoken: here it only saves the page.
+    if is_blocked(opt_outs.find_causes(SCHOOL, handset), ()):
+        return False
+    return not fleets.list_members(SETTINGS.session_country, [handset])
