@@ -23,6 +23,7 @@ from recado.carriers.speech import (
     Unknown,
 )
 from recado.rules.delivery_states import Receipt
+from recado.rules.reply_parts import Part
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TO_CARRIER = "whsec_dG8tY2Fycmllci1zZWNyZXQtMzItYnl0ZXMtbG9uZyE="
@@ -294,6 +295,21 @@ def test_a_reply_is_read_with_its_time_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({}, None),
+        ({"part": 1, "parts": 1, "group": "g"}, None),
+        ({"part": 2, "parts": 3, "group": "g"}, Part(2, 3, "g")),
+        ({"part": 15, "parts": 15, "group": "#/|\x00"}, Part(15, 15, "#/|\x00")),
+    ],
+)
+def test_a_part_of_a_long_reply_says_which_of_how_many(changes: dict[str, Any], part: Part | None) -> None:
+    [reply] = signed_webhook.read_replies(json.dumps({"type": "replies", "replies": [reply_item(**changes)]}).encode())
+
+    assert reply.part == part
+
+
+@pytest.mark.parametrize(
     ("item", "place"),
     [
         (reply_item(id=""), "/replies/0/id"),
@@ -303,6 +319,15 @@ def test_a_reply_is_read_with_its_time_in_utc() -> None:
         (reply_item(received_at="yesterday"), "/replies/0/received_at"),
         (reply_item(received_at="2026-11-23T09:00:00"), "/replies/0/received_at"),
         (reply_item(received_at="9999-12-31T23:59:59-14:00"), "/replies/0/received_at"),
+        (reply_item(parts=0), "/replies/0/parts"),
+        (reply_item(parts=16), "/replies/0/parts"),
+        (reply_item(parts=True), "/replies/0/parts"),
+        (reply_item(parts="2"), "/replies/0/parts"),
+        (reply_item(part=0, parts=2, group="g"), "/replies/0/part"),
+        (reply_item(part=3, parts=2, group="g"), "/replies/0/part"),
+        (reply_item(part=2), "/replies/0/part"),
+        (reply_item(part=1, parts=2), "/replies/0/group"),
+        (reply_item(part=1, parts=2, group="x" * 129), "/replies/0/group"),
         ("text", "/replies/0"),
     ],
 )

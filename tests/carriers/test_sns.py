@@ -137,7 +137,21 @@ def test_a_two_way_reply_is_read_with_the_topics_time() -> None:
     assert reply.sent_at == datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"Message": "no"}', two_way(originationNumber="8095550142")])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"Message": "no"}',
+        two_way(originationNumber="8095550142"),
+        two_way(inboundMessageId=None),
+        two_way(inboundMessageId=""),
+        two_way(messageBody=None),
+        two_way(messageBody={"a": 1}),
+        two_way(destinationNumber=44101),
+        two_way().replace(b"00.123Z", b"00.123"),
+        b"[" * 100_000,
+    ],
+)
 def test_a_two_way_message_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(BadWebhook):
         sns.read_replies(body)

@@ -5,17 +5,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from standardwebhooks import Webhook
 
 from recado import clock, inbound, lines, message_reports
-from recado.carriers.speech import IncomingReceipt, IncomingReply
+from recado.carriers.speech import BadWebhook, IncomingReceipt, IncomingReply, Outgoing
+from recado.errors import ChangedMeanwhile
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
 from recado.rules.receipt_times import first_reported, time_member
-from recado.tables import lookups, opt_outs, pages, replies, short_codes
+from recado.rules.reply_parts import Part
+from recado.rules.signatures import webhook_secret
+from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, short_codes
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.apps import Context, call, load_app, load_event
 from tests.conftest import jobs_on
+from tests.session_worlds import ANA, LUIS, create_codes, deliver, just_before
+from tests.tokens import MASTER
 from tests.worlds import (
     DIRECTOR,
     NOON,
@@ -170,6 +176,214 @@ def test_a_two_way_reply_from_the_topic_reaches_the_school() -> None:
     load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
 
     assert seen_replies() == ["Llego en 10 min"]
+
+
+def test_a_long_reply_in_parts_is_one_reply_of_the_school() -> None:
+    for _ in range(2):
+        assert call("inbound", load_event("inbound_reply_parts")) == (200, {"taken": 2})
+
+    assert seen_replies() == ["Gracias, voy por ella una hora más tarde."]
+
+
+def test_what_has_come_of_a_long_reply_shows_at_once_and_grows_with_every_part() -> None:
+    for number, shown in ((2, "…b…"), (1, "ab…"), (3, "abc")):
+        assert take_part(number, "abc"[number - 1], of=3) is inbound.Outcome.TO_SCHOOL
+        assert take_part(number, "abc"[number - 1], of=3) is inbound.Outcome.DUPLICATE
+        assert seen_replies() == [shown]
+
+
+def test_a_schools_group_used_again_is_another_reply_and_no_text_is_lost() -> None:
+    for reply_id, number, words in (("1", 1, "a"), ("2", 1, "c"), ("3", 2, "d")):
+        take_part(number, words, of=2, reply_id=reply_id)
+
+    assert sorted(seen_replies()) == ["a…", "cd"]
+
+
+def test_a_schools_opt_out_word_counts_only_as_the_whole_message() -> None:
+    take_part(1, "ST", of=2)
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == frozenset()
+
+    take_part(2, "OP", of=2)
+
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply"}
+    [reply], _ = replies.list_replies(SCHOOL, limit=10)
+    assert (reply.text, reply.word) == ("STOP", "stop")
+
+
+def test_two_parts_for_a_school_at_once_are_both_in_its_reply() -> None:
+    with just_before("TransactWriteItems", lambda: take_part(2, "dos", of=2), nth=1):
+        assert take_part(1, "uno ", of=2) is inbound.Outcome.TO_SCHOOL
+
+    assert seen_replies() == ["uno dos"]
+
+
+def test_a_part_that_others_keep_overtaking_is_refused_and_may_come_again() -> None:
+    numbers = iter(range(2, 15))
+
+    with (
+        just_before("TransactWriteItems", lambda: take_part(next(numbers), "x", of=15)),
+        pytest.raises(ChangedMeanwhile),
+    ):
+        take_part(1, "x", of=15)
+
+    assert take_part(1, "x", of=15) is inbound.Outcome.TO_SCHOOL
+
+
+@pytest.mark.parametrize("said", [NOON + timedelta(days=4000), NOON - timedelta(days=8), NOON + timedelta(seconds=1)])
+def test_a_schools_reply_of_a_time_that_cannot_be_is_shown_at_the_time_it_came(said: datetime) -> None:
+    reply = IncomingReply("r-9", mobile(0), "20600", "hola", said)
+
+    inbound.take_reply("signed_webhook", reply, TestClock())
+
+    [kept], _ = replies.list_replies(SCHOOL, limit=10)
+    assert kept.received_at == NOON
+
+
+# --- The topic of two-way replies
+
+
+def topic(*messages: dict[str, Any], at: str = "2026-11-23T12:00:20.123Z") -> dict[str, Any]:
+    """What SNS brings: one record for each of the messages."""
+    event = load_event("inbound_two_way_topic")
+    (record,) = event["Records"]
+    payload = json.loads(record["Sns"]["Message"])
+    event["Records"] = [
+        record | {"Sns": record["Sns"] | {"Message": json.dumps(payload | message), "Timestamp": at}}
+        for message in messages
+    ]
+    return event
+
+
+@pytest.fixture
+def session(moment: TestClock) -> tuple[str, Outgoing]:
+    """A session opened over the API, and its first text as a handset shows it."""
+    create_codes("+18295550100", "44101")
+    status, body = call("sessions", load_event("sessions_opened"))
+    assert status == 201
+    texts = deliver(FakeCarrier(), moment)
+    assert {text.sender for text in texts} <= {"+18295550100", "44101"}
+    return body["id"], texts[0]
+
+
+def shown() -> list[dict[str, Any]]:
+    status, body = call("sessions", load_event("sessions_read"))
+    assert status == 200
+    return [line for line in body["messages"] if line["direction"] == "in"]
+
+
+def test_a_session_end_to_end_with_replies_of_the_topic(session: tuple[str, Outgoing], moment: TestClock) -> None:
+    _, text = session
+    moment.move(seconds=30)
+    message = {"originationNumber": ANA, "destinationNumber": text.sender, "messageBody": "sí, voy"}
+
+    for _ in range(2):  # AWS may bring it again: the id is the same
+        load_app("inbound").handler(topic(message), Context())
+
+    (line,) = shown()
+    assert (line["text"], line["number"], line["code"]) == ("sí, voy", ANA, text.sender)
+    assert line["at"] == "2026-11-23T12:00:20.123000Z"  # the record's time, not ours
+    assert ratings.find_rating("sns", "0d1f6a1e-6f0e-5a4b-9f0c-3e0b3c7e9a11") is not None
+
+
+@pytest.mark.parametrize(
+    ("pool", "said"),
+    [
+        ("+18295550100", "+18295550100"),
+        ("+18295550100", "18295550100"),
+        ("18295550100", "+18295550100"),
+        ("44101", "44101"),
+        ("44101", "+44101"),
+    ],
+)
+def test_a_code_is_found_however_the_pool_and_the_carrier_spell_it(moment: TestClock, pool: str, said: str) -> None:
+    create_codes(pool)
+    call("sessions", load_event("sessions_opened"))
+    deliver(FakeCarrier(), moment)
+    handset = next(one for one in (ANA, LUIS) if routes.find_route(one, pool))
+
+    load_app("inbound").handler(topic({"originationNumber": handset, "destinationNumber": said}), Context())
+
+    assert [line["code"] for line in shown()] == [pool]
+
+
+def test_a_record_that_fails_keeps_no_other_from_its_place_and_fails_the_event_for_aws_to_bring_it_again(
+    session: tuple[str, Outgoing], moment: TestClock
+) -> None:
+    _, text = session
+    moment.move(seconds=30)
+    good = {"originationNumber": ANA, "destinationNumber": text.sender, "messageBody": "a", "inboundMessageId": "1"}
+    bad = good | {"originationNumber": "809", "inboundMessageId": "2"}
+    event = topic(good, bad, good | {"messageBody": "b", "inboundMessageId": "3"})
+    del event["Records"][1]["Sns"]["Timestamp"]
+
+    for _ in range(3):  # AWS's three tries; then the event lies in EventsDead, by the template's DeadLetterQueue
+        with pytest.raises(BadWebhook):
+            load_app("inbound").handler(event, Context())
+
+    assert [line["text"] for line in shown()] == ["a", "b"]
+
+
+# --- Text is text
+
+
+TEXTS = {
+    "markup": "<script>alert(1)</script> &amp; <b onmouseover=x>{{7*7}} ${a}",
+    "quotes and backslashes": "\"'\\ \\n \\u0041",
+    "control characters": "a\x01b\x07\x08c\x1b[31md\x7f\x9b\ttab\r\nend",
+    "NUL": "a\x00b",
+    "direction overrides": "\u202egnirts\u202c \u2066x\u2069 \u200fעברית",
+    "emoji": "👍🏽👩‍👩‍👧🇩🇴",
+    "the longest": "ñ" * 2000,
+    "the longest of the rarest": "😀" * 2000,
+    "a formula": "=cmd|' /C calc'!A0",
+    "only blanks": "   ",
+    "private and unassigned": "\ue000\U000e0041\uffff",
+    "line separators": "a\u2028b\u2029c\x85d",
+    "decomposed": "n\u0303 ñ",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_a_handsets_text_is_shown_as_the_text_it_is(session: tuple[str, Outgoing], text: str) -> None:
+    answered = take_from(ANA, session[1].sender, text)
+
+    assert answered == (200, {"taken": 1})
+    assert [line["text"] for line in shown()] == [text]
+    reading = load_app("sessions").handler(load_event("sessions_read"), Context())
+    headers = reading["multiValueHeaders"]
+    assert headers["Content-Type"] == ["application/json"]
+    assert headers["X-Content-Type-Options"] == ["nosniff"]
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", "\udc00", "a\ud83d"])
+def test_half_a_character_becomes_the_sign_for_it(session: tuple[str, Outgoing], text: str) -> None:
+    assert take_from(ANA, session[1].sender, text) == (200, {"taken": 1})
+    load_app("inbound").handler(
+        topic({"originationNumber": ANA, "destinationNumber": session[1].sender, "messageBody": text}), Context()
+    )
+
+    expected = "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
+    assert [line["text"] for line in shown()] == [expected, expected]
+
+
+def take_from(handset: str, code: str, text: str) -> tuple[int, Any]:
+    """A carrier's signed webhook with one reply."""
+    item = {"id": "r-77", "from": handset, "to": code, "text": text, "received_at": NOON.isoformat()}
+    body = json.dumps({"type": "replies", "replies": [item]})
+    event = load_event("inbound_reply")
+    signature = Webhook(webhook_secret(MASTER, "signed_webhook", "from_carrier")).sign("w", NOON, body)
+    headers = {"webhook-id": "w", "webhook-timestamp": str(int(NOON.timestamp())), "webhook-signature": signature}
+    return call("inbound", event | {"body": body, "headers": headers})
+
+
+def take_part(number: int, words: str, *, of: int, reply_id: str = "") -> inbound.Outcome:
+    """A part of a long reply to the school."""
+    part = Part(number, of, "7f")
+    reply = IncomingReply(reply_id or f"p{number}", mobile(0), "20600", words, NOON, part=part)
+    return inbound.take_reply("signed_webhook", reply, TestClock())
+
+
+# --- Receipts
 
 
 def test_receipts_go_to_their_queue_and_from_there_to_their_page() -> None:

@@ -1,4 +1,4 @@
-"""What comes back from handsets: whom a reply reaches, by its moments (invariant 5, C9); long ones in parts; notices."""
+"""What comes back from handsets: whom a reply reaches, by its moments (invariant 5, C9); parts; notices."""
 
 from collections.abc import Sequence
 from dataclasses import replace
