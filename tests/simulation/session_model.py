@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -18,10 +18,11 @@ import pytest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from pynamodb.exceptions import PynamoDBException
 
-from recado import access, dispatch, session_sweep, web
+from recado import access, dispatch, session_notices, session_sweep, web
 from recado import clock as clock_module
 from recado.carriers.speech import Answer, Outgoing
 from recado.errors import SessionBusy
+from recado.rules.reply_parts import Part
 from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
 from tests.apps import Context, load_app
@@ -50,6 +51,7 @@ def moved_clock() -> Iterator[TestClock]:
         patch.setattr(clock_module, "now", clock)
         patch.setattr(time, "sleep", lambda _: None)
         patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
+        patch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="es"))
         yield clock
 
 
@@ -155,6 +157,18 @@ class WebUser:
 
 
 @dataclass
+class LongReply:
+    """A message that a carrier brings in parts; each text of a part stands nowhere else."""
+
+    name: str
+    handset: str
+    code: str
+    chunks: tuple[str, ...]
+    group: str
+    reached: set[str] = field(default_factory=set)
+
+
+@dataclass
 class World:
     """Web users, handsets, the carrier between them, and what all of them have seen."""
 
@@ -167,6 +181,8 @@ class World:
     seen: dict[str, Seen] = field(default_factory=dict)
     threads: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     replies: list[tuple[str, str, str]] = field(default_factory=list)
+    long_replies: list[LongReply] = field(default_factory=list)
+    notices: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
     promised: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
     counter: int = 0
@@ -223,17 +239,53 @@ class World:
         before = self._sessions_with(words)
         if (handset, code, words) not in self.replies:
             self.replies.append((handset, code, words))
+        outcome = self._bring(expected, lambda: answer_to(handset, code, words, self.clock, reply_id=words))
+        stored = self._sessions_with(words)
+        require(len(self._lines_with(words)) <= 1, "a reply is shown once")
+        self._check_where(expected, before, stored, outcome, now)
+
+    def answer_in_parts(self, handset: str, code: str, parts: int, group: str) -> None:
+        """Somebody writes a long message; its parts are brought one by one."""
+        self.counter += 1
+        name = f"{self.name}-{self.counter}"
+        chunks = tuple(f"<{name}.{number}>" for number in range(1, parts + 1))
+        self.long_replies.append(LongReply(name, handset, code, chunks, group))
+
+    def take_part(self, long: LongReply, number: int) -> None:
+        now, chunk = self.clock(), long.chunks[number - 1]
+        thread = self.threads.get((long.handset, long.code), [])
+        expected = thread[-1] if thread else None
+        self._note_perhaps(expected)
+        before = self._sessions_with_part(chunk)
+        part = Part(number, len(long.chunks), long.group)
+
+        def bring() -> ReplyOutcome:
+            reply_id = f"{long.name}-{number}"
+            return answer_to(long.handset, long.code, chunk, self.clock, reply_id=reply_id, part=part)
+
+        outcome = self._bring(expected, bring)
+        stored = self._sessions_with_part(chunk)
+        require(sum(self._parts_in(row).count(chunk) for row in self._rows_of_parts()) <= 1, "a part lies in one place")
+        self._check_where(expected, before, stored, outcome, now)
+        long.reached |= stored
+        rated = [row for row in self.rows("LedgerTable") if f"#{long.name}-" in row["pk"] and row["sk"] == "r"]
+        require(len(rated) <= len(long.reached), "a message in parts is rated once")
+
+    def _bring(self, expected: str | None, bring: Callable[[], ReplyOutcome]) -> ReplyOutcome | None:
         outcome = None
         try:
-            outcome = answer_to(handset, code, words, self.clock, reply_id=words)
+            outcome = bring()
         except (*BAD_WEATHER, SessionBusy):
             self._note_perhaps(expected)
         self._note_perhaps(expected)
-        stored = self._sessions_with(words)
+        return outcome
 
-        # Invariant 5: it lies in one session at most, the one that wrote last on that code, and never moves.
+    def _check_where(
+        self, expected: str | None, before: set[str], stored: set[str], outcome: ReplyOutcome | None, now: datetime
+    ) -> None:
+        """Invariant 5: it lies in one session at most, the one that wrote last on that code, and never moves."""
         require(len(stored) <= 1, "a reply lies in one session")
-        require(len(self._lines_with(words)) <= 1, "a reply is shown once")
+        require(not before - stored or not stored, "a reply never moves")
         for session_id in stored - before:
             self._note_opened(session_id, needs_text=False)
             require(self.seen[session_id].may_live(now), "a reply reaches no session that has ended")
@@ -305,23 +357,32 @@ class World:
             require(heard <= set(handsets), "a text goes to whom it was said")
             is_owed = session_id in living and not self.dispatch_died
             require(heard or not is_owed, "a text that was accepted arrives")
+        waiting = [row for row in self._rows_of_parts() if row["sk"].startswith("r#") and row["waiting"] != "{}"]
+        require(not {row["pk"].removeprefix("X#") for row in waiting} & set(living), "what came is shown in the end")
         for session_id in living:
             status, body = self._request(self._event("GET", "/sessions/{session_id}/messages", session_id))
             require((status, body["is_sending"]) == (200, False), "after its text a session may say the next")
         self.clock.move(seconds=600)
         self.sweep()
-        left = self.rows("SessionsTable")
+        left = self._session_rows()
         require({row["sk"] for row in left} <= {"session"}, "no word of a session outlives it")
         require(not any("check_at" in row for row in left), "nobody looks at what has ended")
         require(not self._held(), "no code is held for what has ended")
 
     def check_rows(self) -> None:
         """What is true at any moment, whoever died."""
-        found = self.rows("SessionsTable")
+        found = self._session_rows()
         sessions = {row["pk"]: row for row in found if row["sk"] == "session"}
         require({row["pk"] for row in found} <= set(sessions), "rows lie under a session's own row")
         living = {pk.removeprefix("X#") for pk, row in sessions.items() if "check_at" in row}
         require(set(self._held()) <= living, "no code is held by what is gone")
+
+    def _session_rows(self) -> list[dict[str, Any]]:
+        """What is a session's own: beside it lie notices until they are spoken, or tidied after a death."""
+        found = self.rows("SessionsTable")
+        for row in found:
+            require(row["pk"].startswith("X#") or "expires_at" in row, "what is no session's own is tidied")
+        return [row for row in found if row["pk"].startswith("X#")]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """What lies in a table, read past the weather."""
@@ -372,6 +433,9 @@ class World:
                 user.asked = user.asked if user.is_asking else None
 
     def _text_arrives(self, text: Outgoing) -> Answer | None:
+        if text.reference.startswith("n."):
+            self._notice_arrives(text)
+            return None
         session_id, handset, code = text.reference.split(".")[2], text.to, text.sender
         self._note_opened(session_id)
         require(self.seen[session_id].may_just_have_lived(self.clock()), "no text comes from a session that has ended")
@@ -380,11 +444,25 @@ class World:
             if other != session_id:
                 rested = self.clock() - self.seen[other].earliest_end()
                 require(rested + SKEW >= SETTINGS.quarantine, "a code rests before it serves its handset again")
+        for (told, by, whose), at in self.notices.items():
+            if (told, by) == (handset, code) and whose != session_id:
+                rested = self.clock() - at + session_notices.LIFE
+                require(rested + SKEW >= SETTINGS.quarantine, "a code rests after a notice, too")
         if session_id not in self.threads[handset, code]:
             self.threads[handset, code].append(session_id)
         require((handset, text.text) not in self.inbox, "a text goes out once")
         self.inbox.add((handset, text.text))
         return None
+
+    def _notice_arrives(self, text: Outgoing) -> None:
+        """C9: whoever answered a talk that has ended is told so once, from the code it was on."""
+        route = self.aws.row("RoutesTable", (f"H#{text.to}", text.sender)) or {}
+        ended = (text.to, text.sender, route["session_id"]["S"])
+        require(ended not in self.notices, "a notice goes out once")
+        seen = self.seen.get(ended[-1])
+        is_held = "free_at" not in route and seen is not None and seen.must_live(self.clock())
+        require(not is_held, "a notice says what is true")
+        self.notices[ended] = self.clock()
 
     # --- How it is asked
 
@@ -431,6 +509,16 @@ class World:
         lines = [row for row in self.rows("SessionsTable") if row["sk"].startswith("t#")]
         return [row for row in lines if row["text"] == words]
 
+    def _rows_of_parts(self) -> list[dict[str, Any]]:
+        """Lines, and parts that wait for others."""
+        return [row for row in self.rows("SessionsTable") if row["sk"].startswith(("t#", "r#"))]
+
+    def _parts_in(self, row: dict[str, Any]) -> str:
+        return str(row["text"] if row["sk"].startswith("t#") else row["waiting"])
+
+    def _sessions_with_part(self, chunk: str) -> set[str]:
+        return {row["pk"].removeprefix("X#") for row in self._rows_of_parts() if chunk in self._parts_in(row)}
+
     def _held(self) -> list[str]:
         """The sessions that hold a code of a handset."""
         found = [row for row in self.rows("RoutesTable") if row["pk"].startswith("H#")]
@@ -467,6 +555,8 @@ class Crowd:
             self.world.work: 25,
             self._answer: 20,
             self._answer_again: 5,
+            self._answer_in_parts: 6,
+            self._part_comes: 20,
             lambda: self.world.read(self._user()): 10,
             lambda: self.world.extend(self._user()): 4,
             lambda: self.world.end(self._user()): 3,
@@ -479,6 +569,7 @@ class Crowd:
             self._ask: 35,
             lambda: self.world.end(self._user()): 15,
             self._answer: 15,
+            self._part_comes: 10,
             self._moment: 15,
             self.world.sweep: 5,
             self.world.work: 5,
@@ -525,3 +616,16 @@ class Crowd:
     def _answer_again(self) -> None:
         if self.world.replies:
             self.world.take_reply(*self.chance.choice(self.world.replies))
+
+    def _answer_in_parts(self) -> None:
+        if self.world.threads:
+            handset, code = self.chance.choice(sorted(self.world.threads))
+            # Three names of groups: careless carriers use them again.
+            group = f"g{self.chance.randrange(3)}"
+            self.world.answer_in_parts(handset, code, self.chance.choice((2, 2, 3)), group)
+
+    def _part_comes(self) -> None:
+        """Any part of one of the last messages: in any order, again, or never."""
+        if self.world.long_replies:
+            long = self.chance.choice(self.world.long_replies[-3:])
+            self.world.take_part(long, self.chance.randrange(len(long.chunks)) + 1)

@@ -68,6 +68,8 @@ class Scene:
             "reply": lambda: world.answer(ANA, self._code()),
             "same reply": lambda: world.take_reply(ANA, self._code(), "la-misma"),
             "reply by a clock behind": lambda: self._by_a_clock_behind(self.act("reply")),
+            "first part": lambda: self._part(1),
+            "last part": lambda: self._part(2),
             "extend": lambda: world.extend(self.mine),
             "read": lambda: world.read(self.mine),
             "end": lambda: world.end(self.mine),
@@ -91,8 +93,11 @@ class Scene:
         if state == "its jobs are lost":
             self.world.weather.jobs.clear()
             self.world.clock.move(seconds=61)
-        if state in ("it is open", "it is over"):
+        if state in ("it is open", "it is over", "a part waits", "a part has waited"):
             self.world.work()
+        if state.startswith("a part"):
+            self._part(1)
+            self.world.clock.move(seconds=60 if state == "a part has waited" else 1)
         if state == "it is over":
             self.world.answer(ANA, self._code())
             self.world.clock.move(minutes=5)
@@ -118,6 +123,12 @@ class Scene:
     def _code(self) -> str:
         return next((code for _, code in self.world.threads), CODES[0])
 
+    def _part(self, number: int) -> None:
+        """The one long message of the scene; what it says of itself is the same however often it comes."""
+        if not self.world.long_replies:
+            self.world.answer_in_parts(ANA, self._code(), 2, "g")
+        self.world.take_part(self.world.long_replies[0], number)
+
     def _comes_and_goes(self, user: WebUser) -> None:
         self.world.ask(user, [ANA])
         self.world.work()
@@ -134,6 +145,7 @@ OTHERS = (
     "say",
     "reply",
     "same reply",
+    "last part",
     "reply by a clock behind",
     "extend",
     "end",
@@ -148,6 +160,12 @@ SCENES = (
     ("it is over", "say"),
     ("it is open", "reply"),
     ("it is open", "same reply"),
+    ("it is open", "first part"),
+    ("a part waits", "last part"),
+    ("a part has waited", "last part"),
+    ("a part has waited", "read"),
+    ("a part has waited", "sweep"),
+    ("it is over", "last part"),
     ("it is open", "extend"),
     ("it is open", "read"),
     ("it is open", "end"),

@@ -20,20 +20,23 @@ class _Moved(Exception):  # a signal between two steps here
     """Somebody else was active in the session, or it has ended."""
 
 
-def show_overdue(session: Session, now: datetime, *, expires_at: int) -> bool:
-    """Shows what an open session, as it was just read, has waited for long enough. True: its transcript has changed.
+def is_overdue(session: Session, now: datetime) -> bool:
+    """Whether something may have waited long enough."""
+    return session.joining_since is not None and reply_parts.is_overdue(session.joining_since, now)
+
+
+def show_overdue(session: Session, now: datetime, *, expires_at: int) -> None:
+    """Shows what an open session, as it was just read, has waited for long enough; it has to be read again then.
 
     Whoever is overtaken leaves it to the next: somebody reads every few seconds, and the sweeper each minute.
     """
-    if session.joining_since is None or not reply_parts.is_overdue(session.joining_since, now):
-        return False
     # 1. The session knows since when something waits at the earliest; the messages themselves know what.
     waiting = [(key, kept) for key, kept in table.list_joining(session.id) if kept.joining.waiting]
     overdue = [one for one in waiting if reply_parts.is_overdue(one[1].joining.since, now)]
     later = [one for one in waiting if one not in overdue]
     if not overdue:
         session_table.note_joining(session, _earliest(later))
-        return False
+        return
 
     # 2. One line for each.
     for place, (key, kept) in enumerate(overdue):
@@ -41,9 +44,8 @@ def show_overdue(session: Session, now: datetime, *, expires_at: int) -> bool:
         try:
             _show(session, key, kept, since, now, expires_at)
         except _Moved:
-            break
+            return
         session = replace(session, seq=session.seq + 1)
-    return True
 
 
 def _show(

@@ -58,7 +58,8 @@ def sweep(session_id: str, clock: Clock) -> bool:
 def _keep(session: Session, now: datetime) -> None:
     """A session that goes on: its text is pushed, and the next look is never later than its end."""
     # What waits for its other parts is shown without them, should nobody be reading.
-    if session_parts.show_overdue(session, now, expires_at=sessions.expires_at(session)):
+    if session_parts.is_overdue(session, now):
+        session_parts.show_overdue(session, now, expires_at=sessions.expires_at(session))
         session = table.find_session(session.id) or session
     ends_at = idle_timeout.ends_at(session.opened_at, session.last_activity_at)
     look_again = min(now + LOOK_AGAIN, ends_at)

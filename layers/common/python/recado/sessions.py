@@ -130,7 +130,8 @@ def read(session_id: str, after: int, clock: Clock) -> Reading:
     # The words first, then whether they may still be shown: nothing is answered at or after the end.
     texts = table.list_texts(session_id, after=after, limit=TEXTS_MAX)
     session = get_open_session(session_id, clock())
-    if session_parts.show_overdue(session, clock(), expires_at=expires_at(session)):
+    if session_parts.is_overdue(session, clock()):
+        session_parts.show_overdue(session, clock(), expires_at=expires_at(session))
         texts = table.list_texts(session_id, after=after, limit=TEXTS_MAX)
         session = get_open_session(session_id, clock())
     next_after = texts[-1].seq if texts else after
