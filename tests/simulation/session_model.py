@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from pynamodb.exceptions import PynamoDBException
 
-from recado import access, dispatch, session_sweep, web
+from recado import access, dispatch, session_sweep, tariffs, web
 from recado import clock as clock_module
 from recado.carriers.speech import Answer, Outgoing
 from recado.errors import SessionBusy
@@ -50,6 +50,7 @@ def moved_clock() -> Iterator[TestClock]:
         patch.setattr(clock_module, "now", clock)
         patch.setattr(time, "sleep", lambda _: None)
         patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
+        patch.setattr(tariffs, "_lists", {})  # each world reads its own, and may die there
         yield clock
 
 

@@ -4,17 +4,17 @@ The session's own row decides, at every read and write. What was once seen ended
 lies nowhere but under the session's own key, and goes with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from recado import log, session_handsets
+from recado import log, session_handsets, tariffs
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, SessionBusy, SessionEnded, StillSending
 from recado.queues import put_jobs
-from recado.rules import idle_timeout, opt_out_words, segments, signatures, tariffs
+from recado.rules import idle_timeout, opt_out_words, segments, signatures
 from recado.rules.audience import REPLIED_STOP
 from recado.rules.credit_bags import Zone
 from recado.rules.opt_out_words import Word
@@ -87,10 +87,19 @@ class _SeenBefore(Exception):  # a signal between two steps here
 # --- The web user
 
 
-def open_session(text: str, numbers: Sequence[str], key: str, clock: Clock, *, key_is_first: bool) -> str:
+def open_session(
+    text: str,
+    numbers: Sequence[str],
+    key: str,
+    clock: Clock,
+    *,
+    key_is_first: bool,
+    require_person: Callable[[], None] = lambda: None,
+) -> str:
     """Opens the session of this Idempotency-Key and sends its first text; returns the session's id.
 
-    After a death the same key carries on where it was. Raises InvalidRequest, NoHandsetReachable,
+    `require_person` is asked once, before the session's first row, and raises when it is to be none; not asked again
+    when the same key carries on after a death. Raises InvalidRequest, NoHandsetReachable,
     IdempotencyKeyReused (a new use of a key that opened a session days ago), SessionEnded (it has ended meanwhile).
     """
     # 1. What is asked, before anything is written.
@@ -102,7 +111,7 @@ def open_session(text: str, numbers: Sequence[str], key: str, clock: Clock, *, k
 
     # 2. The session's row first, with its numbers: a code is held by something that can be found and closed.
     if found is None:
-        handsets = _create(session_id, numbers, clock())
+        handsets = _create(session_id, numbers, require_person, clock)
     else:
         get_open_session(session_id, clock())
         handsets = _carry_on(session_id, clock)
@@ -117,7 +126,14 @@ def open_session(text: str, numbers: Sequence[str], key: str, clock: Clock, *, k
 
 
 def say(
-    session_id: str, text: str, numbers: Sequence[str] | None, key: str, clock: Clock, *, key_is_first: bool
+    session_id: str,
+    text: str,
+    numbers: Sequence[str] | None,
+    key: str,
+    clock: Clock,
+    *,
+    key_is_first: bool,
+    require_person: Callable[[], None] = lambda: None,
 ) -> str:
     """Sends a text to the session's handsets, or to those named; returns the id of the session that it went out in.
 
@@ -137,7 +153,7 @@ def say(
             raise
     else:
         return session_id
-    return open_session(text, numbers, key, clock, key_is_first=key_is_first)
+    return open_session(text, numbers, key, clock, key_is_first=key_is_first, require_person=require_person)
 
 
 def get_opening(session_id: str, now: datetime) -> Opening:
@@ -226,7 +242,7 @@ def _store_reply(session: Session, reply: _Reply, now: datetime) -> None:
         number=reply.handset,
         code=reply.code,
         rated_at=now,
-        rating=tariffs.rate(session.country, now.date()),
+        rating=tariffs.rate(session.country, now),
     )
     line = Text(session.seq + 1, Direction.IN, reply.text, reply.sent_at, reply.handset, reply.code)
     note = _note_of(reply)
@@ -395,10 +411,12 @@ def _require_waiting(session: Session) -> None:
 # --- Opening
 
 
-def _create(session_id: str, numbers: Sequence[str], now: datetime) -> Handsets:
+def _create(session_id: str, numbers: Sequence[str], require_person: Callable[[], None], clock: Clock) -> Handsets:
     wanted = session_handsets.read_numbers(numbers)
     if not wanted.handsets:
-        raise session_handsets.nobody(wanted.refused, now)
+        raise session_handsets.nobody(wanted.refused, clock())
+    require_person()
+    now = clock()  # after a provider that may have taken seconds
     session = Session(
         id=session_id,
         country=SETTINGS.session_country,
