@@ -31,9 +31,7 @@ NOBODY: dict[int, OpenAPIResponse] = {
     422: {"description": "`no_handset_reachable`: each number with its reason; or `invalid_request`"}
 }
 NO_PERSON: dict[int, OpenAPIResponse] = {
-    403: {
-        "description": "`captcha_required`, `captcha_failed`: opened with a CAPTCHA's solution, where one is set"
-    },
+    403: {"description": "`captcha_required`, `captcha_failed`: opened with a CAPTCHA's solution, where one is set"},
     503: {"description": "`captcha_unavailable`: its provider does not answer; `session_busy`"},
 }
 STILL_SENDING: dict[int, OpenAPIResponse] = {409: {"description": "`still_sending`: one message at a time (C5)"}}
@@ -246,8 +244,13 @@ def _asked() -> dict[str, Any]:
 
 
 def _asker(solution: str | None) -> Callable[[], None]:
-    address = (app.current_event.raw_event["requestContext"].get("identity") or {}).get("sourceIp")
-    return partial(captcha.require_person, solution, address)
+    return partial(captcha.require_person, solution, _address())
+
+
+def _address() -> str:
+    """The caller's address as API Gateway saw it: never a header, which anybody can write."""
+    identity = app.current_event.raw_event["requestContext"].get("identity") or {}
+    return identity.get("sourceIp") or ""
 
 
 def _created(session_id: str) -> Response[SessionView]:
