@@ -73,11 +73,11 @@ def aws() -> Iterator[None]:
     Each test has a world of its own. The clients outlive it: moto answers every client, and making them anew for each
     test would take longer than most tests do.
     """
-    from recado import access, request_limit
+    from recado import access, captcha, request_limit, tariffs
 
     with mock_aws():
-        access.forget()
-        request_limit.forget()
+        for one in (access, captcha, request_limit, tariffs):
+            one.forget()
         create_resources()
         yield
     access.forget()

@@ -25,6 +25,7 @@ MANAGED_POLICIES = {  # what SAM adds to a role by itself
 }
 ANYBODYS_ROUTES = {  # no token: the anonymous page opens a session, carriers sign, the rest is public
     ("post", "/sessions"),
+    ("get", "/sessions/settings"),
     ("post", "/carriers/{carrier}/replies"),
     ("post", "/carriers/{carrier}/receipts"),
     ("get", "/health"),
@@ -201,6 +202,55 @@ def test_nobody_without_a_token_gets_further_than_the_open_routes() -> None:
     assert {
         route for route, security in routes.items() if not any("Tokens" in one for one in security)
     } == ANYBODYS_ROUTES
+
+
+def test_a_firewall_that_counts_by_address_stands_before_the_apis_stage() -> None:
+    (association,) = properties("AWS::WAFv2::WebACLAssociation").values()
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+    (stage,) = properties("AWS::ApiGateway::Stage").values()
+
+    assert association["WebACLArn"] == {"Fn::GetAtt": ["Firewall", "Arn"]}
+    assert association["ResourceArn"]["Fn::Sub"].endswith(f"::/restapis/${{Api}}/stages/{stage['StageName']}")
+    assert firewall["DefaultAction"] == {"Allow": {}}
+    limits = {rule["Name"]: rule["Statement"]["RateBasedStatement"] for rule in firewall["Rules"]}
+    assert {name: one["Limit"] for name, one in limits.items()} == {
+        "session-posts": {"Ref": "SessionPostsPerAddressMax"},
+        "requests": {"Ref": "RequestsPerAddressMax"},
+    }
+    assert {(one["AggregateKeyType"], one["EvaluationWindowSec"]) for one in limits.values()} == {("IP", 300)}
+    matches = [one["ByteMatchStatement"] for one in scope_of(limits["session-posts"])]
+    assert [(list(one["FieldToMatch"]), one["PositionalConstraint"], one["SearchString"]) for one in matches] == [
+        (["Method"], "EXACTLY", "POST"),
+        (["UriPath"], "STARTS_WITH", f"/{stage['StageName']}/sessions"),
+    ]
+
+
+def scope_of(statement: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = statement["ScopeDownStatement"]["AndStatement"]["Statements"]
+    return found
+
+
+def test_whom_the_firewall_blocks_is_told_like_by_everything_else() -> None:
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+    (api,) = properties("AWS::ApiGateway::RestApi").values()
+    blocked = api["Body"]["x-amazon-apigateway-gateway-responses"]["WAF_FILTERED"]
+
+    # A response of the rule's own would come before the API's, and could not be problem+json.
+    assert [rule["Action"] for rule in firewall["Rules"]] == [{"Block": {}}, {"Block": {}}]
+    assert int(blocked["statusCode"]) == 429
+    assert blocked["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+    assert blocked["responseParameters"]["gatewayresponse.header.Retry-After"] == "'300'"
+    assert '"code":"too_many_requests"' in blocked["responseTemplates"]["application/json"]
+
+
+def test_the_firewall_is_never_on_the_emulator_and_keeps_no_samples_of_requests() -> None:
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+
+    for kind in ("AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation"):
+        assert [one["Condition"] for one in resources(kind).values()] == ["OnAws"]
+    assert translated()["Conditions"]["OnAws"] == {"Fn::Not": [{"Condition": "Local"}]}
+    kept = [one["VisibilityConfig"]["SampledRequestsEnabled"] for one in (firewall, *firewall["Rules"])]
+    assert kept == [False, False, False]  # a sample shows headers, and the tokens in them
 
 
 def test_a_new_version_of_the_layer_leaves_the_old_one_for_functions_that_still_run() -> None:

@@ -18,11 +18,13 @@ import pytest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from pynamodb.exceptions import PynamoDBException
 
-from recado import access, dispatch, session_notices, session_sweep, web
+from recado import access, dispatch, rating_reports, session_notices, session_sweep, tariffs, web
 from recado import clock as clock_module
+from recado.access import Caller
 from recado.carriers.speech import Answer, Outgoing
 from recado.errors import SessionBusy
 from recado.rules.reply_parts import Part
+from recado.rules.roles import Role
 from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
 from tests.apps import Context, load_app
@@ -36,6 +38,7 @@ IDLE = timedelta(minutes=5)
 LONGEST = timedelta(hours=8)
 MOMENTS = timedelta(seconds=10)
 SKEW = timedelta(seconds=1)  # clocks of two functions differ by less
+OPERATOR = Caller("platform", Role.OPERATOR, "op")
 BAD_WEATHER = (Killed, PynamoDBException, BotoCoreError)
 
 type Act = Callable[[], None]
@@ -52,6 +55,7 @@ def moved_clock() -> Iterator[TestClock]:
         patch.setattr(time, "sleep", lambda _: None)
         patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
         patch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="es"))
+        patch.setattr(tariffs, "_lists", {})  # each world reads its own, and may die there
         yield clock
 
 
@@ -189,6 +193,7 @@ class World:
     dispatch_died: bool = False
 
     def __post_init__(self) -> None:
+        tariffs.forget()  # its first reply reads them, and may die there
         self.carrier.answer = self._text_arrives
 
     # --- What happens
@@ -236,7 +241,7 @@ class World:
         thread = self.threads.get((handset, code), [])
         expected = thread[-1] if thread else None
         self._note_perhaps(expected)
-        before = self._sessions_with(words)
+        before, was_rated = self._sessions_with(words), words in self._rated()
         if (handset, code, words) not in self.replies:
             self.replies.append((handset, code, words))
         outcome = self._bring(expected, lambda: answer_to(handset, code, words, self.clock, reply_id=words))
@@ -294,6 +299,12 @@ class World:
                 require(rested + SKEW >= SETTINGS.quarantine, "a reply reaches nobody but whom it answers")
             self.seen[session_id].active = max(self.seen[session_id].active, now)
             self._note_perhaps(session_id)
+        # C6: rated with its line or not at all, and what reaches nobody costs nothing.
+        is_rated = words in self._rated()
+        require(is_rated or not stored, "a reply that a session took is rated")
+        require(is_rated or not was_rated, "a rating stays")
+        if outcome in (ReplyOutcome.LATE, ReplyOutcome.UNROUTED):
+            require(is_rated == was_rated, "a reply that reaches nobody is not rated")
         if outcome is ReplyOutcome.TO_SESSION:
             require(stored, "a reply that was delivered is there")
         if outcome is ReplyOutcome.LATE and expected is not None:
@@ -368,6 +379,7 @@ class World:
         require({row["sk"] for row in left} <= {"session"}, "no word of a session outlives it")
         require(not any("check_at" in row for row in left), "nobody looks at what has ended")
         require(not self._held(), "no code is held for what has ended")
+        self._check_bill()
 
     def check_rows(self) -> None:
         """What is true at any moment, whoever died."""
@@ -389,6 +401,20 @@ class World:
         return [
             {name: next(iter(value.values())) for name, value in row.items()} for row in self.aws.rows(table).values()
         ]
+
+    # --- What it costs (C6)
+
+    def _rated(self) -> set[str]:
+        """The words of every reply that is rated; they are its id here, too."""
+        return {row["pk"].split("#", 2)[2] for row in self.rows("LedgerTable") if row["pk"].startswith("RATE#")}
+
+    def _check_bill(self) -> None:
+        """The totals of the days are a peso and its taxes for each reply that is rated, each once."""
+        days = [f"{NOON + timedelta(days=number):%Y-%m-%d}" for number in (-1, 20)]
+        found = rating_reports.get_totals(OPERATOR, "DO", *days, limit=1000, cursor=None, now=self.clock())
+        billed = [(one.currency, one.count, str(one.total)) for one in found.sums]
+        count = len(self._rated())
+        require(billed == ([("DOP", count, f"{count * 1.3:.2f}")] if count else []), "each reply is billed once")
 
     # --- What is seen
 

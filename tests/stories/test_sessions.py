@@ -549,7 +549,7 @@ def test_an_accepted_reply_is_rated_once_with_its_taxes(clock: TestClock, carrie
         ("CDT", "0.02"),
     ]
     rows = boto3.resource("dynamodb").Table("LedgerTable").scan(IndexName="ByDay")["Items"]
-    assert [row["day_shard"].split("#")[0] for row in rows] == ["2026-11-23"]
+    assert [row["day_shard"].rpartition("#")[0] for row in rows] == ["DO#2026-11-23"]
 
 
 def test_a_reply_after_the_end_reaches_nobody_and_is_not_rated(clock: TestClock, carrier: FakeCarrier) -> None:

@@ -5,7 +5,10 @@ RecadoError
 ├── NotAuthenticated      401 not_authenticated           no token, or one that does not hold
 ├── NotAllowed            403 not_allowed                 this role may not do that
 │   ├── NotAllowedToSend  403 not_allowed_to_send         L2
-│   └── NobodysInbox      403 token_names_nobody          L4: an inbox is a person's, and the token has no `person`
+│   ├── NobodysInbox      403 token_names_nobody          L4: an inbox is a person's, and the token has no `person`
+│   ├── CaptchaRequired   403 captcha_required            a session is opened with a CAPTCHA's solution
+│   └── CaptchaFailed     403 captcha_failed              its provider says that this one is none
+├── CaptchaUnavailable    503 captcha_unavailable         its provider does not say; nobody is let in
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
 │   └── ChangedMeanwhile  409 changed_meanwhile           somebody else's change would be overwritten unseen
@@ -93,6 +96,18 @@ class NotAllowedToSend(NotAllowed):
 
 class NobodysInbox(NotAllowed):
     code, title = "token_names_nobody", "An inbox is one person's; this token has no person"
+
+
+class CaptchaRequired(NotAllowed):
+    code, title = "captcha_required", "Opening a session needs the solution of a CAPTCHA"
+
+
+class CaptchaFailed(NotAllowed):
+    code, title = "captcha_failed", "The CAPTCHA's solution does not hold; each can be used once"
+
+
+class CaptchaUnavailable(RecadoError):
+    code, status, title = "captcha_unavailable", 503, "The CAPTCHA cannot be checked at this moment"
 
 
 class NotFound(RecadoError):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import log, session_counts, session_notices
+from recado import log, session_counts, session_notices, tariffs
 from recado.clock import Clock
 from recado.errors import SessionBusy, SessionEnded
-from recado.rules import idle_timeout, opt_out_words, reply_parts, tariffs
+from recado.rules import idle_timeout, opt_out_words, reply_parts
 from recado.rules.audience import REPLIED_STOP
 from recado.rules.carrier_times import believed
 from recado.rules.opt_out_words import Word
@@ -158,7 +158,7 @@ def _rated(session: Session, reply: HandsetReply, now: datetime, parts: int = 1)
         number=reply.handset,
         code=reply.code,
         rated_at=now,
-        rating=tariffs.rate(session.country, now.date()),
+        rating=tariffs.rate(session.country, now),
         parts=parts,
     )
 

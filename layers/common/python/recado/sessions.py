@@ -4,7 +4,7 @@ The session's own row decides, at every read and write. What was once seen ended
 lies nowhere but under the session's own key, and goes with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -63,10 +63,19 @@ class _SeenBefore(Exception):  # a signal between two steps here
 # --- The web user
 
 
-def open_session(text: str, numbers: Sequence[str], key: str, clock: Clock, *, key_is_first: bool) -> str:
+def open_session(
+    text: str,
+    numbers: Sequence[str],
+    key: str,
+    clock: Clock,
+    *,
+    key_is_first: bool,
+    require_person: Callable[[], None] = lambda: None,
+) -> str:
     """Opens the session of this Idempotency-Key and sends its first text; returns the session's id.
 
-    After a death the same key carries on where it was. Raises InvalidRequest, NoHandsetReachable,
+    `require_person` is asked once, before the session's first row, and raises when it is to be none; not asked again
+    when the same key carries on after a death. Raises InvalidRequest, NoHandsetReachable,
     IdempotencyKeyReused (a new use of a key that opened a session days ago), SessionEnded (it has ended meanwhile).
     """
     # 1. What is asked, before anything is written.
@@ -78,7 +87,7 @@ def open_session(text: str, numbers: Sequence[str], key: str, clock: Clock, *, k
 
     # 2. The session's row first, with its numbers: a code is held by something that can be found and closed.
     if found is None:
-        handsets = _create(session_id, numbers, clock())
+        handsets = _create(session_id, numbers, require_person, clock)
     else:
         get_open_session(session_id, clock())
         handsets = _carry_on(session_id, clock)
@@ -93,7 +102,14 @@ def open_session(text: str, numbers: Sequence[str], key: str, clock: Clock, *, k
 
 
 def say(
-    session_id: str, text: str, numbers: Sequence[str] | None, key: str, clock: Clock, *, key_is_first: bool
+    session_id: str,
+    text: str,
+    numbers: Sequence[str] | None,
+    key: str,
+    clock: Clock,
+    *,
+    key_is_first: bool,
+    require_person: Callable[[], None] = lambda: None,
 ) -> str:
     """Sends a text to the session's handsets, or to those named; returns the id of the session that it went out in.
 
@@ -113,7 +129,7 @@ def say(
             raise
     else:
         return session_id
-    return open_session(text, numbers, key, clock, key_is_first=key_is_first)
+    return open_session(text, numbers, key, clock, key_is_first=key_is_first, require_person=require_person)
 
 
 def get_opening(session_id: str, now: datetime) -> Opening:
@@ -291,10 +307,12 @@ def _require_waiting(session: Session) -> None:
 # --- Opening
 
 
-def _create(session_id: str, numbers: Sequence[str], now: datetime) -> Handsets:
+def _create(session_id: str, numbers: Sequence[str], require_person: Callable[[], None], clock: Clock) -> Handsets:
     wanted = session_handsets.read_numbers(numbers)
     if not wanted.handsets:
-        raise session_handsets.nobody(wanted.refused, now)
+        raise session_handsets.nobody(wanted.refused, clock())
+    require_person()
+    now = clock()  # after a provider that may have taken seconds
     session = Session(
         id=session_id,
         country=SETTINGS.session_country,

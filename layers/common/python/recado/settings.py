@@ -40,6 +40,9 @@ class Settings:
     delivery_retention_days: int
     inbox_retention_days: int
     requests_per_minute_max: int
+    captcha_verify_url: str
+    captcha_site_key: str
+    captcha_secret_path: str
 
     @property
     def country_codes(self) -> tuple[str, ...]:
