@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
+from zlib import crc32
 
 import boto3
 
@@ -25,6 +27,7 @@ ANA = "+18095550101"
 LUIS = "+18295550102"
 WANDA = "+18495550103"
 HELLO = "¿Vienes a las 5?"
+UPDATES_OF_BOOKING = 4  # of an opening to one handset: the source's sessions and recipients, everybody's, the handset's
 
 
 def create_codes(*codes: str) -> None:
@@ -42,14 +45,44 @@ def id_of(name: str) -> str:
     return signatures.session_id(MASTER, key_of(name))
 
 
-def open_session(clock: TestClock, *numbers: str, name: str = "1", text: str = HELLO, is_first: bool = True) -> str:
-    return sessions.open_session(text, numbers or (ANA,), key_of(name), clock, key_is_first=is_first)
+def address_of(name: str) -> str:
+    """Where whoever has this key sits: everybody somewhere else."""
+    return str(ip_address("10.0.0.0") + crc32(name.encode()) % 2**24)
+
+
+def open_session(
+    clock: TestClock,
+    *numbers: str,
+    name: str = "1",
+    text: str = HELLO,
+    address: str | None = None,
+    is_first: bool = True,
+) -> str:
+    said = sessions.open_session(
+        text, numbers or (ANA,), key_of(name), clock, address=address or address_of(name), key_is_first=is_first
+    )
+    return said.session_id
 
 
 def say(
-    session_id: str, clock: TestClock, *numbers: str, name: str = "2", text: str = "¿Y a las 6?", is_first: bool = True
+    session_id: str,
+    clock: TestClock,
+    *numbers: str,
+    name: str = "2",
+    text: str = "¿Y a las 6?",
+    address: str | None = None,
+    is_first: bool = True,
 ) -> str:
-    return sessions.say(session_id, text, numbers or None, key_of(name), clock, key_is_first=is_first)
+    said = sessions.say(
+        session_id,
+        text,
+        numbers or None,
+        key_of(name),
+        clock,
+        address=address or address_of(name),
+        key_is_first=is_first,
+    )
+    return said.session_id
 
 
 def answer(text: Outgoing, words: str, clock: TestClock, *, reply_id: str = "r1") -> ReplyOutcome:

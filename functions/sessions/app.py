@@ -26,6 +26,7 @@ ENDED: dict[int, OpenAPIResponse] = {410: {"description": "`session_ended`: afte
 NOBODY: dict[int, OpenAPIResponse] = {
     422: {"description": "`no_handset_reachable`: each number with its reason; or `invalid_request`"}
 }
+LIMITED: dict[int, OpenAPIResponse] = {429: {"description": "`session_limit_reached`: `limit` says which cap"}}
 STILL_SENDING: dict[int, OpenAPIResponse] = {409: {"description": "`still_sending`: one message at a time (C5)"}}
 
 SessionId = Annotated[str, Path(pattern=r"^[a-z2-7]{26}$")]
@@ -104,14 +105,14 @@ class SessionExtended(BaseModel):
     status_code=HTTPStatus.CREATED,
     summary="Open a session: a text to handsets, each from a short code of its own",
     tags=TAGS,
-    responses=NOBODY,
+    responses=NOBODY | LIMITED,
 )
 def open_session(body: SessionRequest) -> Response[SessionView]:
     key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        session_id = sessions.open_session(body.text, body.to, key, clock.now, key_is_first=is_first)
-        return {"session_id": session_id}
+        said = sessions.open_session(body.text, body.to, key, clock.now, address=_address(), key_is_first=is_first)
+        return {"session_id": said.session_id}
 
     # Nothing is kept: asked again, the work finds its session, or that it has ended.
     answer = idempotency.once(SCOPE, key, web.json_body(app), clock.now(), work, keep_answer=False)
@@ -123,20 +124,20 @@ def open_session(body: SessionRequest) -> Response[SessionView]:
     status_code=HTTPStatus.CREATED,
     summary="Send the next text; after the end, with numbers, in another session on other codes (C8)",
     tags=TAGS,
-    responses=ENDED | NOBODY | STILL_SENDING,
+    responses=ENDED | NOBODY | STILL_SENDING | LIMITED,
 )
 def say(session_id: SessionId, body: SayRequest) -> Response[SessionView]:
     _check_token_of(session_id)
     key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        said_in = sessions.say(session_id, body.text, body.to, key, clock.now, key_is_first=is_first)
-        return {"session_id": said_in}
+        said = sessions.say(session_id, body.text, body.to, key, clock.now, address=_address(), key_is_first=is_first)
+        return {"session_id": said.session_id, "text": said.number}
 
-    # Only the id is kept, without the token: the same key never says a text twice, however late it comes again.
+    # Only ids are kept, without the token: the same key never says a text twice, however late it comes again.
     asked = {"session_id": session_id, "say": web.json_body(app)}
     answer = idempotency.once(SCOPE, key, asked, clock.now(), work)
-    return _created(answer["session_id"])
+    return _created(answer["session_id"], answer.get("text"))
 
 
 @app.get(
@@ -189,8 +190,14 @@ def _check_token_of(session_id: str) -> None:
         raise NotFound
 
 
-def _created(session_id: str) -> Response[SessionView]:
-    opening = sessions.get_opening(session_id, clock.now())
+def _address() -> str:
+    """The caller's address as API Gateway saw it: never a header, which anybody can write."""
+    identity = app.current_event.raw_event["requestContext"].get("identity") or {}
+    return identity.get("sourceIp") or ""
+
+
+def _created(session_id: str, text_number: int | None = None) -> Response[SessionView]:
+    opening = sessions.get_opening(session_id, clock.now(), text_number)
     version, master = newest_master()
     view = SessionView(
         id=session_id,

@@ -41,6 +41,13 @@ def with_body(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return event
 
 
+def opening(name: str, *, address: str = "203.0.113.24", **changes: Any) -> dict[str, Any]:
+    """A request to open a session, with a key of its own."""
+    event = load_event("sessions_opened") | {"headers": {"Idempotency-Key": f"pagina-{name:0>20}"}}
+    event["requestContext"]["identity"]["sourceIp"] = address
+    return with_body(event, **changes)
+
+
 def headers_of(event: dict[str, Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = load_app("sessions").handler(event, Context())["multiValueHeaders"]
     return found
@@ -111,9 +118,9 @@ def test_nobody_reachable_answers_422_with_each_numbers_reason() -> None:
 
 
 def test_without_a_free_code_it_says_when_to_come_back(carrier: FakeCarrier, moment: TestClock) -> None:
-    for code in CODES:
-        call("sessions", load_event("sessions_opened") | {"headers": {"Idempotency-Key": f"pagina-{code:0>20}"}})
-    event = load_event("sessions_opened") | {"headers": {"Idempotency-Key": "pagina-" + "9" * 20}}
+    for place, code in enumerate(CODES):
+        call("sessions", opening(code, address=f"203.0.113.{place}"))
+    event = opening("9")
 
     answered = load_app("sessions").handler(event, Context())
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+SHARE_OF_ONE_SOURCE = 4  # a quarter
+
 
 class CodeState(StrEnum):
     FREE = "free"
@@ -26,12 +28,13 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One handset's last use of one code. `free_at` is None while a session holds it."""
+    """One handset's last use of one code. `free_at` is None while a session holds it, opened by `source`."""
 
     code: str
     session_id: str | None
     free_at: datetime | None
     claimed_at: datetime
+    source: str | None = None
 
 
 def order_of_claim(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> list[str]:
@@ -65,6 +68,14 @@ def free_from(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> 
         (route.free_at for route in routes if route.code in free and route.code != last and route.free_at is not None),
         default=None,
     )
+
+
+def sessions_of_one_source(codes: Iterable[Code], wanted: int) -> int:
+    """How many sessions of one source may hold a handset at once: `wanted`, but never more than a quarter of its pool.
+
+    At least one: whoever has no session with the handset may open one.
+    """
+    return max(1, min(wanted, len(_free(codes)) // SHARE_OF_ONE_SOURCE))
 
 
 def quarantine_ends_at(released_at: datetime, quarantine: timedelta) -> datetime:
