@@ -108,10 +108,10 @@ class SessionExtended(BaseModel):
     responses=NOBODY | LIMITED,
 )
 def open_session(body: SessionRequest) -> Response[SessionView]:
-    key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
+    key, address = web.idempotency_key(app, length_min=KEY_LENGTH_MIN), _address()
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        said = sessions.open_session(body.text, body.to, key, clock.now, address=_address(), key_is_first=is_first)
+        said = sessions.open_session(body.text, body.to, key, clock.now, address=address, key_is_first=is_first)
         return {"session_id": said.session_id}
 
     # Nothing is kept: asked again, the work finds its session, or that it has ended.
@@ -128,10 +128,10 @@ def open_session(body: SessionRequest) -> Response[SessionView]:
 )
 def say(session_id: SessionId, body: SayRequest) -> Response[SessionView]:
     _check_token_of(session_id)
-    key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
+    key, address = web.idempotency_key(app, length_min=KEY_LENGTH_MIN), _address()
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        said = sessions.say(session_id, body.text, body.to, key, clock.now, address=_address(), key_is_first=is_first)
+        said = sessions.say(session_id, body.text, body.to, key, clock.now, address=address, key_is_first=is_first)
         return {"session_id": said.session_id, "text": said.number}
 
     # Only ids are kept, without the token: the same key never says a text twice, however late it comes again.

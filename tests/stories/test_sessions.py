@@ -952,6 +952,31 @@ def test_pages_written_after_the_end_are_deleted_by_whoever_wrote_them(clock: Te
     assert jobs_on("SessionsQueue") == []
 
 
+def test_pages_written_after_the_end_by_whoever_died_then_are_deleted_within_the_minute(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+    ended = []
+
+    def end() -> None:
+        sessions.end(session_id, clock)
+        ended.append(session_id)
+
+    ends = just_before("BatchWriteItem", end, nth=1)
+    dies = just_before("UpdateItem", lambda: kill() if ended else None)  # when it would note that its pages are there
+    with ends, dies, pytest.raises(Killed):
+        say(session_id, clock, ANA)
+    assert HELLO not in str(rows_of(session_id))
+    assert ANA in str(rows_of(session_id))
+    clock.move(seconds=61)
+
+    sweep(clock)
+
+    assert list(rows_of(session_id)) == ["session"]
+    assert "check_at" not in rows_of(session_id)["session"]
+
+
 # --- Codes over time
 
 

@@ -322,8 +322,11 @@ def clear(session_id: str, now: datetime) -> None:
 
     # 2. Everything under the session's key, and its own row last.
     deleted = table.delete_rows(session.id)
+    written_until = session.last_activity_at + TAKE_UP_AFTER
     if session.says == 0:
         table.delete_unsaid(session.id)
+    elif session.sending is not None and session.paged is None and now < written_until:
+        table.look_again(session.id, written_until)  # somebody may be writing its pages just now, and die then
     else:
         table.bury_session(session.id)
     log.outcome("session_cleared", session=session.id, released=released, deleted=deleted)

@@ -414,6 +414,12 @@ def delete_rows(session_id: str) -> int:
     return count
 
 
+def look_again(session_id: str, check_at: datetime) -> bool:
+    """Has a closed session cleared once more then; False when it is not closed."""
+    changes = [_SessionRow.check_at.set(check_at)]
+    return update_if(_row(session_id), changes, _SessionRow.state == SessionState.CLOSED.value)
+
+
 def bury_session(session_id: str) -> bool:
     """Leaves of a closed session that it was there: nobody looks at it again, and its id never opens another."""
     changes = [
