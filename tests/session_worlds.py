@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 from zlib import crc32
 
 import boto3
+import pytest
 
-from recado import dispatch, session_sweep, sessions
+from recado import dispatch, session_caps, session_handsets, session_sweep, sessions
 from recado.carriers.speech import Outgoing
 from recado.rules import signatures
 from recado.sessions import ReplyOutcome
+from recado.settings import SETTINGS
 from recado.tables import short_codes
 from recado.tables.base import shared_connection
 from recado.tables.short_codes import Purpose, ShortCode
@@ -124,6 +127,16 @@ def route_row(handset: str, code: str) -> dict[str, Any]:
     found = boto3.resource("dynamodb").Table("RoutesTable").get_item(Key={"pk": f"H#{handset}", "sk": code})
     item: dict[str, Any] = found.get("Item", {})
     return item
+
+
+@contextmanager
+def changed_settings(**changes: int) -> Iterator[None]:
+    """Everybody's caps are these."""
+    small = replace(SETTINGS, **changes)  # type: ignore[arg-type]  # they are the caps, all of them whole numbers
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (session_caps, session_handsets, sessions):
+            patch.setattr(module, "SETTINGS", small)
+        yield
 
 
 class Killed(BaseException):

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -18,14 +18,14 @@ import pytest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from pynamodb.exceptions import PynamoDBException
 
-from recado import access, dispatch, session_caps, session_handsets, session_sweep, sessions, web
+from recado import access, dispatch, session_sweep, web
 from recado import clock as clock_module
 from recado.carriers.speech import Answer, Outgoing
 from recado.errors import SessionBusy
 from recado.sessions import ReplyOutcome
 from recado.settings import SETTINGS
 from tests.apps import Context, load_app
-from tests.session_worlds import address_of, answer_to, id_of, key_of
+from tests.session_worlds import address_of, answer_to, changed_settings, id_of, key_of
 from tests.simulation.baton import Killed
 from tests.simulation.wires import SQS, Aws
 from tests.tokens import MASTER
@@ -67,16 +67,13 @@ class Caps:
 @contextmanager
 def capped(caps: Caps) -> Iterator[None]:
     """Everybody's settings say so."""
-    small = replace(
-        SETTINGS,
+    small = changed_settings(
         handset_texts_per_hour_max=caps.handset_texts,
         source_recipients_per_hour_max=caps.source_recipients,
         source_sessions_per_hour_max=caps.source_sessions,
         sessions_per_source_and_handset=caps.at_once,
     )
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (session_caps, session_handsets, sessions):
-            patch.setattr(module, "SETTINGS", small)
+    with small:
         yield
 
 

@@ -13,13 +13,14 @@ ENDINGS = (
     "|fun|vip|win|icu|pro|tv|gd|gl|to|cc|cl|us|mx|uk|eu|br|ar|pe|ve|pr|do|ru|cn|ai|gle"
 )
 LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+REST = r"[^\s,;|<>\"]"  # what goes on after it: two addresses with a comma between them are two
 LINK = re.compile(
     rf"""
-    https?://\S+                                               # said outright
-    | \bwww\d?\.\S+
-    | \b(?:{LABEL}\.)+(?:xn--[a-z0-9-]+|[a-z]{{2,24}})(?::\d+)?/[^\s/]   # any ending before a path: bit.ly/x
+    https?://{REST}+                                           # said outright
+    | \bwww\d?\.{REST}+
+    | \b(?:{LABEL}\.){{1,10}}(?:xn--[a-z0-9-]+|[a-z]{{2,24}})(?::\d+)?/[^\s/]   # any ending before a path: bit.ly/x
     | \b\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?/\S                # 192.0.2.1/x
-    | (?<![\w@.+-])(?:{LABEL}\.)+(?:{ENDINGS})(?![\w@-])          # claro.com.do, but nobody's ana@correo.com
+    | (?<![\w@.+-])(?:{LABEL}\.){{1,10}}(?:{ENDINGS})(?![\w@-])          # claro.com.do, but nobody's ana@correo.com
     """,
     re.IGNORECASE | re.VERBOSE,
 )
