@@ -17,7 +17,7 @@ from recado.sessions import ReplyOutcome
 from recado.tables import caps as table
 from recado.tables import opt_outs, routes
 from tests.conftest import all_tables
-from tests.faults import faults
+from tests.faults import Fault, faults
 from tests.session_worlds import (
     ANA,
     HELLO,
@@ -343,7 +343,8 @@ def test_what_cannot_be_given_back_stays_counted_and_the_refusal_is_the_same(
     open_session(clock, ANA, name="1")
 
     # Two were taken, the third is refused; then each attempt to give back is lost, three of each.
-    with faults("UpdateItem", None, None, None, *(["lost"] * 6)):
+    lost: list[Fault | None] = ["lost"] * 6
+    with faults("UpdateItem", None, None, None, *lost):
         assert limit_of(lambda: open_session(clock, LUIS, name="2"))[0] == "recipients"
 
     assert everything_used("2") == {"all": 1, ANA: 1, "2 opened": 1, "2 to": 1}
