@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
+from zlib import crc32
 
 import boto3
+import pytest
 
-from recado import dispatch, session_replies, session_sweep, sessions
+from recado import dispatch, session_caps, session_handsets, session_replies, session_sweep, sessions
 from recado.carriers.speech import Outgoing
 from recado.rules import signatures
 from recado.rules.reply_parts import Part
 from recado.session_replies import HandsetReply, ReplyOutcome
+from recado.settings import SETTINGS
 from recado.tables import short_codes
 from recado.tables.base import shared_connection
 from recado.tables.short_codes import Purpose, ShortCode
@@ -26,6 +31,7 @@ ANA = "+18095550101"
 LUIS = "+18295550102"
 WANDA = "+18495550103"
 HELLO = "¿Vienes a las 5?"
+UPDATES_OF_BOOKING = 4  # of an opening to one handset: the source's sessions and recipients, everybody's, the handset's
 
 
 def create_codes(*codes: str) -> None:
@@ -43,14 +49,44 @@ def id_of(name: str) -> str:
     return signatures.session_id(MASTER, key_of(name))
 
 
-def open_session(clock: TestClock, *numbers: str, name: str = "1", text: str = HELLO, is_first: bool = True) -> str:
-    return sessions.open_session(text, numbers or (ANA,), key_of(name), clock, key_is_first=is_first)
+def address_of(name: str) -> str:
+    """Where whoever has this key sits: everybody somewhere else."""
+    return str(ip_address("10.0.0.0") + crc32(name.encode()) % 2**24)
+
+
+def open_session(
+    clock: TestClock,
+    *numbers: str,
+    name: str = "1",
+    text: str = HELLO,
+    address: str | None = None,
+    is_first: bool = True,
+) -> str:
+    said = sessions.open_session(
+        text, numbers or (ANA,), key_of(name), clock, address=address or address_of(name), key_is_first=is_first
+    )
+    return said.session_id
 
 
 def say(
-    session_id: str, clock: TestClock, *numbers: str, name: str = "2", text: str = "¿Y a las 6?", is_first: bool = True
+    session_id: str,
+    clock: TestClock,
+    *numbers: str,
+    name: str = "2",
+    text: str = "¿Y a las 6?",
+    address: str | None = None,
+    is_first: bool = True,
 ) -> str:
-    return sessions.say(session_id, text, numbers or None, key_of(name), clock, key_is_first=is_first)
+    said = sessions.say(
+        session_id,
+        text,
+        numbers or None,
+        key_of(name),
+        clock,
+        address=address or address_of(name),
+        key_is_first=is_first,
+    )
+    return said.session_id
 
 
 def answer(text: Outgoing, words: str, clock: TestClock, *, reply_id: str = "r1") -> ReplyOutcome:
@@ -93,6 +129,16 @@ def route_row(handset: str, code: str) -> dict[str, Any]:
     found = boto3.resource("dynamodb").Table("RoutesTable").get_item(Key={"pk": f"H#{handset}", "sk": code})
     item: dict[str, Any] = found.get("Item", {})
     return item
+
+
+@contextmanager
+def changed_settings(**changes: int) -> Iterator[None]:
+    """Everybody's caps are these."""
+    small = replace(SETTINGS, **changes)  # type: ignore[arg-type]  # they are the caps, all of them whole numbers
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (session_caps, session_handsets, sessions):
+            patch.setattr(module, "SETTINGS", small)
+        yield
 
 
 class Killed(BaseException):

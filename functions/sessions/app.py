@@ -34,6 +34,7 @@ NO_PERSON: dict[int, OpenAPIResponse] = {
     403: {"description": "`captcha_required`, `captcha_failed`: opened with a CAPTCHA's solution, where one is set"},
     503: {"description": "`captcha_unavailable`: its provider does not answer; `session_busy`"},
 }
+LIMITED: dict[int, OpenAPIResponse] = {429: {"description": "`session_limit_reached`: `limit` says which cap"}}
 STILL_SENDING: dict[int, OpenAPIResponse] = {409: {"description": "`still_sending`: one message at a time (C5)"}}
 
 SessionId = Annotated[str, Path(pattern=r"^[a-z2-7]{26}$")]
@@ -131,16 +132,22 @@ class SessionSettings(BaseModel):
     status_code=HTTPStatus.CREATED,
     summary="Open a session: a text to handsets, each from a short code of its own",
     tags=TAGS,
-    responses=NOBODY | NO_PERSON,
+    responses=NOBODY | NO_PERSON | LIMITED,
 )
 def open_session(body: SessionRequest) -> Response[SessionView]:
-    key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
+    key, address = web.idempotency_key(app, length_min=KEY_LENGTH_MIN), _address()
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        session_id = sessions.open_session(
-            body.text, body.to, key, clock.now, key_is_first=is_first, require_person=_asker(body.captcha)
+        said = sessions.open_session(
+            body.text,
+            body.to,
+            key,
+            clock.now,
+            address=address,
+            key_is_first=is_first,
+            require_person=_asker(body.captcha),
         )
-        return {"session_id": session_id}
+        return {"session_id": said.session_id}
 
     # Nothing is kept: asked again, the work finds its session, or that it has ended.
     answer = idempotency.once(SCOPE, key, _asked(), clock.now(), work, keep_answer=False)
@@ -167,28 +174,29 @@ def get_settings() -> Response[SessionSettings]:
     status_code=HTTPStatus.CREATED,
     summary="Send the next text; after the end, with numbers, in another session on other codes (C8)",
     tags=TAGS,
-    responses=ENDED | NOBODY | NO_PERSON | STILL_SENDING,
+    responses=ENDED | NOBODY | NO_PERSON | STILL_SENDING | LIMITED,
 )
 def say(session_id: SessionId, body: SayRequest) -> Response[SessionView]:
     _check_token_of(session_id)
-    key = web.idempotency_key(app, length_min=KEY_LENGTH_MIN)
+    key, address = web.idempotency_key(app, length_min=KEY_LENGTH_MIN), _address()
 
     def work(is_first: bool) -> dict[str, Any]:  # idempotency.Work's shape
-        said_in = sessions.say(
+        said = sessions.say(
             session_id,
             body.text,
             body.to,
             key,
             clock.now,
+            address=address,
             key_is_first=is_first,
             require_person=_asker(body.captcha),
         )
-        return {"session_id": said_in}
+        return {"session_id": said.session_id, "text": said.number}
 
-    # Only the id is kept, without the token: the same key never says a text twice, however late it comes again.
+    # Only ids are kept, without the token: the same key never says a text twice, however late it comes again.
     asked = {"session_id": session_id, "say": _asked()}
     answer = idempotency.once(SCOPE, key, asked, clock.now(), work)
-    return _created(answer["session_id"])
+    return _created(answer["session_id"], answer.get("text"))
 
 
 @app.get(
@@ -256,8 +264,8 @@ def _address() -> str:
     return identity.get("sourceIp") or ""
 
 
-def _created(session_id: str) -> Response[SessionView]:
-    opening = sessions.get_opening(session_id, clock.now())
+def _created(session_id: str, text_number: int | None = None) -> Response[SessionView]:
+    opening = sessions.get_opening(session_id, clock.now(), text_number)
     version, master = newest_master()
     view = SessionView(
         id=session_id,

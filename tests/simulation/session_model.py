@@ -28,7 +28,7 @@ from recado.rules.roles import Role
 from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
 from tests.apps import Context, load_app
-from tests.session_worlds import answer_to, id_of, key_of
+from tests.session_worlds import address_of, answer_to, changed_settings, id_of, key_of
 from tests.simulation.baton import Killed
 from tests.simulation.wires import SQS, Aws
 from tests.tokens import MASTER
@@ -36,6 +36,7 @@ from tests.worlds import NOON, FakeCarrier, TestClock, worker
 
 IDLE = timedelta(minutes=5)
 LONGEST = timedelta(hours=8)
+HOUR = timedelta(hours=1)
 MOMENTS = timedelta(seconds=10)
 SKEW = timedelta(seconds=1)  # clocks of two functions differ by less
 OPERATOR = Caller("platform", Role.OPERATOR, "op")
@@ -57,6 +58,29 @@ def moved_clock() -> Iterator[TestClock]:
         patch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="es"))
         patch.setattr(tariffs, "_lists", {})  # each world reads its own, and may die there
         yield clock
+
+
+@dataclass(frozen=True)
+class Caps:
+    """So small that a crowd reaches them. In any hour, but for `at_once`."""
+
+    handset_texts: int
+    source_recipients: int
+    source_sessions: int
+    at_once: int  # open sessions of one source with one handset; the pools here are too small for a quarter of them
+
+
+@contextmanager
+def capped(caps: Caps) -> Iterator[None]:
+    """Everybody's settings say so."""
+    small = changed_settings(
+        handset_texts_per_hour_max=caps.handset_texts,
+        source_recipients_per_hour_max=caps.source_recipients,
+        source_sessions_per_hour_max=caps.source_sessions,
+        sessions_per_source_and_handset=caps.at_once,
+    )
+    with small:
+        yield
 
 
 class Broken(BaseException):
@@ -150,10 +174,14 @@ class Asked:
     event: dict[str, Any]
     session: str | None
     text: str
+    address: str
 
 
 @dataclass
 class WebUser:
+    """Without an address of their own they are somewhere else each time."""
+
+    address: str | None = None
     session: str | None = None
     handsets: tuple[str, ...] = ()
     asked: Asked | None = None
@@ -181,6 +209,7 @@ class World:
     weather: Weather
     aws: Aws
     users: list[WebUser] = field(default_factory=lambda: [WebUser(), WebUser(), WebUser()])
+    caps: Caps | None = None
     carrier: FakeCarrier = field(default_factory=FakeCarrier)
     seen: dict[str, Seen] = field(default_factory=dict)
     threads: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -189,6 +218,9 @@ class World:
     notices: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
     promised: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
+    addresses: dict[str, str] = field(default_factory=dict)
+    said: list[tuple[datetime, str, str]] = field(default_factory=list)
+    limited: set[str] = field(default_factory=set)
     counter: int = 0
     dispatch_died: bool = False
 
@@ -217,6 +249,11 @@ class World:
         elif status == 410:
             user.asked = user.session = None
             self._note_ended(opened if asked.session is None else asked.session)
+        elif status == 429:
+            # Half of them come back with the same request, the others give up.
+            user.asked = asked if self.counter % 2 else None
+            require(self.caps is not None, "nobody is refused for a cap that is far away")
+            self.limited.add(body["limit"])
         elif status in (409, 422, 503):
             user.asked = asked if body["code"] in ("still_running", "session_busy") else None
 
@@ -248,6 +285,12 @@ class World:
         stored = self._sessions_with(words)
         require(len(self._lines_with(words)) <= 1, "a reply is shown once")
         self._check_where(expected, before, stored, outcome, now)
+        # C6: rated with its line or not at all, and what reaches nobody costs nothing.
+        is_rated = words in self._rated()
+        require(is_rated or not stored, "a reply that a session took is rated")
+        require(is_rated or not was_rated, "a rating stays")
+        if outcome in (ReplyOutcome.LATE, ReplyOutcome.UNROUTED):
+            require(is_rated == was_rated, "a reply that reaches nobody is not rated")
 
     def answer_in_parts(self, handset: str, code: str, parts: int, group: str) -> None:
         """Somebody writes a long message; its parts are brought one by one."""
@@ -299,12 +342,6 @@ class World:
                 require(rested + SKEW >= SETTINGS.quarantine, "a reply reaches nobody but whom it answers")
             self.seen[session_id].active = max(self.seen[session_id].active, now)
             self._note_perhaps(session_id)
-        # C6: rated with its line or not at all, and what reaches nobody costs nothing.
-        is_rated = words in self._rated()
-        require(is_rated or not stored, "a reply that a session took is rated")
-        require(is_rated or not was_rated, "a rating stays")
-        if outcome in (ReplyOutcome.LATE, ReplyOutcome.UNROUTED):
-            require(is_rated == was_rated, "a reply that reaches nobody is not rated")
         if outcome is ReplyOutcome.TO_SESSION:
             require(stored, "a reply that was delivered is there")
         if outcome is ReplyOutcome.LATE and expected is not None:
@@ -478,6 +515,9 @@ class World:
             self.threads[handset, code].append(session_id)
         require((handset, text.text) not in self.inbox, "a text goes out once")
         self.inbox.add((handset, text.text))
+        self.said.append((self._said_at(session_id, text), handset, self.addresses[text.text]))
+        if self.caps is not None:
+            self._keeps_to(self.caps, handset, self.addresses[text.text])
         return None
 
     def _notice_arrives(self, text: Outgoing) -> None:
@@ -490,6 +530,33 @@ class World:
         require(not is_held, "a notice says what is true")
         self.notices[ended] = self.clock()
 
+    def _keeps_to(self, caps: Caps, handset: str, address: str) -> None:
+        """Whoever died, nobody gets more than the caps; they may well get less."""
+        to_handset = sorted(moment for moment, other, _ in self.said if other == handset)
+        require(_is_within(to_handset, caps.handset_texts), "no handset hears more than its cap an hour")
+        from_source = sorted(moment for moment, _, other in self.said if other == address)
+        require(_is_within(from_source, caps.source_recipients), "no source writes to more than its cap an hour")
+        opened = {
+            session_id: seen.opened
+            for session_id, seen in self.seen.items()
+            if self.addresses.get(session_id) == address
+        }
+        require(_is_within(sorted(opened.values()), caps.source_sessions), "no source opens more than its cap an hour")
+        writing = {one for (other, _), found in self.threads.items() if other == handset for one in found}
+        at_once = [one for one in writing & set(opened) if self.seen[one].must_live(self.clock() + SKEW)]
+        require(len(at_once) <= caps.at_once, "no source holds a handset more often at once than it may")
+
+    def _said_at(self, session_id: str, text: Outgoing) -> datetime:
+        """When it was booked: a session's first text with its opening, any other within the request that said it."""
+        rows = self.aws.rows("SessionsTable")
+        if text.reference.split(".")[3] == "1":
+            moment = rows[f"X#{session_id}", "session"]["opened_at"]["S"]
+        else:
+            moment = next(
+                row["at"]["S"] for row in rows.values() if row.get("text", {}).get("S") == text.text and "at" in row
+            )
+        return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f%z")
+
     # --- How it is asked
 
     def _next_request(self, user: WebUser, handsets: tuple[str, ...], *, names_them: bool) -> Asked:
@@ -499,7 +566,10 @@ class World:
         if user.session is None or names_them:
             body["to"] = list(user.handsets if user.session else handsets)
         path = "/sessions" if user.session is None else "/sessions/{session_id}/messages"
-        return Asked(key, self._event("POST", path, user.session, body=body, key=key_of(key)), user.session, text)
+        address = user.address or address_of(key)
+        self.addresses[text] = self.addresses[id_of(key)] = address
+        event = self._event("POST", path, user.session, body=body, key=key_of(key), address=address)
+        return Asked(key, event, user.session, text, address)
 
     def _request(self, event: dict[str, Any]) -> tuple[int, Any]:
         faults = self.weather.faults
@@ -512,7 +582,14 @@ class World:
         return answered["statusCode"], json.loads(answered["body"] or "{}")
 
     def _event(
-        self, method: str, resource: str, session_id: str | None, *, body: Any = None, key: str | None = None
+        self,
+        method: str,
+        resource: str,
+        session_id: str | None,
+        *,
+        body: Any = None,
+        key: str | None = None,
+        address: str = "192.0.2.1",
     ) -> dict[str, Any]:
         return {
             "resource": resource,
@@ -522,7 +599,11 @@ class World:
             "queryStringParameters": None,
             "multiValueQueryStringParameters": None,
             "pathParameters": {"session_id": session_id} if session_id else None,
-            "requestContext": {"requestId": "r", "authorizer": {"session": session_id} if session_id else None},
+            "requestContext": {
+                "requestId": "r",
+                "authorizer": {"session": session_id} if session_id else None,
+                "identity": {"sourceIp": address},
+            },
             "body": json.dumps(body) if body is not None else None,
             "isBase64Encoded": False,
         }
@@ -549,6 +630,11 @@ class World:
         """The sessions that hold a code of a handset."""
         found = [row for row in self.rows("RoutesTable") if row["pk"].startswith("H#")]
         return [row["session_id"] for row in found if "free_at" not in row]
+
+
+def _is_within(moments: Sequence[datetime], most: int) -> bool:
+    """Whether no hour holds more of these moments; a request that was said moments after it was booked counts then."""
+    return all(later - first >= HOUR - MOMENTS for first, later in zip(moments, moments[most:], strict=False))
 
 
 class Crowd:

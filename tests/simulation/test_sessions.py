@@ -13,7 +13,18 @@ import pytest
 
 from recado.settings import SETTINGS
 from tests.session_worlds import ANA, LUIS, create_codes
-from tests.simulation.session_model import Act, Crowd, Meets, Plan, Weather, WebUser, World, moved_clock
+from tests.simulation.session_model import (
+    Act,
+    Caps,
+    Crowd,
+    Meets,
+    Plan,
+    Weather,
+    WebUser,
+    World,
+    capped,
+    moved_clock,
+)
 from tests.simulation.wires import SQS, Aws, MemoryAws, memory_aws
 from tests.worlds import TestClock
 
@@ -50,6 +61,43 @@ def play(seed: int, aws: Aws, clock: TestClock) -> None:
 @pytest.mark.parametrize("seed", [int(ONLY)] if ONLY else range(SEEDS))
 def test_a_crowd_in_bad_weather_breaks_no_promise(seed: int, memory: MemoryAws, clock: TestClock) -> None:
     play(seed, memory, clock)
+
+
+def play_capped(seed: int, aws: Aws, clock: TestClock) -> World:
+    """Two of the three sit behind one address, and everybody writes more than they may."""
+    chance = random.Random(seed)  # noqa: S311  # the same worlds every time
+    caps = Caps(
+        handset_texts=chance.choice((1, 2, 4)),
+        source_recipients=chance.choice((2, 3, 5)),
+        source_sessions=chance.choice((1, 2, 4)),
+        at_once=1,
+    )
+    aws.clear()
+    aws.gate = weather = Weather()
+    create_codes(*CODES)
+    users = [WebUser("192.0.2.1"), WebUser("192.0.2.2"), WebUser("192.0.2.1")]
+    world = World(f"capped-{seed}", clock, weather, aws, users=users, caps=caps)
+    crowd = Crowd(world, chance, (ANA, LUIS), CODES)
+    with capped(caps):
+        for _ in range(STEPS):
+            crowd.step()
+        world.settle()
+    return world
+
+
+@pytest.mark.parametrize("seed", [int(ONLY)] if ONLY else range(SEEDS))
+def test_a_crowd_that_writes_too_much_in_bad_weather_passes_no_cap(
+    seed: int, memory: MemoryAws, clock: TestClock
+) -> None:
+    play_capped(seed, memory, clock)
+
+
+def test_the_crowds_reach_the_caps_that_they_must_not_pass(memory: MemoryAws, clock: TestClock) -> None:
+    reached = set[str]()
+    for seed in range(12):
+        reached |= play_capped(seed, memory, clock).limited
+
+    assert reached >= {"source_sessions", "source_recipients", "handset_texts", "handset_sessions"}
 
 
 class Scene:

@@ -24,6 +24,7 @@ from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
 from recado.tables import fleets, opt_outs, ratings, routes, short_codes
 from recado.tables import sessions as session_table
+from recado.tables.base import Transaction
 from recado.tables.sessions import Direction, NotReached, Session, SessionState
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import jobs_on
@@ -35,6 +36,7 @@ from tests.session_worlds import (
     COUNTRY,
     HELLO,
     LUIS,
+    UPDATES_OF_BOOKING,
     WANDA,
     Killed,
     answer,
@@ -336,11 +338,11 @@ def test_an_answer_lost_on_the_way_changes_nothing(clock: TestClock, carrier: Fa
 def test_a_session_carried_on_at_the_last_moment_does_not_end_while_its_codes_are_claimed(
     clock: TestClock, carrier: FakeCarrier
 ) -> None:
-    with just_before("PutItem", kill, nth=1), pytest.raises(Killed):
+    with just_before("TransactWriteItems", kill, nth=2), pytest.raises(Killed):  # 1 is its own row's
         open_session(clock)
     clock.now = NOON + timedelta(minutes=4, seconds=59)
 
-    with just_before("PutItem", lambda: clock.move(seconds=2), nth=1):
+    with just_before("TransactWriteItems", lambda: clock.move(seconds=2), nth=1):
         session_id = open_session(clock, is_first=False)
 
     assert [text.to for text in deliver(carrier, clock)] == [ANA]
@@ -348,7 +350,7 @@ def test_a_session_carried_on_at_the_last_moment_does_not_end_while_its_codes_ar
 
 
 def test_a_request_carried_on_finds_the_code_it_had_claimed(clock: TestClock, carrier: FakeCarrier) -> None:
-    with just_before("UpdateItem", kill, nth=1), pytest.raises(Killed):
+    with just_before("UpdateItem", kill, nth=UPDATES_OF_BOOKING + 1), pytest.raises(Killed):
         open_session(clock)
     (held,) = routes.list_routes(ANA)
 
@@ -849,7 +851,7 @@ def test_a_sweep_whose_answers_are_lost_ends_the_same(clock: TestClock, carrier:
 
 
 def test_routes_claimed_by_whoever_died_before_writing_them_down_are_freed(clock: TestClock) -> None:
-    with just_before("UpdateItem", kill, nth=1), pytest.raises(Killed):
+    with just_before("UpdateItem", kill, nth=UPDATES_OF_BOOKING + 1), pytest.raises(Killed):
         open_session(clock)
     (held,) = routes.list_routes(ANA)
     assert held.free_at is None
@@ -950,6 +952,31 @@ def test_pages_written_after_the_end_are_deleted_by_whoever_wrote_them(clock: Te
     assert jobs_on("SessionsQueue") == []
 
 
+def test_pages_written_after_the_end_by_whoever_died_then_are_deleted_within_the_minute(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+    ended = []
+
+    def end() -> None:
+        sessions.end(session_id, clock)
+        ended.append(session_id)
+
+    ends = just_before("BatchWriteItem", end, nth=1)
+    dies = just_before("UpdateItem", lambda: kill() if ended else None)  # when it would note that its pages are there
+    with ends, dies, pytest.raises(Killed):
+        say(session_id, clock, ANA)
+    assert HELLO not in str(rows_of(session_id))
+    assert ANA in str(rows_of(session_id))
+    clock.move(seconds=61)
+
+    sweep(clock)
+
+    assert list(rows_of(session_id)) == ["session"]
+    assert "check_at" not in rows_of(session_id)["session"]
+
+
 # --- Codes over time
 
 
@@ -970,18 +997,44 @@ def test_a_code_serves_the_handset_again_only_after_its_quarantine(clock: TestCl
     assert handset.code == used[0]
 
 
+class Held(Exception):
+    """By this session."""
+
+
+class Taken(Exception):
+    """By another, or it rests."""
+
+
+def claim(session_id: str, now: datetime) -> str:
+    try:
+        with Transaction() as write:
+            routes.claim_route(write, ANA, CODES[0], session_id, "source", now, held=Held(), taken=Taken())
+    except (Held, Taken) as refused:
+        return type(refused).__name__.lower()
+    return "claimed"
+
+
 def test_a_route_is_one_sessions_or_rests(clock: TestClock) -> None:
-    assert routes.claim_route(ANA, CODES[0], "mine", NOON)
-    assert routes.claim_route(ANA, CODES[0], "mine", NOON)
-    assert not routes.claim_route(ANA, CODES[0], "yours", NOON)
+    assert claim("mine", NOON) == "claimed"
+    assert claim("mine", NOON) == "held"
+    assert claim("yours", NOON) == "taken"
     assert not routes.release_route(ANA, CODES[0], "yours", free_at=NOON)
     free_at = NOON + timedelta(hours=1)
     assert routes.release_route(ANA, CODES[0], "mine", free_at=free_at)
     assert not routes.release_route(ANA, CODES[0], "mine", free_at=free_at + timedelta(hours=1))
-    assert not routes.claim_route(ANA, CODES[0], "mine", free_at - MOMENT)
-    assert not routes.claim_route(ANA, CODES[0], "yours", free_at - MOMENT)
-    assert routes.claim_route(ANA, CODES[0], "yours", free_at)
+    assert claim("mine", free_at - MOMENT) == "taken"
+    assert claim("yours", free_at - MOMENT) == "taken"
+    assert claim("yours", free_at) == "claimed"
     assert "free_at" not in route_row(ANA, CODES[0])
+
+
+def test_a_released_route_forgets_whose_connection_it_was(clock: TestClock) -> None:
+    assert claim("mine", NOON) == "claimed"
+    assert route_row(ANA, CODES[0])["source"] == "source"
+
+    assert routes.release_route(ANA, CODES[0], "mine", free_at=NOON)
+
+    assert "source" not in route_row(ANA, CODES[0])
 
 
 def test_a_touch_never_brings_a_deleted_session_back(clock: TestClock) -> None:

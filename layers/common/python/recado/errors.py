@@ -28,6 +28,7 @@ RecadoError
 ├── SessionEnded          410 session_ended               C7
 ├── SessionBusy           503 session_busy                others keep writing to it; ask again in a moment
 ├── StillSending          409 still_sending               C5: one message at a time
+├── SessionLimitReached   429 session_limit_reached       a cap of anonymous sessions; says which, and when to try again
 ├── NoHandsetReachable    422 no_handset_reachable        nobody of a new session could be given a code
 ├── TooLarge              413 too_large                   the request's body
 ├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON
@@ -185,6 +186,10 @@ class SessionBusy(RecadoError):
 
 class StillSending(RecadoError):
     code, status, title = "still_sending", 409, "One message at a time: the one before is still going out"
+
+
+class SessionLimitReached(RecadoError):
+    code, status, title = "session_limit_reached", 429, "As much has been sent as may be sent for now"
 
 
 class NoHandsetReachable(RecadoError):

@@ -5,25 +5,49 @@ Only the conditional write of a route gives a code; a code once used for a hands
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from recado.access import first_master
 from recado.clock import Clock
-from recado.errors import FieldProblem, InvalidRequest, NoHandsetReachable, SessionEnded
-from recado.rules import idle_timeout, short_codes
+from recado.errors import (
+    FieldProblem,
+    InvalidRequest,
+    NoHandsetReachable,
+    SessionBusy,
+    SessionEnded,
+    SessionLimitReached,
+)
+from recado.rules import idle_timeout, session_caps, short_codes, signatures
 from recado.rules.audience import is_blocked
 from recado.rules.phone_numbers import read_number
+from recado.rules.session_caps import Limit
 from recado.rules.short_codes import Code
 from recado.settings import SETTINGS
-from recado.tables import fleets, opt_outs, routes
+from recado.tables import caps, fleets, opt_outs, routes
 from recado.tables import sessions as table
 from recado.tables import short_codes as code_table
+from recado.tables.base import Transaction
 from recado.tables.sessions import Handset, Handsets, NotReached, RefusedNumber, Session
 from recado.tables.short_codes import Purpose
 
 SCHOOL = "web"  # what a session's pages and opt-outs have where others have a school
 FEW = 8  # handsets that are not worth a thread
 AT_ONCE = 16
+CLAIMS_MAX = 5  # tries at a handset that other sessions of the same source claim just now
+CLAIMS_LIFE = timedelta(hours=1)  # far longer than a claim takes
+
+CAPS = {NotReached.TOO_MANY_TEXTS: Limit.HANDSET_TEXTS, NotReached.TOO_MANY_SESSIONS: Limit.HANDSET_SESSIONS}
+
+type IsOpen = Callable[[str], bool]
+
+
+class _Held(Exception):  # a signal between two steps here
+    """This session has the route already."""
+
+
+class _Taken(Exception):  # a signal between two steps here
+    """Another session has the route, or it rests."""
 
 
 def read_numbers(numbers: Sequence[str]) -> Handsets:
@@ -75,17 +99,37 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
     return tuple(chosen.values())
 
 
-def claim_codes(session_id: str, wanted: Handsets, clock: Clock) -> Handsets:
+def without_opted_out(handsets: Sequence[Handset]) -> tuple[tuple[Handset, ...], tuple[RefusedNumber, ...]]:
+    """Those who still want texts of the web, and those who said STOP since the session was opened."""
+    causes = opt_outs.list_causes(SCHOOL, [one.number for one in handsets])
+    blocked = {number for number, found in causes.items() if is_blocked(found, ())}
+    return (
+        tuple(one for one in handsets if one.number not in blocked),
+        tuple(RefusedNumber(one.typed, NotReached.OPTED_OUT) for one in handsets if one.number in blocked),
+    )
+
+
+def claim_codes(session_id: str, wanted: Handsets, source: str, is_open: IsOpen, clock: Clock) -> Handsets:
     """A code for each handset: the one never used for it, or the one that has rested longest (C8).
 
-    Who gets none is refused. Repeated after a death it finds the codes that the session holds already.
+    Who gets none is refused, and who is held by as many open sessions of the same source as may be. Repeated after a
+    death it finds the codes that the session holds already.
     """
     pool = [
         Code(one.code, one.country, one.carrier, one.state)
         for one in code_table.list_codes(SETTINGS.session_country)
         if one.purpose is Purpose.SESSIONS
     ]
-    answers = _for_each(lambda handset: _claim_code(session_id, handset, pool, clock), wanted.handsets)
+    holders = {one.number: signatures.holder_token(first_master(), source, one.number) for one in wanted.handsets}
+    # Before the routes are read: a claim of this source in between is then noticed.
+    latest = caps.list_latest_claims(holders.values())
+    claiming = _Claiming(session_id, source, pool, is_open, clock)
+
+    def claim(handset: Handset) -> Handset | RefusedNumber:
+        holder = holders[handset.number]
+        return _claim_code(claiming, handset, holder, latest[holder])
+
+    answers = for_each(claim, wanted.handsets)
     claimed = tuple(one for one in answers if isinstance(one, Handset))
     without = tuple(one for one in answers if isinstance(one, RefusedNumber))
     return Handsets(claimed, (*wanted.refused, *without), is_claimed=True)
@@ -101,16 +145,13 @@ def release(session: Session, now: datetime) -> int:
         held = [one for one in routes.list_routes(handset.number) if _is_held(session.id, one)]
         return sum(routes.release_route(handset.number, one.code, session.id, free_at=free_at) for one in held)
 
-    return sum(_for_each(release_handset, found.handsets)) if found else 0
+    return sum(for_each(release_handset, found.handsets)) if found else 0
 
 
-def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachable:
-    """The refusal of a session that could write to nobody: each number's reason, and when to try again."""
-    waiting = [one for one in refused if one.reason is NotReached.NO_SHORT_CODE_FREE]
-    known = [one.retry_at for one in waiting if one.retry_at is not None]
-    # Without a known moment every code is held: the first is free when its session has ended and it has rested.
-    until = min(known, default=now + idle_timeout.IDLE_LIMIT + SETTINGS.quarantine)
-    seconds = max(1, -int(-(until - now).total_seconds() // 1)) if waiting else None
+def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachable | SessionLimitReached:
+    """The refusal of a text that could go to nobody: each number's reason, and when to try again if that may help."""
+    moments = [moment for one in refused if (moment := _again_at(one, now)) is not None]
+    seconds = max(1, -int(-(min(moments) - now).total_seconds() // 1)) if moments else None
     members = {
         "refused": [
             {
@@ -121,24 +162,86 @@ def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachabl
             for one in refused
         ]
     }
-    return NoHandsetReachable(members=members, retry_after_seconds=seconds)
+    reasons = {one.reason for one in refused}
+    limit = next((CAPS[reason] for reason in CAPS if reason in reasons), None)
+    if limit is None:
+        return NoHandsetReachable(members=members, retry_after_seconds=seconds)
+    return SessionLimitReached(
+        session_caps.WORDS[limit], members={"limit": limit.value} | members, retry_after_seconds=seconds
+    )
 
 
-def _claim_code(session_id: str, handset: Handset, pool: Sequence[Code], clock: Clock) -> Handset | RefusedNumber:
-    found = routes.list_routes(handset.number)
-    own = [one.code for one in found if _is_held(session_id, one)]
-    now = clock()
-    for code in (*own, *short_codes.order_of_claim(pool, found, now)):
-        if routes.claim_route(handset.number, code, session_id, now):
-            return replace(handset, code=code)
-    return RefusedNumber(handset.typed, NotReached.NO_SHORT_CODE_FREE, short_codes.free_from(pool, found, now))
+def _again_at(refused: RefusedNumber, now: datetime) -> datetime | None:
+    """When it may go better; without a known moment the earliest at which the sessions that hold it can have ended."""
+    if refused.retry_at is not None:
+        return refused.retry_at
+    if refused.reason is NotReached.TOO_MANY_SESSIONS:
+        return now + idle_timeout.IDLE_LIMIT
+    if refused.reason is NotReached.NO_SHORT_CODE_FREE:
+        return now + idle_timeout.IDLE_LIMIT + SETTINGS.quarantine
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Claiming:
+    session_id: str
+    source: str
+    pool: Sequence[Code]
+    is_open: IsOpen
+    clock: Clock
+
+
+def _claim_code(one: _Claiming, handset: Handset, holder: str, latest: str | None) -> Handset | RefusedNumber:
+    at_once = short_codes.sessions_of_one_source(one.pool, SETTINGS.sessions_per_source_and_handset)
+    for _ in range(CLAIMS_MAX):
+        # 1. What the session has, and how many others of its source are there. Their routes outlive them for a while.
+        found = routes.list_routes(handset.number)
+        own = [route.code for route in found if _is_held(one.session_id, route)]
+        if own:
+            return replace(handset, code=own[0])
+        others = [route.session_id for route in found if route.source == one.source and route.free_at is None]
+        if sum(1 for other in others if other is not None and one.is_open(other)) >= at_once:
+            return RefusedNumber(handset.typed, NotReached.TOO_MANY_SESSIONS)
+
+        # 2. The best code that is still free, unless another claim of the source came between: then all over again.
+        now = one.clock()
+        try:
+            code = _take_first_free(one, handset, short_codes.order_of_claim(one.pool, found, now), holder, latest, now)
+        except caps.Overtaken as overtaken:
+            latest = overtaken.latest
+            continue
+        if code is None:
+            at = short_codes.free_from(one.pool, found, now)
+            return RefusedNumber(handset.typed, NotReached.NO_SHORT_CODE_FREE, at)
+        return replace(handset, code=code)
+    raise SessionBusy(retry_after_seconds=1)
+
+
+def _take_first_free(
+    one: _Claiming, handset: Handset, codes: Sequence[str], holder: str, latest: str | None, now: datetime
+) -> str | None:
+    expires_at = int((now + CLAIMS_LIFE).timestamp())
+    for code in codes:
+        try:
+            with Transaction() as write:
+                # Its refusal is asked first: our own claim whose answer was lost is a claim.
+                routes.claim_route(
+                    write, handset.number, code, one.session_id, one.source, now, held=_Held(), taken=_Taken()
+                )
+                caps.note_claim(write, holder, one.session_id, seen=latest, expires_at=expires_at)
+        except _Taken:
+            continue
+        except _Held:
+            pass
+        return code
+    return None
 
 
 def _is_held(session_id: str, route: short_codes.Route) -> bool:
     return route.session_id == session_id and route.free_at is None
 
 
-def _for_each[T, R](work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def for_each[T, R](work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """`work` of each item, in order; many are worked at once, for each is a few short calls to DynamoDB."""
     if len(items) <= FEW:
         return [work(item) for item in items]

@@ -35,6 +35,15 @@ class Settings:
     quarantine_seconds: int
     session_handsets_max: int
     late_reply_notice: str
+    handset_texts_per_hour_max: int
+    source_sessions_per_hour_max: int
+    source_recipients_per_hour_max: int
+    source_link_recipients_per_hour_max: int
+    same_text_recipients_per_hour_max: int
+    recipients_per_hour_max: int
+    session_texts_max: int
+    links_per_text_max: int
+    sessions_per_source_and_handset: int
     wave_size: int
     audience_max: int
     delivery_retention_days: int
@@ -55,8 +64,16 @@ class Settings:
         return timedelta(seconds=self.quarantine_seconds)
 
 
+# Less, and a session that is full could never be opened, whenever its user came back.
+FULL_SESSION = (
+    "source_recipients_per_hour_max",
+    "same_text_recipients_per_hour_max",
+    "recipients_per_hour_max",
+)
+
+
 def read_settings(environment: dict[str, str]) -> Settings:
-    """Raises MissingSetting with the names that are missing, or ValueError for a number that is none."""
+    """Raises MissingSetting with the names that are missing, or ValueError for a number that cannot be."""
     missing = [field.name.upper() for field in fields(Settings) if field.name.upper() not in environment]
     if missing:
         raise MissingSetting(f"not in the environment: {', '.join(missing)}")
@@ -64,7 +81,11 @@ def read_settings(environment: dict[str, str]) -> Settings:
         field.name: int(environment[field.name.upper()]) if field.type is int else environment[field.name.upper()]
         for field in fields(Settings)
     }
-    return Settings(**values)  # type: ignore[arg-type]  # the types follow the fields
+    settings = Settings(**values)  # type: ignore[arg-type]  # the types follow the fields
+    small = [name.upper() for name in FULL_SESSION if getattr(settings, name) < settings.session_handsets_max]
+    if small:
+        raise ValueError(f"less than SESSION_HANDSETS_MAX: {', '.join(small)}")
+    return settings
 
 
 SETTINGS = read_settings(dict(os.environ))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+SHARE_OF_ONE_SOURCE = 4  # a quarter
+
 
 class CodeState(StrEnum):
     FREE = "free"
@@ -26,7 +28,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One handset's last use of one code. `free_at` is None while a session holds it.
+    """One handset's last use of one code. `free_at` is None while a session holds it, opened by `source`.
 
     `noticed_at`: when the handset was told that this use has ended (C9), if it was.
     """
@@ -35,6 +37,7 @@ class Route:
     session_id: str | None
     free_at: datetime | None
     claimed_at: datetime
+    source: str | None = None
     noticed_at: datetime | None = None
 
 
@@ -69,6 +72,14 @@ def free_from(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> 
         (route.free_at for route in routes if route.code in free and route.code != last and route.free_at is not None),
         default=None,
     )
+
+
+def sessions_of_one_source(codes: Iterable[Code], wanted: int) -> int:
+    """How many sessions of one source may hold a handset at once: `wanted`, but never more than a quarter of its pool.
+
+    At least one: whoever has no session with the handset may open one.
+    """
+    return max(1, min(wanted, len(_free(codes)) // SHARE_OF_ONE_SOURCE))
 
 
 def quarantine_ends_at(released_at: datetime, quarantine: timedelta) -> datetime:

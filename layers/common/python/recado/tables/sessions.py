@@ -4,7 +4,7 @@ The session's row decides: what writes to a session does so under a condition on
 Its pages lie under the same key (`tables/pages.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -73,6 +73,8 @@ class NotReached(StrEnum):
     NOT_A_SUBSCRIBER = "not_a_subscriber"
     OPTED_OUT = "opted_out"
     NO_SHORT_CODE_FREE = "no_short_code_free"
+    TOO_MANY_TEXTS = "too_many_texts"
+    TOO_MANY_SESSIONS = "too_many_sessions"  # of the same source, with this handset
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,16 @@ class _TextRow(Row):
     expires_at = NumberAttribute()
 
 
+class _LeftOutRow(Row):
+    class Meta(SessionsMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    refused = JSONAttribute()
+    expires_at = NumberAttribute()
+
+
 class _AnyRow(Row):
     """Whatever lies under a session's key: pages too."""
 
@@ -229,12 +241,18 @@ def find_handsets(session_id: str) -> Handsets | None:
         return None
     return Handsets(
         tuple(Handset(number, typed, bool(can_answer), code) for number, typed, can_answer, code in row.handsets),
-        tuple(
-            RefusedNumber(typed, NotReached(reason), datetime.fromisoformat(retry_at) if retry_at else None)
-            for typed, reason, retry_at in row.refused
-        ),
+        _unpacked_refused(row.refused),
         bool(row.is_claimed),
     )
+
+
+def find_left_out(session_id: str, say_number: int) -> tuple[RefusedNumber, ...]:
+    """Which of those it was for a text did not go to, consistently."""
+    try:
+        row = _LeftOutRow.get(session_key(session_id), _left_out_key(say_number), consistent_read=True)
+    except _LeftOutRow.DoesNotExist:
+        return ()
+    return _unpacked_refused(row.refused)
 
 
 def list_texts(session_id: str, *, after: int, limit: int) -> list[Text]:
@@ -284,7 +302,7 @@ def create_session(
         session_key(session.id),
         _HANDSETS,
         handsets=_packed_handsets(handsets),
-        refused=_packed_refused(handsets),
+        refused=_packed_refused(handsets.refused),
         is_claimed=handsets.is_claimed,
         expires_at=expires_at,
     )
@@ -296,7 +314,7 @@ def save_handsets(session_id: str, handsets: Handsets) -> bool:
     row = _HandsetsRow(session_key(session_id), _HANDSETS)
     changes = [
         _HandsetsRow.handsets.set(_packed_handsets(handsets)),
-        _HandsetsRow.refused.set(_packed_refused(handsets)),
+        _HandsetsRow.refused.set(_packed_refused(handsets.refused)),
         _HandsetsRow.is_claimed.set(handsets.is_claimed),
     ]
     return update_if(row, changes, _HandsetsRow.pk.exists())
@@ -379,6 +397,22 @@ def create_text(write: Transaction, session_id: str, text: Text, *, expires_at: 
     write.put(row, _TextRow.pk.does_not_exist(), lambda _: refused)
 
 
+def create_left_out(
+    write: Transaction,
+    session_id: str,
+    say_number: int,
+    left_out: Sequence[RefusedNumber],
+    *,
+    expires_at: int,
+    refused: Exception,
+) -> None:
+    """Keeps whom a text does not go to; only ever together with the text."""
+    row = _LeftOutRow(
+        session_key(session_id), _left_out_key(say_number), refused=_packed_refused(left_out), expires_at=expires_at
+    )
+    write.put(row, _LeftOutRow.pk.does_not_exist(), lambda _: refused)
+
+
 def note_paged(session_id: str, say_number: int) -> bool:
     """Says that every page of the text is written: from now on it may be spoken. False: closed, or given up."""
     condition = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.sending == say_number)
@@ -426,6 +460,12 @@ def delete_rows(session_id: str) -> int:
     return count
 
 
+def look_again(session_id: str, check_at: datetime) -> bool:
+    """Has a closed session cleared once more then; False when it is not closed."""
+    changes = [_SessionRow.check_at.set(check_at)]
+    return update_if(_row(session_id), changes, _SessionRow.state == SessionState.CLOSED.value)
+
+
 def bury_session(session_id: str) -> bool:
     """Leaves of a closed session that it was there: nobody looks at it again, and its id never opens another."""
     changes = [
@@ -451,6 +491,10 @@ def session_key(session_id: str) -> str:
 
 def _text_key(seq: int) -> str:
     return f"t#{seq:08}"
+
+
+def _left_out_key(say_number: int) -> str:
+    return f"l#{say_number:08}"
 
 
 def _row(session_id: str) -> _SessionRow:
@@ -484,10 +528,15 @@ def _packed_handsets(handsets: Handsets) -> list[list[Any]]:
     return [[one.number, one.typed, one.can_answer, one.code] for one in handsets.handsets]
 
 
-def _packed_refused(handsets: Handsets) -> list[list[Any]]:
-    return [
-        [one.typed, one.reason.value, one.retry_at.isoformat() if one.retry_at else None] for one in handsets.refused
-    ]
+def _packed_refused(refused: Sequence[RefusedNumber]) -> list[list[Any]]:
+    return [[one.typed, one.reason.value, one.retry_at.isoformat() if one.retry_at else None] for one in refused]
+
+
+def _unpacked_refused(packed: Sequence[Sequence[Any]]) -> tuple[RefusedNumber, ...]:
+    return tuple(
+        RefusedNumber(typed, NotReached(reason), datetime.fromisoformat(retry_at) if retry_at else None)
+        for typed, reason, retry_at in packed
+    )
 
 
 def _whole(number: float | None) -> int | None:
