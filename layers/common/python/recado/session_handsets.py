@@ -8,36 +8,40 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
+from recado import fleets
 from recado.clock import Clock
 from recado.errors import FieldProblem, InvalidRequest, NoHandsetReachable, SessionEnded
-from recado.rules import idle_timeout, short_codes
+from recado.rules import idle_timeout, short_codes, subscribers
 from recado.rules.audience import is_blocked
-from recado.rules.phone_numbers import read_number
+from recado.rules.phone_numbers import country_of, read_number
 from recado.rules.short_codes import Code
 from recado.settings import SETTINGS
-from recado.tables import fleets, opt_outs, routes
+from recado.tables import opt_outs, routes
 from recado.tables import sessions as table
 from recado.tables import short_codes as code_table
 from recado.tables.sessions import Handset, Handsets, NotReached, RefusedNumber, Session
-from recado.tables.short_codes import Purpose
 
 SCHOOL = "web"  # what a session's pages and opt-outs have where others have a school
 FEW = 8  # handsets that are not worth a thread
 AT_ONCE = 16
 
+SUBSCRIBERS = subscribers.read_subscribers(
+    SETTINGS.session_countries, SETTINGS.subscriber_prefixes, SETTINGS.country_codes
+)
+
 
 def read_numbers(numbers: Sequence[str]) -> Handsets:
-    """The handsets that the typed numbers name, each once (C2: subscribers of one country), and who is refused."""
+    """The handsets that the typed numbers name, each once (C2: subscribers only), and who is refused."""
     if len(numbers) > SETTINGS.session_handsets_max:
         detail = f"At most {SETTINGS.session_handsets_max} numbers"
         raise InvalidRequest(fields=[FieldProblem("/to", "too_many", detail)])
     typed: dict[str, str] = {}
     refused: dict[str, RefusedNumber] = {}
     for raw in numbers:
-        number = read_number(raw, SETTINGS.session_country)
+        number = read_number(raw, SUBSCRIBERS.home)
         if number is None:
             refused[raw] = RefusedNumber(raw, NotReached.NOT_A_NUMBER)
-        elif number.region != SETTINGS.session_country:
+        elif not SUBSCRIBERS.includes(number):
             refused[raw] = RefusedNumber(raw, NotReached.NOT_A_SUBSCRIBER)
         else:
             typed.setdefault(number.e164, raw)
@@ -45,7 +49,7 @@ def read_numbers(numbers: Sequence[str]) -> Handsets:
         if is_blocked(causes, ()):
             raw = typed.pop(e164)
             refused[raw] = RefusedNumber(raw, NotReached.OPTED_OUT)
-    cannot_answer = fleets.list_members(SETTINGS.session_country, typed)  # C3: they receive all the same
+    cannot_answer = fleets.find_barred(typed)  # C3: they receive all the same
     handsets = tuple(Handset(e164, raw, can_answer=e164 not in cannot_answer) for e164, raw in typed.items())
     return Handsets(handsets, tuple(refused.values()), is_claimed=False)
 
@@ -62,7 +66,7 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
     chosen: dict[str, Handset] = {}
     problems = []
     for position, raw in enumerate(numbers):
-        number = read_number(raw, SETTINGS.session_country)
+        number = read_number(raw, SUBSCRIBERS.home)
         if number is not None and number.e164 in own:
             chosen[number.e164] = own[number.e164]
         elif raw not in refused:
@@ -76,16 +80,17 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
 
 
 def claim_codes(session_id: str, wanted: Handsets, clock: Clock) -> Handsets:
-    """A code for each handset: the one never used for it, or the one that has rested longest (C8).
+    """A code for each handset, of its own country's pool: never used for it, or rested longest (C8).
 
     Who gets none is refused. Repeated after a death it finds the codes that the session holds already.
     """
-    pool = [
-        Code(one.code, one.country, one.carrier, one.state)
-        for one in code_table.list_codes(SETTINGS.session_country)
-        if one.purpose is Purpose.SESSIONS
-    ]
-    answers = _for_each(lambda handset: _claim_code(session_id, handset, pool, clock), wanted.handsets)
+    countries = {handset.number: country_of(handset.number) for handset in wanted.handsets}
+    pools = {country: _list_pool(country) for country in sorted({one for one in countries.values() if one})}
+
+    def claim(handset: Handset) -> Handset | RefusedNumber:
+        return _claim_code(session_id, handset, pools.get(countries[handset.number] or "", []), clock)
+
+    answers = _for_each(claim, wanted.handsets)
     claimed = tuple(one for one in answers if isinstance(one, Handset))
     without = tuple(one for one in answers if isinstance(one, RefusedNumber))
     return Handsets(claimed, (*wanted.refused, *without), is_claimed=True)
@@ -122,6 +127,15 @@ def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachabl
         ]
     }
     return NoHandsetReachable(members=members, retry_after_seconds=seconds)
+
+
+def _list_pool(country: str) -> list[Code]:
+    """The codes whose texts today's carrier takes: another's would be refused on the way."""
+    return [
+        Code(one.code, one.country, one.carrier, one.state)
+        for one in code_table.list_codes(country)
+        if one.serves_sessions_of(SETTINGS.carrier)
+    ]
 
 
 def _claim_code(session_id: str, handset: Handset, pool: Sequence[Code], clock: Clock) -> Handset | RefusedNumber:

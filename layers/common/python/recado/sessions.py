@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from recado import log, session_handsets
+from recado import fleets, log, session_handsets
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, SessionBusy, SessionEnded, StillSending
@@ -18,11 +18,12 @@ from recado.rules import idle_timeout, opt_out_words, segments, signatures, tari
 from recado.rules.audience import REPLIED_STOP
 from recado.rules.credit_bags import Zone
 from recado.rules.opt_out_words import Word
+from recado.rules.phone_numbers import country_of
 from recado.rules.session_texts import read_text
 from recado.sending import job_of
 from recado.session_handsets import SCHOOL
 from recado.settings import SETTINGS
-from recado.tables import fleets, opt_outs, pages, ratings, routes
+from recado.tables import opt_outs, pages, ratings, routes
 from recado.tables import sessions as table
 from recado.tables.base import Transaction
 from recado.tables.opt_outs import Note, NotedAlready
@@ -204,7 +205,7 @@ def _deliver(reply: _Reply, clock: Clock) -> ReplyOutcome:
             session = get_open_session(route.session_id, now)
         except SessionEnded:
             return ReplyOutcome.LATE
-        if fleets.list_members(session.country, [reply.handset]):
+        if fleets.find_barred([reply.handset]):
             return ReplyOutcome.UNROUTED
 
         # 2. Rated, counted as activity and stored, or none of it.
@@ -219,14 +220,15 @@ def _deliver(reply: _Reply, clock: Clock) -> ReplyOutcome:
 
 
 def _store_reply(session: Session, reply: _Reply, now: datetime) -> None:
+    country = country_of(reply.handset) or ""  # and so the code's: a handset is given one of its own country's
     rated = RatedReply(
         carrier=reply.carrier,
         reply_id=reply.id,
-        country=session.country,
+        country=country,
         number=reply.handset,
         code=reply.code,
         rated_at=now,
-        rating=tariffs.rate(session.country, now.date()),
+        rating=tariffs.rate(country, now.date()),
     )
     line = Text(session.seq + 1, Direction.IN, reply.text, reply.sent_at, reply.handset, reply.code)
     note = _note_of(reply)
@@ -401,7 +403,6 @@ def _create(session_id: str, numbers: Sequence[str], now: datetime) -> Handsets:
         raise session_handsets.nobody(wanted.refused, now)
     session = Session(
         id=session_id,
-        country=SETTINGS.session_country,
         state=SessionState.OPEN,
         opened_at=now,
         last_activity_at=now,
