@@ -61,7 +61,7 @@ class Row:
     """`roles`: who gets further than 401 and 403. `body`, `query`: a request that nothing is wrong with.
 
     `no_other_school`: why nobody of another school can ask; empty: they can, and get 404. `of`: which of the world's
-    objects an id in the path names, where it is not the first of its kind.
+    objects an id in the path names, where it is not the first of its kind. `media_type`: the body's, if it is no JSON.
     """
 
     roles: frozenset[str]
@@ -69,6 +69,7 @@ class Row:
     query: Mapping[str, str] = field(default_factory=dict)
     no_other_school: str = ""
     of: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
 
 
 CONTENT = {
@@ -181,7 +182,17 @@ TABLE: Mapping[str, Row] = {
     "GET /operator/schools/{school_id}/statement": Row(OPERATOR, no_other_school=OPERATORS),
     "POST /operator/short-codes": Row(OPERATOR, {"country": "DO", "code": "44201", "purpose": "sessions"}),
     "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
+    "GET /operator/short-codes/capacity": Row(OPERATOR, query={"country": "CL", "sessions_per_hour": "2"}),
     "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
+    "DELETE /operator/short-codes/{country}/{code}": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/fleets/{country}": Row(OPERATOR, query={"limit": "5"}, no_other_school=OPERATORS),
+    "POST /operator/fleets/{country}": Row(OPERATOR, {"number": "9 5555 0101"}, no_other_school=OPERATORS),
+    "GET /operator/fleets/{country}/list.csv": Row(OPERATOR, no_other_school=OPERATORS),
+    "POST /operator/fleets/{country}/list.csv": Row(
+        OPERATOR, "number\n9 5555 0101\n", no_other_school=OPERATORS, media_type="text/csv"
+    ),
+    "GET /operator/fleets/{country}/{number}": Row(OPERATOR, no_other_school=OPERATORS),
+    "DELETE /operator/fleets/{country}/{number}": Row(OPERATOR, no_other_school=OPERATORS),
     # what handset messages cost
     "GET /operator/tariffs": Row(OPERATOR, query={"country": "DO"}),
     "POST /operator/tariffs": Row(OPERATOR, TARIFF),
@@ -217,7 +228,9 @@ class World:
         row, number = TABLE[route], next(_numbers)
         named = {name: self.ids[row.of.get(name, name)] for name in self.ids if f"{{{name}}}" in route}
         found = {"body": row.body, "query": row.query, "parameters": named} | changes
-        found["headers"] = {"Idempotency-Key": f"{route.split(' ')[0]}-{number:030}"} | found.get("headers", {})
+        headers = {"Idempotency-Key": f"{route.split(' ')[0]}-{number:030}"}
+        headers |= {"Content-Type": row.media_type} if found["body"] is not None else {}
+        found["headers"] = headers | found.get("headers", {})
         return Request(route, **found)
 
 
@@ -265,6 +278,7 @@ def build_world(clock: TestClock) -> World:
             "key_id": "k1",
             "country": "CL",
             "code": "20600",
+            "number": "+56955550101",
             "session_id": SESSION,
             "carrier": "signed_webhook",
             "reply_id": "r-1",

@@ -16,6 +16,7 @@ from recado import captcha, clock, idempotency, sessions, web
 from recado.access import newest_master
 from recado.errors import NotFound
 from recado.rules import idle_timeout, session_texts, signatures
+from recado.session_handsets import SUBSCRIBERS
 from recado.settings import SETTINGS
 from recado.tables.sessions import Direction, Handset, NotReached, RefusedNumber, Text
 
@@ -160,7 +161,7 @@ def get_settings() -> Response[SessionSettings]:
         handsets_max=SETTINGS.session_handsets_max,
         segments_max=session_texts.SEGMENTS_MAX,
         idle_seconds=int(idle_timeout.IDLE_LIMIT.total_seconds()),
-        countries=[SETTINGS.session_country],
+        countries=list(SUBSCRIBERS.countries),
         captcha_site_key=(SETTINGS.captcha_site_key or None) if SETTINGS.captcha_verify_url else None,
     )
     headers: dict[str, str | list[str]] = {"Cache-Control": SETTINGS_KEPT_FOR}

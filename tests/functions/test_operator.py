@@ -20,7 +20,6 @@ CREATING = [
     "operator_test_key_created",
     "operator_key_rotated",
     "operator_bag_sold",
-    "operator_short_code_added",
 ]
 
 
@@ -206,9 +205,9 @@ def test_no_route_of_the_operators_takes_a_sandboxs_id() -> None:
         event["path"] = event["path"].replace("liceo-1", "liceo-1~test")
         event["pathParameters"] |= {"school_id": "liceo-1~test"}
         answers.append(call("operator", event))
-    code = load_event("operator_short_code_added")
+    code = load_event("pool_code_added")
     code["body"] = '{"country": "CL", "code": "44999", "purpose": "schools", "school": "liceo-1~test"}'
-    answers.append(call("operator", with_key(code, "y")))
+    answers.append(call("pool", with_key(code, "y")))
 
     assert {status for status, _ in answers} <= {404, 422}
     kept = [row for row in rows_of("PeopleTable") if not row["pk"]["S"].startswith("IDEM#")]
@@ -376,17 +375,6 @@ def test_the_credits_of_a_school_that_is_not_there_are_not_found(name: str) -> N
     assert (status, body["code"]) == (404, "not_found")
 
 
-def test_a_short_code_is_added_listed_and_drained() -> None:
-    status, added = call("operator", load_event("operator_short_code_added"))
-    listed = call("operator", load_event("operator_short_codes"))
-    drained = call("operator", load_event("operator_short_code_draining"))
-
-    assert status == 201
-    assert (added["carrier"], added["purpose"], added["state"]) == ("signed_webhook", "sessions", "free")
-    assert listed == (200, {"codes": [added]})
-    assert drained == (200, added | {"state": "draining", "drained_at": "2026-11-23T12:00:00Z"})
-
-
 @pytest.mark.parametrize("name", CREATING)
 def test_what_creates_needs_an_idempotency_key(name: str) -> None:
     create_school()
@@ -412,8 +400,6 @@ def test_what_creates_needs_an_idempotency_key(name: str) -> None:
         "operator_balances",
         "operator_statement",
         "operator_bag_requests",
-        "operator_short_codes",
-        "operator_short_code_draining",
     ],
 )
 def test_nobody_of_a_school_gets_in_and_nothing_is_written(name: str, role: str) -> None:

@@ -19,6 +19,7 @@ from recado.errors import (
     SessionEnded,
     StillSending,
 )
+from recado.rules.fleet_rows import FleetEntry
 from recado.rules.short_codes import CodeState
 from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
@@ -145,7 +146,7 @@ def test_a_fleet_handset_receives_and_is_marked_as_one_that_cannot_answer(
     clock: TestClock, carrier: FakeCarrier
 ) -> None:
     # C3
-    assert fleets.create_member(COUNTRY, ANA)
+    assert fleets.create_entry(COUNTRY, FleetEntry(ANA))
 
     session_id = open_session(clock, ANA, LUIS)
 
@@ -588,7 +589,7 @@ def test_a_reply_within_the_quarantine_reaches_no_later_session_of_the_handset(
 
 def test_a_fleet_handsets_reply_is_neither_shown_nor_rated(clock: TestClock, carrier: FakeCarrier) -> None:
     # C3
-    assert fleets.create_member(COUNTRY, ANA)
+    assert fleets.create_entry(COUNTRY, FleetEntry(ANA))
     session_id = open_session(clock)
     (text,) = deliver(carrier, clock)
 
@@ -1040,7 +1041,6 @@ def test_a_released_route_forgets_whose_connection_it_was(clock: TestClock) -> N
 def test_a_touch_never_brings_a_deleted_session_back(clock: TestClock) -> None:
     ghost = Session(
         id="s" + "a" * 25,
-        country=COUNTRY,
         state=SessionState.OPEN,
         opened_at=NOON,
         last_activity_at=NOON,

@@ -31,7 +31,7 @@ RecadoError
 ├── SessionLimitReached   429 session_limit_reached       a cap of anonymous sessions; says which, and when to try again
 ├── NoHandsetReachable    422 no_handset_reachable        nobody of a new session could be given a code
 ├── TooLarge              413 too_large                   the request's body
-├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON
+├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON, or not CSV where a file is taken
 ├── IdempotencyKeyMissing 400 idempotency_key_missing
 ├── IdempotencyKeyReused  422 idempotency_key_reused      same key, other body
 └── StillRunning          409 still_running               same key, the first request has not answered yet
@@ -201,7 +201,7 @@ class TooLarge(RecadoError):
 
 
 class UnsupportedMediaType(RecadoError):
-    code, status, title = "unsupported_media_type", 415, "The body must be application/json"
+    code, status, title = "unsupported_media_type", 415, "The body must be of the media type that the route takes"
 
 
 class IdempotencyKeyMissing(RecadoError):

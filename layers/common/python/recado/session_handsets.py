@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from recado import fleets
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import (
@@ -18,18 +19,17 @@ from recado.errors import (
     SessionEnded,
     SessionLimitReached,
 )
-from recado.rules import idle_timeout, session_caps, short_codes, signatures
+from recado.rules import idle_timeout, session_caps, short_codes, signatures, subscribers
 from recado.rules.audience import is_blocked
-from recado.rules.phone_numbers import read_number
+from recado.rules.phone_numbers import country_of, read_number
 from recado.rules.session_caps import Limit
 from recado.rules.short_codes import Code
 from recado.settings import SETTINGS
-from recado.tables import caps, fleets, opt_outs, routes
+from recado.tables import caps, opt_outs, routes
 from recado.tables import sessions as table
 from recado.tables import short_codes as code_table
 from recado.tables.base import Transaction
 from recado.tables.sessions import Handset, Handsets, NotReached, RefusedNumber, Session
-from recado.tables.short_codes import Purpose
 
 SCHOOL = "web"  # what a session's pages and opt-outs have where others have a school
 FEW = 8  # handsets that are not worth a thread
@@ -50,18 +50,23 @@ class _Taken(Exception):  # a signal between two steps here
     """Another session has the route, or it rests."""
 
 
+SUBSCRIBERS = subscribers.read_subscribers(
+    SETTINGS.session_countries, SETTINGS.subscriber_prefixes, SETTINGS.country_codes
+)
+
+
 def read_numbers(numbers: Sequence[str]) -> Handsets:
-    """The handsets that the typed numbers name, each once (C2: subscribers of one country), and who is refused."""
+    """The handsets that the typed numbers name, each once (C2: subscribers only), and who is refused."""
     if len(numbers) > SETTINGS.session_handsets_max:
         detail = f"At most {SETTINGS.session_handsets_max} numbers"
         raise InvalidRequest(fields=[FieldProblem("/to", "too_many", detail)])
     typed: dict[str, str] = {}
     refused: dict[str, RefusedNumber] = {}
     for raw in numbers:
-        number = read_number(raw, SETTINGS.session_country)
+        number = read_number(raw, SUBSCRIBERS.home)
         if number is None:
             refused[raw] = RefusedNumber(raw, NotReached.NOT_A_NUMBER)
-        elif number.region != SETTINGS.session_country:
+        elif not SUBSCRIBERS.includes(number):
             refused[raw] = RefusedNumber(raw, NotReached.NOT_A_SUBSCRIBER)
         else:
             typed.setdefault(number.e164, raw)
@@ -69,7 +74,7 @@ def read_numbers(numbers: Sequence[str]) -> Handsets:
         if is_blocked(causes, ()):
             raw = typed.pop(e164)
             refused[raw] = RefusedNumber(raw, NotReached.OPTED_OUT)
-    cannot_answer = fleets.list_members(SETTINGS.session_country, typed)  # C3: they receive all the same
+    cannot_answer = fleets.find_barred(typed)  # C3: they receive all the same
     handsets = tuple(Handset(e164, raw, can_answer=e164 not in cannot_answer) for e164, raw in typed.items())
     return Handsets(handsets, tuple(refused.values()), is_claimed=False)
 
@@ -86,7 +91,7 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
     chosen: dict[str, Handset] = {}
     problems = []
     for position, raw in enumerate(numbers):
-        number = read_number(raw, SETTINGS.session_country)
+        number = read_number(raw, SUBSCRIBERS.home)
         if number is not None and number.e164 in own:
             chosen[number.e164] = own[number.e164]
         elif raw not in refused:
@@ -110,24 +115,21 @@ def without_opted_out(handsets: Sequence[Handset]) -> tuple[tuple[Handset, ...],
 
 
 def claim_codes(session_id: str, wanted: Handsets, source: str, is_open: IsOpen, clock: Clock) -> Handsets:
-    """A code for each handset: the one never used for it, or the one that has rested longest (C8).
+    """A code for each handset, of its own country's pool: never used for it, or rested longest (C8).
 
     Who gets none is refused, and who is held by as many open sessions of the same source as may be. Repeated after a
     death it finds the codes that the session holds already.
     """
-    pool = [
-        Code(one.code, one.country, one.carrier, one.state)
-        for one in code_table.list_codes(SETTINGS.session_country)
-        if one.purpose is Purpose.SESSIONS
-    ]
+    countries = {handset.number: country_of(handset.number) for handset in wanted.handsets}
+    pools = {country: _list_pool(country) for country in sorted({one for one in countries.values() if one})}
     holders = {one.number: signatures.holder_token(first_master(), source, one.number) for one in wanted.handsets}
     # Before the routes are read: a claim of this source in between is then noticed.
     latest = caps.list_latest_claims(holders.values())
-    claiming = _Claiming(session_id, source, pool, is_open, clock)
+    claiming = _Claiming(session_id, source, is_open, clock)
 
     def claim(handset: Handset) -> Handset | RefusedNumber:
-        holder = holders[handset.number]
-        return _claim_code(claiming, handset, holder, latest[holder])
+        holder, pool = holders[handset.number], pools.get(countries[handset.number] or "", [])
+        return _claim_code(claiming, handset, pool, holder, latest[holder])
 
     answers = for_each(claim, wanted.handsets)
     claimed = tuple(one for one in answers if isinstance(one, Handset))
@@ -182,17 +184,27 @@ def _again_at(refused: RefusedNumber, now: datetime) -> datetime | None:
     return None
 
 
+def _list_pool(country: str) -> list[Code]:
+    """The codes whose texts today's carrier takes: another's would be refused on the way."""
+    return [
+        Code(one.code, one.country, one.carrier, one.state)
+        for one in code_table.list_codes(country)
+        if one.serves_sessions_of(SETTINGS.carrier)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Claiming:
     session_id: str
     source: str
-    pool: Sequence[Code]
     is_open: IsOpen
     clock: Clock
 
 
-def _claim_code(one: _Claiming, handset: Handset, holder: str, latest: str | None) -> Handset | RefusedNumber:
-    at_once = short_codes.sessions_of_one_source(one.pool, SETTINGS.sessions_per_source_and_handset)
+def _claim_code(
+    one: _Claiming, handset: Handset, pool: Sequence[Code], holder: str, latest: str | None
+) -> Handset | RefusedNumber:
+    at_once = short_codes.sessions_of_one_source(pool, SETTINGS.sessions_per_source_and_handset)
     for _ in range(CLAIMS_MAX):
         # 1. What the session has, and how many others of its source are there. Their routes outlive them for a while.
         found = routes.list_routes(handset.number)
@@ -206,12 +218,12 @@ def _claim_code(one: _Claiming, handset: Handset, holder: str, latest: str | Non
         # 2. The best code that is still free, unless another claim of the source came between: then all over again.
         now = one.clock()
         try:
-            code = _take_first_free(one, handset, short_codes.order_of_claim(one.pool, found, now), holder, latest, now)
+            code = _take_first_free(one, handset, short_codes.order_of_claim(pool, found, now), holder, latest, now)
         except caps.Overtaken as overtaken:
             latest = overtaken.latest
             continue
         if code is None:
-            at = short_codes.free_from(one.pool, found, now)
+            at = short_codes.free_from(pool, found, now)
             return RefusedNumber(handset.typed, NotReached.NO_SHORT_CODE_FREE, at)
         return replace(handset, code=code)
     raise SessionBusy(retry_after_seconds=1)

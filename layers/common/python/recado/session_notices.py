@@ -5,7 +5,7 @@ At most once: it is noted before it is said, and a death between the two loses i
 
 from datetime import UTC, datetime, timedelta
 
-from recado import log
+from recado import fleets, log
 from recado.clock import Clock
 from recado.ids import new_id
 from recado.queues import put_jobs
@@ -13,11 +13,12 @@ from recado.rules import notice_words, segments, short_codes
 from recado.rules.audience import is_blocked
 from recado.rules.country_time import local_day
 from recado.rules.credit_bags import Zone
+from recado.rules.phone_numbers import country_of
 from recado.rules.short_codes import Route
 from recado.sending import job_of
-from recado.session_handsets import SCHOOL
+from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.settings import SETTINGS
-from recado.tables import fleets, notices, opt_outs, pages, routes
+from recado.tables import notices, opt_outs, pages, routes
 from recado.tables import sessions as session_table
 from recado.tables.base import Transaction
 from recado.tables.pages import PageKind, PageRecipient, PageRef
@@ -50,7 +51,7 @@ def answer_late(handset: str, code: str, clock: Clock) -> bool:
             notices.count_notice(
                 write,
                 handset,
-                local_day(SETTINGS.session_country, now),
+                local_day(country_of(handset) or SUBSCRIBERS.home, now),
                 notices_max=NOTICES_PER_DAY,
                 expires_at=int((now + ROWS_LIFE).timestamp()),
                 refused=_NotNow(),
@@ -86,4 +87,4 @@ def _may_be_told(handset: str) -> bool:
     # Asked again, after the wave's claim, where it is spoken: here it only saves the page.
     if is_blocked(opt_outs.find_causes(SCHOOL, handset), ()):
         return False
-    return not fleets.list_members(SETTINGS.session_country, [handset])
+    return not fleets.find_barred([handset])

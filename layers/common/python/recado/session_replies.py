@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import log, session_counts, session_notices, tariffs
+from recado import fleets, log, session_counts, session_notices, tariffs
 from recado.clock import Clock
 from recado.errors import SessionBusy, SessionEnded
 from recado.rules import idle_timeout, opt_out_words, reply_parts
 from recado.rules.audience import REPLIED_STOP
 from recado.rules.carrier_times import believed
 from recado.rules.opt_out_words import Word
+from recado.rules.phone_numbers import country_of
 from recado.rules.reply_parts import Line, Part
-from recado.session_handsets import SCHOOL
+from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.sessions import TOUCHES_MAX, expires_at, get_open_session
-from recado.settings import SETTINGS
-from recado.tables import fleets, opt_outs, ratings, routes
+from recado.tables import opt_outs, ratings, routes
 from recado.tables import reply_parts as parts_table
 from recado.tables import sessions as table
 from recado.tables.base import Transaction
@@ -68,7 +68,7 @@ def take_reply(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
     """
     outcome = _deliver(reply, clock)
     if outcome in NOBODY:
-        now, country = clock(), SETTINGS.session_country
+        now, country = clock(), country_of(reply.handset) or SUBSCRIBERS.home
         session_counts.count(country, reply.id, now, **{outcome.value: 1})
         # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.
         is_obeyed = _obey_word(reply, now)
@@ -88,7 +88,7 @@ def _deliver(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
             session = get_open_session(route.session_id, now)
         except SessionEnded:
             return ReplyOutcome.LATE
-        if fleets.list_members(session.country, [reply.handset]):
+        if fleets.find_barred([reply.handset]):
             return ReplyOutcome.UNROUTED
 
         # 2. Rated, counted as activity and stored, or none of it.
@@ -109,7 +109,7 @@ def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
         return
     with Transaction() as write:
         # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
-        ratings.create_rating(write, _rated(session, reply, now), seen_before=_SeenBefore())
+        ratings.create_rating(write, _rated(reply, now), seen_before=_SeenBefore())
         table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
         _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
 
@@ -123,7 +123,7 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
     with Transaction() as write:
         ratings.note_seen(write, reply.carrier, reply.id, part.number, seen_before=_SeenBefore())
         if taken.is_new:
-            ratings.create_rating(write, _rated(session, reply, now, part.of), seen_before=_SeenBefore())
+            ratings.create_rating(write, _rated(reply, now, part.of), seen_before=_SeenBefore())
         table.hear(
             write,
             session,
@@ -150,15 +150,16 @@ def _write_line(write: Transaction, session: Session, reply: HandsetReply, line:
         opt_outs.change_cause(write, SCHOOL, reply.handset, note)
 
 
-def _rated(session: Session, reply: HandsetReply, now: datetime, parts: int = 1) -> RatedReply:
+def _rated(reply: HandsetReply, now: datetime, parts: int = 1) -> RatedReply:
+    country = country_of(reply.handset) or ""  # and so the code's: a handset is given one of its own country's
     return RatedReply(
         carrier=reply.carrier,
         reply_id=reply.id,
-        country=session.country,
+        country=country,
         number=reply.handset,
         code=reply.code,
         rated_at=now,
-        rating=tariffs.rate(session.country, now),
+        rating=tariffs.rate(country, now),
         parts=parts,
     )
 

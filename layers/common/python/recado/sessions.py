@@ -410,7 +410,6 @@ def _create(
 def _write_session(session_id: str, wanted: Handsets, now: datetime) -> None:
     session = Session(
         id=session_id,
-        country=SETTINGS.session_country,
         state=SessionState.OPEN,
         opened_at=now,
         last_activity_at=now,

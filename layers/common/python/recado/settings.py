@@ -30,7 +30,8 @@ class Settings:
     carrier_url: str
     carrier_dedupe_hours: int
     countries: str
-    session_country: str
+    session_countries: str
+    subscriber_prefixes: str
     token_life_seconds_max: int
     quarantine_seconds: int
     session_handsets_max: int

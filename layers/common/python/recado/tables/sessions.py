@@ -48,7 +48,6 @@ class Session:
     """
 
     id: str
-    country: str
     state: SessionState
     opened_at: datetime
     last_activity_at: datetime
@@ -138,7 +137,6 @@ class _SessionRow(Row):
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
-    country = UnicodeAttribute()
     state = UnicodeAttribute()
     opened_at = UTCDateTimeAttribute()
     last_activity_at = UTCDateTimeAttribute()
@@ -218,7 +216,6 @@ def find_session(session_id: str) -> Session | None:
         return None
     return Session(
         id=session_id,
-        country=row.country,
         state=SessionState(row.state),
         opened_at=row.opened_at,
         last_activity_at=row.last_activity_at,
@@ -287,7 +284,6 @@ def create_session(
     row = _SessionRow(
         session_key(session.id),
         _SESSION,
-        country=session.country,
         state=session.state.value,
         opened_at=session.opened_at,
         last_activity_at=session.last_activity_at,
