@@ -154,6 +154,7 @@ def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:
         "CarrierDedupeHours": "0",
         "TokenLifeSecondsMax": str(12 * 3600),
         "QuarantineSeconds": "3600",
+        "LiveUrl": f"{running.endpoint_url.replace('http', 'ws', 1)}/_aws/execute-api/sockets/live",
     }
 
 

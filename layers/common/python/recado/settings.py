@@ -39,11 +39,17 @@ class Settings:
     delivery_retention_days: int
     inbox_retention_days: int
     requests_per_minute_max: int
+    live_url: str
 
     @property
     def country_codes(self) -> tuple[str, ...]:
         """ISO 3166 codes of the countries with short codes, e.g. ("CL", "DO")."""
         return tuple(code.strip() for code in self.countries.split(","))
+
+    @property
+    def live_endpoint_url(self) -> str:
+        """Where frames for open sockets are posted: the sockets' address, by HTTP. Empty: there are no sockets."""
+        return self.live_url.replace("ws", "http", 1)
 
     @property
     def quarantine(self) -> timedelta:
