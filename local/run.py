@@ -163,6 +163,7 @@ def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:
         "RecipientsPerHourMax": "1000000",
         "SessionTextsMax": "1000",
         "SessionsPerSourceAndHandset": "4",
+        "LiveUrl": f"{running.endpoint_url.replace('http', 'ws', 1)}/_aws/execute-api/sockets/live",
     }
 
 

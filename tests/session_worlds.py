@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 from zlib import crc32
@@ -17,8 +17,8 @@ from recado.rules import signatures
 from recado.rules.reply_parts import Part
 from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
-from recado.tables import short_codes
-from recado.tables.base import shared_connection
+from recado.tables import routes, short_codes
+from recado.tables.base import Transaction, shared_connection
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import jobs_on
 from tests.tokens import MASTER
@@ -139,6 +139,13 @@ def changed_settings(**changes: int) -> Iterator[None]:
         for module in (session_caps, session_handsets, sessions):
             patch.setattr(module, "SETTINGS", small)
         yield
+
+
+def claim_pair(handset: str, code: str, session_id: str, now: datetime) -> None:
+    """A session takes a pair that is free; AssertionError when it is not."""
+    with Transaction() as write:
+        refused = AssertionError("the pair is not free")
+        routes.claim_route(write, handset, code, session_id, "a-source", now, held=refused, taken=refused)
 
 
 class Killed(BaseException):

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "layers/common/python/recado"
 
 # What every layer may use: no decisions, no rows, no outside world.
 FOUNDATION = {"recado.errors", "recado.clock", "recado.ids", "recado.settings"}
-PLUMBING = {"recado.log", "recado.aws", "recado.queues", "recado.bucket", "recado.captcha"}
+PLUMBING = {"recado.log", "recado.aws", "recado.queues", "recado.bucket", "recado.captcha", "recado.sockets"}
 
 MAY_IMPORT = {
     "rules": ({"recado.rules", "recado.errors"}, {"phonenumbers"}),

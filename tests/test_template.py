@@ -253,6 +253,32 @@ def test_the_firewall_is_never_on_the_emulator_and_keeps_no_samples_of_requests(
     assert kept == [False, False, False]  # a sample shows headers, and the tokens in them
 
 
+def test_nobody_opens_a_socket_without_a_token_and_no_log_would_hold_it() -> None:
+    routes = {one["RouteKey"]: one for one in properties("AWS::ApiGatewayV2::Route").values()}
+    (stage,) = properties("AWS::ApiGatewayV2::Stage").values()
+    (authorizer,) = properties("AWS::ApiGatewayV2::Authorizer").values()
+
+    assert routes.keys() == {"$connect", "$disconnect", "$default"}
+    assert routes["$connect"]["AuthorizationType"] == "CUSTOM"
+    assert routes["$connect"]["AuthorizerId"] == {"Ref": "SocketsConnectAuthorizer"}
+    assert authorizer["IdentitySource"] == ["route.request.querystring.session", "route.request.querystring.token"]
+    assert "AccessLogSettings" not in stage  # the query is in them, and the token in the query
+
+
+def test_only_who_tells_pages_may_post_to_sockets_and_only_post() -> None:
+    found = {
+        (role, action) for role, one in statements() for action in listed(one["Action"]) if "execute-api" in action
+    }
+    where = {
+        str(one["Resource"]) for _, one in statements() if "execute-api:ManageConnections" in listed(one["Action"])
+    }
+
+    tellers = ("Dispatch", "Inbound", "Live", "SessionSweeper", "Sessions")
+    assert found == {(f"{name}Role", "execute-api:ManageConnections") for name in tellers}
+    assert len(where) == 1
+    assert "${Sockets}/live/POST/@connections/*" in where.pop()
+
+
 def test_a_new_version_of_the_layer_leaves_the_old_one_for_functions_that_still_run() -> None:
     (layer,) = resources("AWS::Lambda::LayerVersion").values()
 

@@ -17,8 +17,9 @@ from recado.access import newest_master
 from recado.errors import NotFound
 from recado.rules import idle_timeout, session_texts, signatures
 from recado.session_handsets import SUBSCRIBERS
+from recado.session_views import TranscriptLine, line_of
 from recado.settings import SETTINGS
-from recado.tables.sessions import Direction, Handset, NotReached, RefusedNumber, Text
+from recado.tables.sessions import Handset, NotReached, RefusedNumber
 
 app = web.resolver()
 
@@ -89,18 +90,10 @@ class SessionView(BaseModel):
     handsets: list[HandsetView]
     refused: list[RefusedNumberView]
     expires_at: datetime = Field(description="when the session ends if nothing is sent or received")
-
-
-class TranscriptLine(BaseModel):
-    """`number` and `code` are a reply's: who wrote it, and to which short code. A page sorts by `at`, then `seq`."""
-
-    seq: int = Field(description="the order in which lines came here: what `after` counts by")
-    direction: Direction
-    text: str = Field(description="as it was written: text, never markup")
-    at: datetime = Field(description="when it was said; of a reply, by the carrier's clock where that can be")
-    number: str | None
-    code: str | None
-    is_partial: bool = Field(description="a long reply of which parts are missing: … stands for each gap")
+    live_url: str | None = Field(
+        description="where its page opens a socket, with `?session=<id>&token=<token>`; null: nowhere, only ask",
+        examples=["wss://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/live"],
+    )
 
 
 class Transcript(BaseModel):
@@ -210,7 +203,7 @@ def read(session_id: SessionId, after: Annotated[int, Query(ge=0, le=99_999_998)
     _check_token_of(session_id)
     found = sessions.read(session_id, after, clock.now)
     transcript = Transcript(
-        messages=[_line(text) for text in found.texts],
+        messages=[line_of(text) for text in found.texts],
         next_after=found.next_after,
         is_sending=found.is_sending,
         expires_at=found.ends_at,
@@ -274,6 +267,7 @@ def _created(session_id: str, text_number: int | None = None) -> Response[Sessio
         handsets=[_handset(one) for one in opening.handsets],
         refused=[_refused(one) for one in opening.refused],
         expires_at=opening.ends_at,
+        live_url=SETTINGS.live_url or None,
     )
     headers: dict[str, str | list[str]] = {"Location": f"/v1/sessions/{session_id}/messages"}
     return Response(
@@ -287,15 +281,3 @@ def _handset(one: Handset) -> HandsetView:
 
 def _refused(one: RefusedNumber) -> RefusedNumberView:
     return RefusedNumberView(number=one.typed, reason=one.reason, retry_at=one.retry_at)
-
-
-def _line(text: Text) -> TranscriptLine:
-    return TranscriptLine(
-        seq=text.seq,
-        direction=text.direction,
-        text=text.text,
-        at=text.at,
-        number=text.number,
-        code=text.code,
-        is_partial=text.is_partial,
-    )

@@ -12,7 +12,7 @@ from recado.errors import InvalidRequest, NotAllowed, NotFound, RecadoError, Too
 from recado.fleets import BadRow, Imported
 from recado.rules.fleet_rows import FleetEntry
 from recado.rules.roles import Role
-from recado.sessions import ReplyOutcome
+from recado.session_replies import ReplyOutcome
 from recado.tables import fleets as table
 from recado.tables import ratings
 from tests.conftest import all_tables

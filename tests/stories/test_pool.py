@@ -14,7 +14,7 @@ from recado.pool import Filter
 from recado.rules.idle_timeout import LONGEST_SESSION
 from recado.rules.roles import Role
 from recado.rules.short_codes import CodeState
-from recado.sessions import ReplyOutcome
+from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
 from recado.tables import routes, short_codes
 from recado.tables.schools import Contract, School

@@ -13,7 +13,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from recado import session_caps, sessions
 from recado.errors import InvalidRequest, NoHandsetReachable, RecadoError, SessionEnded, SessionLimitReached
 from recado.rules.session_caps import Limit, past_windows_of, step_of, windows_of
-from recado.sessions import ReplyOutcome
+from recado.session_replies import ReplyOutcome
 from recado.tables import caps as table
 from recado.tables import opt_outs, routes
 from tests.conftest import all_tables

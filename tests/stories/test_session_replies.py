@@ -13,6 +13,7 @@ from recado.carriers.speech import Outgoing, Refused, RefusedBecause
 from recado.errors import SessionEnded
 from recado.rules import notice_words
 from recado.rules.country_time import local_day
+from recado.rules.fleet_rows import FleetEntry
 from recado.rules.reply_parts import Part
 from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
@@ -30,6 +31,7 @@ from tests.session_worlds import (
     Killed,
     answer,
     answer_to,
+    claim_pair,
     create_codes,
     deliver,
     just_before,
@@ -140,7 +142,7 @@ def test_a_vpn_handsets_reply_is_counted_and_neither_shown_nor_rated_C3(
     clock: TestClock, talk: tuple[str, Outgoing]
 ) -> None:
     session_id, text = talk
-    assert fleets.create_member(COUNTRY, ANA)
+    assert fleets.create_entry(COUNTRY, FleetEntry(ANA))
 
     assert answer(text, "no puedo", clock) is ReplyOutcome.UNROUTED
     assert answer_part(text, 1, 2, "no ", clock) is ReplyOutcome.UNROUTED
@@ -375,7 +377,7 @@ def test_a_part_reaches_the_session_that_holds_the_pair_when_it_comes_and_a_dupl
     sessions.end(first, clock)
     clock.move(seconds=SETTINGS.quarantine_seconds)
     second = open_session(clock, name="again")
-    assert routes.claim_route(ANA, text.sender, second, clock())
+    claim_pair(ANA, text.sender, second, clock())
 
     assert answer_part(text, 1, 2, "antes ", clock) is ReplyOutcome.DUPLICATE
 
@@ -541,7 +543,7 @@ def test_who_must_not_be_told_is_not(
     elif why == "opted out":
         answer(text, "STOP", clock, reply_id="stop")
     elif why == "a fleet handset":
-        fleets.create_member(COUNTRY, ANA)
+        fleets.create_entry(COUNTRY, FleetEntry(ANA))
     elif why == "never written to":
         code = next(one for one in CODES if one != text.sender)
     else:
@@ -617,7 +619,7 @@ def test_a_pair_claimed_anew_in_that_moment_gets_no_notice(
     clock.move(seconds=SETTINGS.quarantine_seconds - 1)
     ahead = clock() + timedelta(seconds=1)
 
-    with just_before("TransactWriteItems", lambda: routes.claim_route(ANA, text.sender, "another", ahead), nth=1):
+    with just_before("TransactWriteItems", lambda: claim_pair(ANA, text.sender, "another", ahead), nth=1):
         answer(text, "tarde", clock)
 
     assert jobs_on("SessionsQueue") == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import fleets, log, session_counts, session_notices, tariffs
+from recado import fleets, live, log, session_counts, session_notices, tariffs
 from recado.clock import Clock
 from recado.errors import SessionBusy, SessionEnded
 from recado.rules import idle_timeout, opt_out_words, reply_parts
@@ -111,7 +111,8 @@ def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
         # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
         ratings.create_rating(write, _rated(reply, now), seen_before=_SeenBefore())
         table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
-        _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
+        shown = _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
+    live.tell_message(session.id, shown)
 
 
 def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime, now: datetime) -> None:
@@ -120,6 +121,7 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
     # Read after the session: whoever changes a message changes its session, too, and then ours is not as it was seen.
     seen = parts_table.find_joining(session.id, key)
     taken = reply_parts.take(seen.joining if seen else None, part, reply.text, at, now)
+    shown: Text | None = None
     with Transaction() as write:
         ratings.note_seen(write, reply.carrier, reply.id, part.number, seen_before=_SeenBefore())
         if taken.is_new:
@@ -136,11 +138,13 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
             write, session.id, key, taken.joining, seen=seen, expires_at=expires_at(session), refused=_Moved()
         )
         if taken.line is not None:
-            _write_line(write, session, reply, taken.line, now)
+            shown = _write_line(write, session, reply, taken.line, now)
+    if shown is not None:
+        live.tell_message(session.id, shown)
 
 
-def _write_line(write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime) -> None:
-    """The transcript's next line, and what it asks for if it is an opt-out word as a whole."""
+def _write_line(write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime) -> Text:
+    """The transcript's next line, as it will be shown, and what it asks for if it is an opt-out word as a whole."""
     text = Text(
         session.seq + 1, Direction.IN, line.text, line.at, reply.handset, reply.code, is_partial=line.is_partial
     )
@@ -148,6 +152,7 @@ def _write_line(write: Transaction, session: Session, reply: HandsetReply, line:
     note = None if line.is_partial else _note_of(line.text, now)
     if note is not None:
         opt_outs.change_cause(write, SCHOOL, reply.handset, note)
+    return text
 
 
 def _rated(reply: HandsetReply, now: datetime, parts: int = 1) -> RatedReply:

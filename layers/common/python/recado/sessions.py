@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recado import log, session_caps, session_handsets, session_parts
+from recado import live, log, session_caps, session_handsets, session_parts
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, RecadoError, SessionBusy, SessionEnded, StillSending
@@ -180,6 +180,7 @@ def extend(session_id: str, clock: Clock) -> datetime:
         now = clock()
         session = get_open_session(session_id, now)
         if table.touch(session, now, opened_after=now - idle_timeout.LONGEST_SESSION):
+            live.tell_extended(session_id, session.seq + 1)
             return idle_timeout.ends_at(session.opened_at, max(session.last_activity_at, now))
     raise SessionBusy(retry_after_seconds=1)
 
@@ -198,6 +199,8 @@ def get_open_session(session_id: str, now: datetime) -> Session:
     """The session, if it is still there. Whoever sees its end writes it before saying so: SessionEnded."""
     session = table.find_session(session_id)
     if session is None or close_if_over(session, now):
+        if session is not None and session.is_open:  # as it was read: this is who saw the end
+            live.tell_ended(session)
         raise SessionEnded
     return session
 
@@ -224,6 +227,7 @@ def clear(session_id: str, now: datetime) -> None:
     session = table.find_session(session_id)
     if session is None or session.is_open or session.check_at is None:
         return
+    live.tell_ended(session)
     # 1. The routes, while the numbers are still known.
     released = session_handsets.release(session, now)
 
@@ -250,7 +254,8 @@ def text_went_out(session_id: str, say_number: int) -> bool:
     states = list(pages.list_states(page_refs(session)))
     if len(states) < session.pages or any(state.is_open for _, state, _ in states):
         return False
-    table.end_saying(session_id, say_number)
+    if table.end_saying(session_id, say_number):
+        live.tell_sent(session_id)
     log.outcome("session_text_went_out", session=session_id, say=say_number)
     return True
 
@@ -362,6 +367,7 @@ def _start_saying(
                     table.create_left_out(write, session_id, number, left_out, expires_at=expires_at, refused=_Moved())
         except _Moved:
             continue
+        live.tell_message(session_id, line)
         log.outcome("session_said", session=session_id, say=number, handsets=recipients, pages=page_count)
         said = replace(session, says=number, sending=number, pages=page_count, paged=None, said_by=said_by)
         return said, True

@@ -53,11 +53,17 @@ class Settings:
     captcha_verify_url: str
     captcha_site_key: str
     captcha_secret_path: str
+    live_url: str
 
     @property
     def country_codes(self) -> tuple[str, ...]:
         """ISO 3166 codes of the countries with short codes, e.g. ("CL", "DO")."""
         return tuple(code.strip() for code in self.countries.split(","))
+
+    @property
+    def live_endpoint_url(self) -> str:
+        """Where frames for open sockets are posted: the sockets' address, by HTTP. Empty: there are no sockets."""
+        return self.live_url.replace("ws", "http", 1)
 
     @property
     def quarantine(self) -> timedelta:

@@ -4,7 +4,7 @@ The session's row decides: what writes to a session does so under a condition on
 Its pages lie under the same key (`tables/pages.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from zlib import crc32
 from pynamodb.attributes import (
     BooleanAttribute,
     JSONAttribute,
+    ListAttribute,
     NumberAttribute,
     UnicodeAttribute,
     UTCDateTimeAttribute,
@@ -44,7 +45,8 @@ class Direction(StrEnum):
 class Session:
     """`seq` counts activity, `says` texts. `sending` is the number of the text going out, on `pages` pages, of which
     `paged` says that all are written; `said_by` is what the latest text was said for. Without `check_at` it is buried.
-    Before `joining_since` came no part of a reply that still waits for others; None: nothing waits.
+    Before `joining_since` came no part of a reply that still waits for others; None: nothing waits. `sockets`
+    are the connections of its pages, the oldest first.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Session:
     paged: int | None = None
     said_by: str | None = None
     joining_since: datetime | None = None
+    sockets: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -149,6 +152,7 @@ class _SessionRow(Row):
     paged = NumberAttribute(null=True)
     said_by = UnicodeAttribute(null=True)
     joining_since = UTCDateTimeAttribute(null=True)
+    sockets: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     expires_at = NumberAttribute()
 
 
@@ -227,6 +231,7 @@ def find_session(session_id: str) -> Session | None:
         paged=_whole(row.paged),
         said_by=row.said_by,
         joining_since=row.joining_since,
+        sockets=tuple(row.sockets or ()),
     )
 
 
@@ -426,6 +431,20 @@ def end_saying(session_id: str, say_number: int) -> bool:
     return update_if(_row(session_id), [_SessionRow.sending.remove()], _SessionRow.sending == say_number)
 
 
+def join(session: Session, connection: str, *, instead_of: Collection[str] = ()) -> bool:
+    """Adds a page's connection to an open session; False when it is closed, or its connections are not as seen."""
+    kept = [one for one in session.sockets if one not in instead_of]
+    condition = (_SessionRow.state == SessionState.OPEN.value) & _sockets_as_seen(session)
+    return update_if(_row(session.id), [_SessionRow.sockets.set([*kept, connection])], condition)
+
+
+def leave(session: Session, connections: Collection[str]) -> bool:
+    """Takes connections away, also after the end; False when the session's connections are not as seen."""
+    kept = [one for one in session.sockets if one not in connections]
+    change = _SessionRow.sockets.set(kept) if kept else _SessionRow.sockets.remove()
+    return update_if(_row(session.id), [change], _SessionRow.pk.exists() & _sockets_as_seen(session))
+
+
 def move_check(session: Session, check_at: datetime) -> bool:
     """Looks at an open session again then; False when its `check_at` is not what was seen, or another part waits."""
     since = _SessionRow.joining_since
@@ -470,6 +489,7 @@ def bury_session(session_id: str) -> bool:
         _SessionRow.sending.remove(),
         _SessionRow.paged.remove(),
         _SessionRow.joining_since.remove(),
+        _SessionRow.sockets.remove(),
     ]
     return update_if(_row(session_id), changes, _SessionRow.state == SessionState.CLOSED.value)
 
@@ -513,6 +533,11 @@ def _still(session: Session, opened_after: datetime) -> Condition:
     is_seen = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.seq == session.seq)
     condition: Condition = is_seen & (_SessionRow.opened_at > opened_after)
     return condition
+
+
+def _sockets_as_seen(session: Session) -> Condition:
+    found: Condition = _SessionRow.sockets.does_not_exist()
+    return _SessionRow.sockets == list(session.sockets) if session.sockets else found
 
 
 def _closing(now: datetime) -> list[Action]:
