@@ -670,6 +670,28 @@ def test_an_ended_session_shows_no_part_that_waits(clock: TestClock, talk: tuple
     assert "uno …" not in str(rows_of(session_id))
 
 
+@pytest.mark.usefixtures("notices_on")
+def test_nothing_of_a_reply_is_in_the_log(
+    clock: TestClock, talk: tuple[str, Outgoing], carrier: FakeCarrier, caplog: pytest.LogCaptureFixture
+) -> None:
+    session_id, text = talk
+    answer_part(text, 1, 2, "palabra-uno", clock, group="grupo-secreto")
+    clock.move(minutes=1)
+    words_of(session_id, clock)
+    answer(text, "palabra-dos", clock)
+    clock.move(minutes=6)
+    answer(text, "palabra-tres", clock, reply_id="r3")
+    deliver(carrier, clock)
+    answer(text, "STOP", clock, reply_id="r4")
+
+    written = "".join(str(vars(record)) for record in caplog.records)
+
+    assert "late_reply_notice_put" in written
+    assert "session_parts_not_waited_for" in written
+    assert "late_opt_out_word_obeyed" in written
+    assert not any(secret in written for secret in ("palabra", ANA, "grupo-secreto", NOTICE))
+
+
 def answer_part(
     text: Outgoing,
     number: int,
