@@ -530,7 +530,9 @@ def test_a_reply_before_the_sweeper_came_is_answered_and_the_release_still_cover
 
 
 @pytest.mark.usefixtures("notices_on")
-@pytest.mark.parametrize("why", ["an opt-out word", "opted out", "a fleet handset", "never written to", "rested"])
+@pytest.mark.parametrize(
+    "why", ["an opt-out word", "opted out", "a fleet handset", "never written to", "rested", "a removed code"]
+)
 def test_who_must_not_be_told_is_not(
     clock: TestClock, carrier: FakeCarrier, ended: tuple[str, Outgoing], why: str
 ) -> None:
@@ -544,6 +546,13 @@ def test_who_must_not_be_told_is_not(
         fleets.create_member(COUNTRY, ANA)
     elif why == "never written to":
         code = next(one for one in CODES if one != text.sender)
+    elif why == "a removed code":
+        boto3.resource("dynamodb").Table("RoutesTable").update_item(
+            Key={"pk": f"CODES#{COUNTRY}", "sk": code},
+            UpdateExpression="SET #s = :removed",
+            ExpressionAttributeNames={"#s": "state"},
+            ExpressionAttributeValues={":removed": "removed"},
+        )
     else:
         clock.move(seconds=SETTINGS.quarantine_seconds)
 
