@@ -20,6 +20,7 @@ from recado import about, sandboxes, tables
 from recado.carriers import signed_webhook
 from recado.rules import plain_words, test_numbers, texts
 from recado.rules.delivery_states import Letter
+from recado.rules.reply_parts import Part
 from recado.settings import Settings
 from recado.tables.base import Row
 from tests.conftest import TEMPLATE, all_rows
@@ -335,11 +336,12 @@ def test_the_carrier_format_says_every_word_that_is_understood_and_no_other() ->
 def test_the_examples_of_the_carrier_format_are_read_as_the_page_says() -> None:
     examples = re.findall(r"^```json\n(.*?)^```", text_of("docs/carrier_format.md"), re.MULTILINE | re.DOTALL)
 
-    _, answer, receipts, replies = examples
+    _, answer, receipts, replies, parts = examples
 
     assert len(json.loads(answer)["messages"]) == 2
     assert len(signed_webhook.read_receipts(receipts.encode())) == 1
     assert signed_webhook.read_replies(replies.encode())[0].in_reply_to is not None
+    assert signed_webhook.read_replies(parts.encode())[0].part == Part(2, 2, "g-77")
 
 
 # --- states in plain words --------------------------------------------------------------------------------------------

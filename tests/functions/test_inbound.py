@@ -1,26 +1,28 @@
 """The `inbound` and `receipts` functions on their events: signatures, replies to a school, opt-out words, receipts."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
-from recado import clock, inbound, lines, message_reports
+from recado import clock, inbound, lines, message_reports, session_notices
 from recado.carriers.speech import BadWebhook, IncomingReceipt, IncomingReply, Outgoing
-from recado.errors import ChangedMeanwhile
+from recado.errors import StillRunning
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
 from recado.rules.receipt_times import first_reported, time_member
 from recado.rules.reply_parts import Part
 from recado.rules.signatures import webhook_secret
+from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, short_codes
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.apps import Context, call, load_app, load_event
-from tests.conftest import jobs_on
-from tests.session_worlds import ANA, LUIS, create_codes, deliver, just_before
+from tests.conftest import all_tables, jobs_on
+from tests.session_worlds import ANA, LUIS, create_codes, deliver, just_before, rows_of
 from tests.tokens import MASTER
 from tests.worlds import (
     DIRECTOR,
@@ -222,7 +224,7 @@ def test_a_part_that_others_keep_overtaking_is_refused_and_may_come_again() -> N
 
     with (
         just_before("TransactWriteItems", lambda: take_part(next(numbers), "x", of=15)),
-        pytest.raises(ChangedMeanwhile),
+        pytest.raises(StillRunning),
     ):
         take_part(1, "x", of=15)
 
@@ -321,6 +323,41 @@ def test_a_record_that_fails_keeps_no_other_from_its_place_and_fails_the_event_f
             load_app("inbound").handler(event, Context())
 
     assert [line["text"] for line in shown()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("reader", ["sessions", "session_sweeper"])
+def test_what_waits_too_long_for_its_parts_is_shown_by_the_function_that_finds_it(
+    session: tuple[str, Outgoing], moment: TestClock, reader: str
+) -> None:
+    part = Part(1, 2, "7f")
+    reply = IncomingReply("p1", ANA, session[1].sender, "Llego ", NOON, part=part)
+    assert inbound.take_reply("signed_webhook", reply, moment) is inbound.Outcome.TO_SESSION
+    moment.move(seconds=61)
+
+    if reader == "session_sweeper":
+        load_app("session_sweeper").handler(load_event("session_sweeper_minute"), Context())
+        assert "Llego …" in str(rows_of(session[0]))
+    (line,) = shown()
+
+    assert (line["text"], line["is_partial"]) == ("Llego …", True)
+
+
+def test_a_late_reply_is_answered_through_the_functions_and_nothing_of_the_notice_stays(
+    session: tuple[str, Outgoing], moment: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="en"))
+    moment.move(minutes=6)
+    message = {"originationNumber": ANA, "destinationNumber": session[1].sender, "messageBody": "too late"}
+
+    load_app("inbound").handler(topic(message), Context())
+    (body,) = jobs_on("SessionsQueue")
+    assert "N#" in str(all_tables()["SessionsTable"])
+    moment.move(minutes=5)  # too late to speak it, and it goes all the same
+    event = load_event("dispatch_page")
+    event["Records"][0]["body"] = body
+
+    assert load_app("dispatch").handler(event, Context()) == {"batchItemFailures": []}
+    assert "N#" not in str(all_tables()["SessionsTable"])
 
 
 # --- Text is text

@@ -1,12 +1,28 @@
-"""Which code a session takes, by example; then sessions, handsets and late replies in any order (C8, C9)."""
+"""Which code a session takes, by example; then sessions, handsets and replies in any order (invariant 5, C8, C9).
 
+`RECADO_EXAMPLES=20000` plays so many orders, of up to STEPS steps each.
+"""
+
+import os
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from recado.rules.idle_timeout import LONGEST_SESSION, is_over
 from recado.rules.short_codes import (
@@ -201,6 +217,9 @@ def test_a_quarantine_of_nothing_is_refused() -> None:
 
 # ---- sessions, handsets and replies in any order -------------------------------------------------------------------
 
+EXAMPLES = int(os.environ.get("RECADO_EXAMPLES", "300"))
+STEPS = 60
+
 TEXT_VALIDITY = 5 * MINUTE  # how late a text may still reach its handset
 PATIENCE = MINUTE  # how long after the end an answer is promised to reach nobody
 REPLY_DELAY = 3 * MINUTE  # the carrier's worst
@@ -208,14 +227,14 @@ QUARANTINE = TEXT_VALIDITY + PATIENCE + REPLY_DELAY + timedelta(seconds=2)
 LONGEST_REQUEST = timedelta(seconds=29)  # a worker that took longer is dead
 
 HANDSETS = ("ana", "ana", "ana", "beto")  # mostly the same one, so that sessions meet
-STEPS = (INSTANT, timedelta(seconds=20), MINUTE, 4 * MINUTE, 5 * MINUTE - INSTANT, 5 * MINUTE, QUARANTINE)
+PAUSES = (INSTANT, timedelta(seconds=20), MINUTE, 4 * MINUTE, 5 * MINUTE - INSTANT, 5 * MINUTE, QUARANTINE)
+NOBODY = 0  # who wrote a notice: its answer is meant for no session
 
-MOSTLY = st.sampled_from((True, True, True, False))
-
-# What other workers do between one worker's reading and its writing.
+# What other workers do between one worker's reading and its writing; a worker this slow is dead, and yet kept out.
 MEANWHILE = st.sampled_from(
-    ("nothing", "nothing", "another reply", "the end", "the end and the release", "it is under way")
+    ("nothing", "nothing", "another reply", "the same reply", "the end", "the end, and another")
 )
+MOSTLY = st.sampled_from((True, True, True, False))
 
 type Thread = tuple[str, str]  # handset, code
 
@@ -234,15 +253,27 @@ class RouteRow:
     session: int
     claimed_at: datetime
     free_at: datetime | None = None
+    noticed: bool = False
 
 
 @dataclass(frozen=True)
 class Opening:
+    """A session whose handset's routes have been read, and which claims by their order."""
+
     session: int
     handset: str
     order: tuple[str, ...]
     started_at: datetime
-    at_once: bool
+
+
+@dataclass(frozen=True)
+class Saying:
+    """A text whose session has been read, and not yet written."""
+
+    thread: Thread
+    session: int
+    seq: int
+    read_at: datetime
 
 
 @dataclass(frozen=True)
@@ -270,6 +301,33 @@ class Delivery:
     read_at: datetime
 
 
+@dataclass(frozen=True)
+class Closing:
+    """A session that was seen over, and not yet closed."""
+
+    session: int
+    read_at: datetime
+
+
+@dataclass(frozen=True)
+class Release:
+    """A closed session whose routes have been read, and not yet released."""
+
+    session: int
+    threads: tuple[Thread, ...]
+    read_at: datetime
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A late reply whose route has been read, and for which a notice is not yet noted."""
+
+    thread: Thread
+    session: int
+    free_at: datetime | None
+    read_at: datetime
+
+
 @dataclass
 class Use:
     """The witness's own note of one use of a thread; the rules never see it."""
@@ -278,16 +336,26 @@ class Use:
     session: int
     began_at: datetime
     ended_at: datetime | None = None
+    rested_from: datetime | None = None  # when it was over, or when a notice on it was noted
 
     def end_of_use(self) -> tuple[bool, datetime, datetime]:
         return (self.ended_at is None, self.ended_at or self.began_at, self.began_at)
 
 
 class SessionsOnSharedCodes(RuleBasedStateMachine):
-    """The rows and predicates of sessions in two dicts; a witness writes down what people did and saw."""
+    """The rows and predicates of sessions in two dicts; a witness writes down what people did and saw.
+
+    Whatever reads and then writes is two rules, and anything may happen between them.
+    """
 
     openings = Bundle("openings")
+    sayings = Bundle("sayings")
     replies = Bundle("replies")
+    deliveries = Bundle("deliveries")
+    closings = Bundle("closings")
+    releases = Bundle("releases")
+    notices = Bundle("notices")
+    happened: ClassVar[Counter[str]] = Counter()  # over all orders: that the interesting ones are among them
 
     def __init__(self) -> None:
         super().__init__()
@@ -306,11 +374,15 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.ended_at: dict[int, datetime] = {}  # by the clock, whether or not anybody has seen it
         self.seen_ended: set[int] = set()
         self.kept: dict[int, list[int]] = {}
+        self.told_at: dict[Thread, datetime] = {}
         self.counted = 0
 
     def next_id(self) -> int:
         self.counted += 1
         return self.counted
+
+    def is_dead(self, began_at: datetime) -> bool:
+        return self.now - began_at > LONGEST_REQUEST
 
     # Rows, exactly as the tables are written.
 
@@ -329,17 +401,29 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         row.seq, row.last_activity = seen + 1, max(row.last_activity, now)
         return True
 
-    def close(self, session: int) -> None:
+    def close(self, session: int, now: datetime) -> None:
         row = self.sessions.get(session)
-        if row is not None and row.state == "open" and is_over(row.opened_at, row.last_activity, self.now):
+        if row is not None and row.state == "open" and is_over(row.opened_at, row.last_activity, now):
             row.state = "closed"
-            self.seen_ended.add(session)
+            self.note_seen_ended(session)
 
-    def release(self, session: int) -> None:
-        for thread, row in self.routes.items():
-            if row.session == session and row.free_at is None:
-                row.free_at = quarantine_ends_at(self.now, QUARANTINE)
-                self.use_of(thread, session).ended_at = self.now
+    def release(self, session: int, thread: Thread, now: datetime) -> None:
+        row = self.routes.get(thread)
+        if row is not None and row.session == session and row.free_at is None:
+            row.free_at = quarantine_ends_at(now, QUARANTINE)
+            use = self.use_of(thread, session)
+            use.ended_at = use.rested_from = now
+
+    def note_notice(self, notice: Notice) -> bool:
+        row = self.routes.get(notice.thread)
+        if row is None or row.session != notice.session or row.noticed or row.free_at != notice.free_at:
+            return False
+        if row.free_at is not None:
+            if row.free_at <= notice.read_at:
+                return False
+            row.free_at = quarantine_ends_at(notice.read_at, QUARANTINE)
+        row.noticed = True
+        return True
 
     # The witness.
 
@@ -351,9 +435,15 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         before = [use for use in self.uses if use.thread[0] == handset]
         latest = max((use.end_of_use() for use in before), default=None)
         last_used = {use.thread[1] for use in before if use.end_of_use() == latest}
-        resting = {use.thread[1] for use in before if use.ended_at is None or use.ended_at > self.now - QUARANTINE}
+        resting = {
+            use.thread[1] for use in before if use.rested_from is None or use.rested_from > self.now - QUARANTINE
+        }
         assert last_used != {code}  # two only if they began and ended together
         assert code not in resting
+
+    def note_seen_ended(self, session: int) -> None:
+        self.seen_ended.add(session)
+        self.ended_at.setdefault(session, self.now)
 
     def note_ends(self) -> None:
         for session, opened_at in self.opened_at.items():
@@ -361,13 +451,17 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
             if self.now >= end:
                 self.ended_at.setdefault(session, end)
 
+    @invariant()
+    def a_step_was_taken(self) -> None:
+        self.happened["step"] += 1
+
     # What may happen.
 
     @initialize(codes=st.integers(1, 3))
     def fill_the_pool(self, codes: int) -> None:
         self.codes = {code.code: code for code in pool(*("101", "102", "103")[:codes])}
 
-    @rule(step=st.sampled_from(STEPS))
+    @rule(step=st.sampled_from(PAUSES))
     def time_passes(self, step: timedelta) -> None:
         self.now += step
         self.note_ends()
@@ -382,9 +476,8 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
             for (owner, code), row in self.routes.items()
             if owner == handset
         ]
-        opening = Opening(
-            session, handset, tuple(order_of_claim(self.codes.values(), routes, self.now)), self.now, at_once
-        )
+        order = tuple(order_of_claim(self.codes.values(), routes, self.now))
+        opening = Opening(session, handset, order, self.now)
         if not at_once:
             return opening
         self.claim(opening)
@@ -392,33 +485,59 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
 
     @rule(opening=consumes(openings))
     def a_slow_opening_goes_on(self, opening: Opening) -> None:
-        if self.now - opening.started_at <= LONGEST_REQUEST:
+        if not self.is_dead(opening.started_at):
             self.claim(opening)
 
     def claim(self, opening: Opening) -> None:
         for code in opening.order:
             thread = (opening.handset, code)
             if self.put_route(thread, opening.session):
+                self.happened["claimed again" if any(use.thread == thread for use in self.uses) else "claimed"] += 1
                 self.assert_another_code(opening.handset, code)
                 self.uses.append(Use(thread, opening.session, self.now))
-                self.send(Text(thread, opening.session, self.now), opening.at_once)
+                row = self.sessions.get(opening.session)
+                if row is not None:
+                    self.write_text(Saying(thread, opening.session, row.seq, self.now), at_once=True)
                 return
 
-    def send(self, text: Text, at_once: bool) -> None:
+    @rule(
+        target=sayings,
+        use=st.runner().flatmap(lambda machine: st.sampled_from(machine.uses)),
+        at_once=MOSTLY,
+    )
+    @precondition(lambda self: bool(self.uses))
+    def a_web_user_says_something(self, use: Use, at_once: bool) -> object:
+        row = self.sessions.get(use.session)
+        if row is None or row.state != "open":
+            return multiple()
+        if is_over(row.opened_at, row.last_activity, self.now):
+            self.close(use.session, self.now)
+            return multiple()
+        saying = Saying(use.thread, use.session, row.seq, self.now)
+        if not at_once:
+            return saying
+        self.write_text(saying, at_once=True)
+        return multiple()
+
+    @rule(saying=consumes(sayings), at_once=MOSTLY)
+    def a_slow_text_is_written(self, saying: Saying, at_once: bool) -> None:
+        if not self.is_dead(saying.read_at):
+            self.write_text(saying, at_once)
+
+    def write_text(self, saying: Saying, at_once: bool) -> None:
+        if not self.touch(saying.session, saying.seq, saying.read_at):
+            return
+        self.note_active(saying.session, saying.read_at)
+        text = Text(saying.thread, saying.session, self.now)
         if at_once:
             self.threads[text.thread] = text.session
         else:
             self.on_the_way.append(text)
 
-    @rule(use=st.runner().flatmap(lambda machine: st.sampled_from(machine.uses)), at_once=MOSTLY)
-    @precondition(lambda self: bool(self.uses))
-    def a_web_user_says_something(self, use: Use, at_once: bool) -> None:
-        row = self.sessions.get(use.session)
-        if row is None or is_over(row.opened_at, row.last_activity, self.now):
-            self.close(use.session)
-        elif self.touch(use.session, row.seq, self.now):
-            self.active_at[use.session] = self.now
-            self.send(Text(use.thread, use.session, self.now), at_once)
+    def note_active(self, session: int, at: datetime) -> None:
+        self.active_at[session] = max(self.active_at[session], at)
+        self.ended_at.pop(session, None)  # read in time, written a moment after an end that nobody has seen
+        self.note_ends()
 
     @rule()
     @precondition(lambda self: bool(self.on_the_way))
@@ -426,51 +545,76 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         text = self.on_the_way.pop()
         if self.now - text.sent_at <= TEXT_VALIDITY:
             self.threads[text.thread] = text.session
+            if text.session == NOBODY:
+                self.told_at[text.thread] = self.now
 
-    @rule(
-        target=replies,
-        thread=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.threads))),
-        meanwhile=MEANWHILE,
-    )
+    @rule(target=replies, thread=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.threads))))
     @precondition(lambda self: bool(self.threads))
-    def somebody_answers_on_their_handset(self, thread: Thread, meanwhile: str) -> Reply:
+    def somebody_answers_on_their_handset(self, thread: Thread) -> Reply:
         reply = Reply(self.next_id(), thread, self.threads[thread], self.now)
-        self.deliver(reply, meanwhile)
+        self.deliver(reply, "nothing")
         return reply
+
+    @rule(target=replies, thread=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.threads))))
+    @precondition(lambda self: bool(self.threads))
+    def somebody_answers_and_the_carrier_takes_its_time(self, thread: Thread) -> Reply:
+        return Reply(self.next_id(), thread, self.threads[thread], self.now)
 
     @rule(reply=replies, meanwhile=MEANWHILE)  # not consumed: a carrier delivers as often as it likes
     def a_carrier_delivers_a_late_or_repeated_reply(self, reply: Reply, meanwhile: str) -> None:
-        if self.now - reply.typed_at <= REPLY_DELAY:
-            self.deliver(reply, meanwhile)
+        self.deliver(reply, meanwhile)
 
     def deliver(self, reply: Reply, meanwhile: str) -> None:
-        if meanwhile == "it is under way":
+        delivery = self.read_route(reply)
+        if delivery is None:
             return
-        route = self.routes.get(reply.thread)
-        row = self.sessions.get(route.session) if route and route.free_at is None else None
-        if route is None or row is None:
-            return
-        if is_over(row.opened_at, row.last_activity, self.now):
-            self.close(route.session)
-            return
-        delivery = Delivery(reply, route.session, row.seq, self.now)
         if meanwhile == "another reply":
             other = Reply(self.next_id(), reply.thread, self.threads[reply.thread], self.now)
-            self.write(Delivery(other, route.session, row.seq, self.now))
-        if meanwhile in ("the end", "the end and the release"):
-            self.time_passes(LONGEST_REQUEST)
-            self.the_sweeper_runs(meanwhile == "the end and the release")
-        self.write(delivery)
+            self.write_reply(Delivery(other, delivery.session, delivery.seq, self.now))
+        elif meanwhile == "the same reply":
+            self.write_reply(delivery)
+        elif meanwhile == "the end":
+            self.sessions[delivery.session].state = "closed"
+            self.note_seen_ended(delivery.session)
+        elif meanwhile == "the end, and another":
+            self.a_quarantine_later_somebody_else_opens_a_session(reply.thread[0], QUARANTINE)
+        self.write_reply(delivery)
 
-    def write(self, delivery: Delivery) -> None:
+    @rule(target=deliveries, reply=replies)
+    def a_reply_is_delivered_and_its_route_is_read(self, reply: Reply) -> object:
+        return self.read_route(reply) or multiple()
+
+    def read_route(self, reply: Reply) -> Delivery | None:
+        route = self.routes.get(reply.thread)
+        row = self.sessions.get(route.session) if route and route.free_at is None else None
+        if self.now - reply.typed_at > REPLY_DELAY:
+            return None
+        if route is None or row is None or row.state != "open":
+            self.happened["late"] += 1
+            return None
+        if is_over(row.opened_at, row.last_activity, self.now):
+            self.close(route.session, self.now)
+            return None
+        return Delivery(reply, route.session, row.seq, self.now)
+
+    @rule(delivery=consumes(deliveries))
+    def a_reply_whose_route_was_read_is_written(self, delivery: Delivery) -> None:
+        if not self.is_dead(delivery.read_at):
+            self.write_reply(delivery)
+
+    def write_reply(self, delivery: Delivery) -> None:
         reply, session = delivery.reply, delivery.session
-        if reply.id in self.rated or not self.touch(session, delivery.seq, delivery.read_at):
+        if reply.id in self.rated:
+            self.happened["duplicate"] += 1
+            return
+        if not self.touch(session, delivery.seq, delivery.read_at):
+            self.happened["overtaken"] += 1
             return
         self.rated.add(reply.id)
+        self.happened["reply"] += 1
         self.sessions[session].transcript[delivery.seq + 1] = reply.id
         self.assert_it_reached_the_right_one(delivery)
-        self.active_at[session] = max(self.active_at[session], delivery.read_at)
-        self.ended_at.pop(session, None)  # read in time, written a moment after the end that nobody has seen
+        self.note_active(session, delivery.read_at)
         self.kept.setdefault(session, []).append(reply.id)
         assert list(self.sessions[session].transcript.values()) == self.kept[session]
 
@@ -480,20 +624,34 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         assert session not in self.seen_ended
         assert delivery.read_at < self.ended_at.get(session, delivery.read_at + INSTANT)
         assert [use.session for use in self.uses if use.thread == reply.thread and use.ended_at is None] == [session]
-        ended_at = self.ended_at.get(reply.meant_for)
-        if ended_at is None or reply.typed_at <= ended_at + PATIENCE:
-            assert session == reply.meant_for
+        if reply.meant_for == NOBODY:
+            assert reply.typed_at > self.told_at[reply.thread] + PATIENCE
+        else:
+            ended_at = self.ended_at.get(reply.meant_for)
+            if ended_at is None or reply.typed_at <= ended_at + PATIENCE:
+                assert session == reply.meant_for
         assert not any(reply.id in kept for kept in self.kept.values())
 
-    @rule(and_releases=MOSTLY)
-    def the_sweeper_runs(self, and_releases: bool) -> None:
-        for session in self.sessions:
-            self.close(session)
-        if not and_releases:
+    @rule(target=closings, session=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.sessions))))
+    @precondition(lambda self: bool(self.sessions))
+    def the_sweeper_sees_a_session_that_is_over(self, session: int) -> object:
+        row = self.sessions[session]
+        if row.state != "open" or not is_over(row.opened_at, row.last_activity, self.now):
+            return multiple()
+        return Closing(session, self.now)
+
+    @rule(closing=consumes(closings))
+    def the_sweeper_closes_it(self, closing: Closing) -> None:
+        if not self.is_dead(closing.read_at):
+            self.close(closing.session, closing.read_at)
+
+    @rule(session=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.sessions))), stays=MOSTLY)
+    @precondition(lambda self: bool(self.sessions))
+    def its_user_leaves(self, session: int, stays: bool) -> None:
+        if stays:
             return
-        for session in [session for session, row in self.sessions.items() if row.state == "closed"]:
-            self.release(session)
-            del self.sessions[session]
+        self.sessions[session].state = "closed"
+        self.note_seen_ended(session)
 
     @rule(code=st.sampled_from(("101", "102", "103")))
     def the_operator_adds_a_code(self, code: str) -> None:
@@ -525,8 +683,91 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
             if use.thread[1] == code:
                 assert self.ended_at[use.session] + QUARANTINE <= self.now
 
+    @rule(target=releases)
+    def whoever_clears_reads_the_routes_of_a_closed_session(self) -> object:
+        closed = [session for session, row in self.sessions.items() if row.state == "closed"]
+        if not closed:
+            return multiple()
+        held = [thread for thread, row in self.routes.items() if row.session == closed[0] and row.free_at is None]
+        return Release(closed[0], tuple(held), self.now)
 
-class TestSessionsOnSharedCodes(SessionsOnSharedCodes.TestCase):  # type: ignore[misc, valid-type]
-    settings = settings(
-        max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    @rule(release=consumes(releases))
+    def the_routes_are_released_and_the_session_deleted(self, release: Release) -> None:
+        if self.is_dead(release.read_at):
+            return
+        for thread in release.threads:
+            self.release(release.session, thread, release.read_at)
+        self.sessions.pop(release.session, None)
+
+    @rule()
+    def a_whole_minute_of_the_sweeper(self) -> None:
+        for session in list(self.sessions):
+            self.close(session, self.now)
+            if self.sessions[session].state == "closed":
+                for thread in list(self.routes):
+                    self.release(session, thread, self.now)
+                del self.sessions[session]
+
+    @rule(handset=st.sampled_from(HANDSETS), rest=st.sampled_from((QUARANTINE - INSTANT, QUARANTINE)))
+    def a_quarantine_later_somebody_else_opens_a_session(self, handset: str, rest: timedelta) -> None:
+        self.a_whole_minute_of_the_sweeper()
+        self.time_passes(rest)
+        self.somebody_opens_a_session(handset, at_once=True)
+
+    @rule(target=notices, reply=replies, at_once=MOSTLY)
+    def a_late_reply_is_to_be_answered(self, reply: Reply, at_once: bool) -> object:
+        route = self.routes.get(reply.thread)
+        if route is None or route.noticed or self.now - reply.typed_at > REPLY_DELAY:
+            return multiple()
+        row = self.sessions.get(route.session)
+        if route.free_at is None and row is not None and row.state == "open":
+            return multiple()
+        notice = Notice(reply.thread, route.session, route.free_at, self.now)
+        if not at_once:
+            return notice
+        self.say_notice(notice, at_once=True)
+        return multiple()
+
+    @rule(notice=consumes(notices), at_once=MOSTLY)
+    def a_slow_notice_is_noted_and_goes_out(self, notice: Notice, at_once: bool) -> None:
+        if not self.is_dead(notice.read_at):
+            self.say_notice(notice, at_once)
+
+    def say_notice(self, notice: Notice, at_once: bool) -> None:
+        if not self.note_notice(notice):
+            return
+        self.happened["notice"] += 1
+        for use in self.uses:
+            if (use.thread, use.session) == (notice.thread, notice.session) and use.rested_from is not None:
+                use.rested_from = notice.read_at
+        self.on_the_way.append(Text(notice.thread, NOBODY, notice.read_at))
+        if at_once:
+            self.a_late_text_reaches_its_handset()
+
+    @rule(code=st.sampled_from(("101", "102", "103")), state=st.sampled_from((CodeState.FREE, *CodeState, None)))
+    def the_operator_changes_the_pool(self, code: str, state: CodeState | None) -> None:
+        """Adds it, drains it, removes it, adds it again; None: its row is gone."""
+        self.codes.pop(code, None)
+        if state is not None:
+            self.codes[code] = Code(code, "DO", "signed_webhook", state)
+        if state is CodeState.DRAINING:
+            self.drained_at[code] = self.now
+
+
+def test_no_reply_reaches_anybody_but_the_session_that_holds_its_pair_at_its_commit_C9() -> None:
+    # Invariant 5, and C8 on the way.
+    SessionsOnSharedCodes.happened.clear()
+
+    run_state_machine_as_test(
+        SessionsOnSharedCodes,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
     )
+
+    print(f"{EXAMPLES} orders: {dict(SessionsOnSharedCodes.happened)}")  # noqa: T201  # how long a long run was
+    for what in ("claimed", "claimed again", "reply", "late", "duplicate", "overtaken", "notice"):
+        assert SessionsOnSharedCodes.happened[what], f"no order had this: {what}"

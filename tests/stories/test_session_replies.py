@@ -532,7 +532,9 @@ def test_a_reply_before_the_sweeper_came_is_answered_and_the_release_still_cover
 
 
 @pytest.mark.usefixtures("notices_on")
-@pytest.mark.parametrize("why", ["an opt-out word", "opted out", "a fleet handset", "never written to", "rested"])
+@pytest.mark.parametrize(
+    "why", ["an opt-out word", "opted out", "a fleet handset", "never written to", "rested", "a removed code"]
+)
 def test_who_must_not_be_told_is_not(
     clock: TestClock, carrier: FakeCarrier, ended: tuple[str, Outgoing], why: str
 ) -> None:
@@ -546,6 +548,13 @@ def test_who_must_not_be_told_is_not(
         fleets.create_entry(COUNTRY, FleetEntry(ANA))
     elif why == "never written to":
         code = next(one for one in CODES if one != text.sender)
+    elif why == "a removed code":
+        boto3.resource("dynamodb").Table("RoutesTable").update_item(
+            Key={"pk": f"CODES#{COUNTRY}", "sk": code},
+            UpdateExpression="SET #s = :removed",
+            ExpressionAttributeNames={"#s": "state"},
+            ExpressionAttributeValues={":removed": "removed"},
+        )
     else:
         clock.move(seconds=SETTINGS.quarantine_seconds)
 
@@ -670,6 +679,28 @@ def test_an_ended_session_shows_no_part_that_waits(clock: TestClock, talk: tuple
     with pytest.raises(SessionEnded):
         sessions.read(session_id, 0, clock)
     assert "uno …" not in str(rows_of(session_id))
+
+
+@pytest.mark.usefixtures("notices_on")
+def test_nothing_of_a_reply_is_in_the_log(
+    clock: TestClock, talk: tuple[str, Outgoing], carrier: FakeCarrier, caplog: pytest.LogCaptureFixture
+) -> None:
+    session_id, text = talk
+    answer_part(text, 1, 2, "palabra-uno", clock, group="grupo-secreto")
+    clock.move(minutes=1)
+    words_of(session_id, clock)
+    answer(text, "palabra-dos", clock)
+    clock.move(minutes=6)
+    answer(text, "palabra-tres", clock, reply_id="r3")
+    deliver(carrier, clock)
+    answer(text, "STOP", clock, reply_id="r4")
+
+    written = "".join(str(vars(record)) for record in caplog.records)
+
+    assert "late_reply_notice_put" in written
+    assert "session_parts_not_waited_for" in written
+    assert "late_opt_out_word_obeyed" in written
+    assert not any(secret in written for secret in ("palabra", ANA, "grupo-secreto", NOTICE))
 
 
 def answer_part(

@@ -16,7 +16,7 @@ from recado.access import master_secrets
 from recado.carriers import REGISTRY
 from recado.carriers.speech import Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
 from recado.clock import Clock
-from recado.errors import BadSignature, ChangedMeanwhile, FieldProblem, InvalidRequest, NotFound
+from recado.errors import BadSignature, FieldProblem, InvalidRequest, NotFound, StillRunning
 from recado.queues import put_jobs
 from recado.rules import opt_out_words, signatures
 from recado.rules.audience import REPLIED_STOP
@@ -239,7 +239,7 @@ def _to_school(school_id: str, carrier: str, reply: IncomingReply, now: datetime
 def _part_to_school(school_id: str, carrier: str, reply: IncomingReply, part: Part, now: datetime) -> Outcome:
     """One reply that grows with each of its parts: shown from the first on, with a sign where others are missing.
 
-    An opt-out word counts only as the whole message. Raises ChangedMeanwhile when others keep
+    An opt-out word counts only as the whole message. Raises StillRunning when others keep
     writing to the same message.
     """
     for _ in range(JOIN_ATTEMPTS_MAX):
@@ -275,7 +275,7 @@ def _part_to_school(school_id: str, carrier: str, reply: IncomingReply, part: Pa
         except _Moved:
             continue
         return Outcome.TO_SCHOOL
-    raise ChangedMeanwhile
+    raise StillRunning(retry_after_seconds=1)
 
 
 def _obey(write: Transaction, school_id: str, handset: str, word: Word | None, now: datetime) -> None:

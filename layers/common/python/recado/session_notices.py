@@ -14,12 +14,13 @@ from recado.rules.audience import is_blocked
 from recado.rules.country_time import local_day
 from recado.rules.credit_bags import Zone
 from recado.rules.phone_numbers import country_of
-from recado.rules.short_codes import Route
+from recado.rules.short_codes import CodeState, Route
 from recado.sending import job_of
 from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.settings import SETTINGS
 from recado.tables import notices, opt_outs, pages, routes
 from recado.tables import sessions as session_table
+from recado.tables import short_codes as code_table
 from recado.tables.base import Transaction
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 
@@ -40,7 +41,7 @@ def answer_late(handset: str, code: str, clock: Clock) -> bool:
     # 1. Whose talk was it, and may this handset be spoken to?
     now = clock()
     route = routes.find_route(handset, code)
-    if route is None or not _has_ended(route, now) or not _may_be_told(handset):
+    if route is None or not _has_ended(route, now) or not _may_be_told(handset) or not _is_ours(handset, code):
         return False
 
     # 2. Noted first. The pair rests from now on as if released now, so that the answer to the notice, too, is nobody's.
@@ -81,6 +82,12 @@ def _has_ended(route: Route, now: datetime) -> bool:
         return now < route.free_at
     session = session_table.find_session(route.session_id)
     return session is None or not session.is_open
+
+
+def _is_ours(handset: str, code: str) -> bool:
+    """Whether the code is still in the pool: nothing can be said from another."""
+    found = code_table.find_code(country_of(handset) or "", code)
+    return found is not None and found.state is not CodeState.REMOVED
 
 
 def _may_be_told(handset: str) -> bool:
