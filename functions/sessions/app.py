@@ -155,7 +155,7 @@ def get_settings() -> Response[SessionSettings]:
         segments_max=session_texts.SEGMENTS_MAX,
         idle_seconds=int(idle_timeout.IDLE_LIMIT.total_seconds()),
         countries=list(SUBSCRIBERS.countries),
-        captcha_site_key=(SETTINGS.captcha_site_key or None) if SETTINGS.captcha_verify_url else None,
+        captcha_site_key=SETTINGS.captcha_site_key if SETTINGS.captcha_verify_url else None,
     )
     headers: dict[str, str | list[str]] = {"Cache-Control": SETTINGS_KEPT_FOR}
     return Response(

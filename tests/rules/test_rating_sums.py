@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recado.rules import rating_rows
+from recado.rules.csv_cells import Cell
 from recado.rules.rating_sums import RatingSum, add_up, merge, read_sums, write_sums
 from recado.rules.tariffs import TAX_NAME, Rating
 
@@ -29,7 +30,7 @@ def ratings(draw: st.DrawFn) -> Rating:
 MIXES = st.lists(st.none() | ratings(), max_size=30)
 
 
-def cells(column: str, lines: list[list[rating_rows.Cell]], currency: str | None) -> Decimal:
+def cells(column: str, lines: list[list[Cell]], currency: str | None) -> Decimal:
     heads = rating_rows.header(TAXES)
     own = [line for line in lines if line[heads.index("currency")] == currency]
     return sum((Decimal(str(line[heads.index(column)] or 0)) for line in own), Decimal(0))

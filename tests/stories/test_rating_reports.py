@@ -69,8 +69,8 @@ def a_few_days() -> list[RatedReply]:
     moments = [DAY_BEGINS + timedelta(hours=hours) for hours in (-20, -1, 0, 0, 0, 5, 23, 24, 24, 40)]
     made = [
         rated(f"r-{number:02}{shard}", moment, is_priced=number % 3 > 0)
-        for number, moment in enumerate(moments)
-        for shard in range(3)
+        for number, moment in reversed(list(enumerate(moments)))
+        for shard in reversed(range(3))
     ]
     assert len({row["day_shard"]["S"] for row in ledger()}) > DAY_SHARDS
     return sorted(made, key=lambda one: (one.rated_at, one.carrier, one.reply_id))
@@ -125,6 +125,21 @@ def test_the_totals_are_the_sum_of_the_lines_for_any_mix_and_any_pages_C6(
         (one.total for one in lines if one), Decimal(0)
     )
     assert totals(limit)[-1].sums == found[-1].sums
+
+
+@pytest.mark.parametrize("limit", [5, 40])
+def test_messages_of_one_moment_are_in_the_order_of_their_ids_on_every_page(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"r-{number:02}" for number in range(40)]
+    for reply_id in ids:
+        rated(reply_id, NOON)
+    index = ratings._RatingRow.by_day
+    query = index.query
+    # DynamoDB keeps no order among rows of the same moment; moto has that of their keys.
+    monkeypatch.setattr(index, "query", lambda *asked, **more: reversed(list(query(*asked, **more))))
+
+    assert [one.reply_id for page in pages(limit) for one in page.lines] == ids
 
 
 def test_a_day_is_the_countrys_from_midnight_to_midnight_and_no_other_countrys_rows_are_in_it() -> None:

@@ -15,6 +15,7 @@ from recado.rules.roles import Role
 from recado.tables import ratings
 from recado.tariffs import KnownTariff
 from tests.faults import Fault, faults
+from tests.permissions import as_function
 from tests.session_worlds import CARRIER, answer, create_codes, deliver, open_session
 from tests.worlds import DIRECTOR, NOON, FakeCarrier, TestClock
 
@@ -65,7 +66,8 @@ def test_replies_around_midnight_are_rated_by_their_own_day_by_a_process_that_kn
     clock, carrier = TestClock(MIDNIGHT - timedelta(seconds=40)), FakeCarrier()
     open_session(clock)
     (text,) = deliver(carrier, clock)
-    answer(text, "antes", clock, reply_id="before")
+    with as_function("inbound"):  # within its policies: it also reads the tariffs
+        answer(text, "antes", clock, reply_id="before")
     clock.move(seconds=70)
     seconds[0] += 50
     with faults("Query") as queries:

@@ -23,7 +23,7 @@ from recado.rules.rating_sums import RatingSum
 from recado.tables import ratings as table
 from recado.tables.ratings import RatedReply
 
-ROWS_MAX = 10_000  # of one file: at most 300 bytes a line, and Lambda answers 6 MB
+ROWS_MAX = 5_000  # of one answer: at most 400 bytes a line, and Lambda answers 6 MB
 TOTALS_ROWS_MAX = 20_000  # added up for one answer
 SKIP_MAX = 1_000_000  # messages of one moment
 
