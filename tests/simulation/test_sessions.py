@@ -250,6 +250,39 @@ def test_whatever_a_request_meets_no_promise_breaks(
             return
 
 
+# The handset's last place, the source's last place, and the source's one session with the handset.
+SMALL = (
+    Caps(handset_texts=2, source_recipients=9, source_sessions=9, at_once=1),
+    Caps(handset_texts=9, source_recipients=1, source_sessions=9, at_once=1),
+    Caps(handset_texts=9, source_recipients=9, source_sessions=9, at_once=1),
+)
+
+
+@pytest.mark.parametrize("caps", SMALL, ids=("handset", "source", "sessions"))
+@pytest.mark.parametrize("event", [*FAULTS, "say", "end", "another opens"], ids=lambda words: words.replace(" ", "-"))
+@pytest.mark.parametrize("does", ["open", "say"])
+def test_whatever_a_request_for_the_last_place_meets_no_cap_is_passed(
+    memory: MemoryAws, clock: TestClock, does: str, event: str, caps: Caps
+) -> None:
+    for at in count(1):
+        memory.clear()
+        memory.gate = weather = Weather()
+        create_codes(*CODES)
+        scene = Scene(clock, memory, weather)
+        scene.world.caps = caps
+        # Whoever opens while the other does sits behind the same address.
+        scene.mine.address, scene.other.address, scene.third.address = "192.0.2.1", "192.0.2.2", "192.0.2.2"
+        with capped(caps):
+            scene.begin("it is open")
+            with weather.planned(meeting(at, event if event in FAULTS else scene.act(event))):
+                scene.act(does)()
+            requests = weather.count
+            scene.go_on()
+
+        if requests < at:
+            return
+
+
 def meeting(at: int, event: str | Act) -> Plan:
     """The request with this number meets the event."""
     happens = event if callable(event) else FAULTS[event]
