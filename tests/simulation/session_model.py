@@ -18,17 +18,18 @@ import pytest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from pynamodb.exceptions import PynamoDBException
 
-from recado import access, dispatch, rating_reports, session_notices, session_sweep, tariffs, web
+from recado import access, dispatch, pool, rating_reports, session_notices, session_sweep, tariffs, web
 from recado import clock as clock_module
 from recado.access import Caller
 from recado.carriers.speech import Answer, Outgoing
-from recado.errors import SessionBusy
+from recado.errors import SessionBusy, WrongState
 from recado.rules.reply_parts import Part
 from recado.rules.roles import Role
 from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
+from recado.tables.short_codes import Purpose, ShortCode
 from tests.apps import Context, load_app
-from tests.session_worlds import address_of, answer_to, changed_settings, id_of, key_of
+from tests.session_worlds import CARRIER, COUNTRY, address_of, answer_to, changed_settings, id_of, key_of
 from tests.simulation.baton import Killed
 from tests.simulation.wires import SQS, Aws
 from tests.tokens import MASTER
@@ -37,9 +38,10 @@ from tests.worlds import NOON, FakeCarrier, TestClock, worker
 IDLE = timedelta(minutes=5)
 LONGEST = timedelta(hours=8)
 HOUR = timedelta(hours=1)
+UNTIL_REMOVABLE = LONGEST + SETTINGS.quarantine + timedelta(seconds=60)
 MOMENTS = timedelta(seconds=10)
 SKEW = timedelta(seconds=1)  # clocks of two functions differ by less
-OPERATOR = Caller("platform", Role.OPERATOR, "op")
+OPERATOR = Caller("platform", Role.OPERATOR, "soporte-1", key_id="op")
 BAD_WEATHER = (Killed, PynamoDBException, BotoCoreError)
 
 type Act = Callable[[], None]
@@ -392,6 +394,27 @@ class World:
         require(swept.is_done, "a sweep has time")
         require(swept.failed == 0 or self.weather.faults > faults, "a sweep does not fail in good weather")
 
+    def change_pool(self, code: str) -> None:
+        """The operator drains a free code, removes one that drains if it may go, and adds one that has gone."""
+        before, now = self._pool_row(code), self.clock()
+        try:
+            if before["state"] == "free":
+                pool.drain_code(OPERATOR, COUNTRY, code, now)
+            elif before["state"] == "draining":
+                pool.remove_code(OPERATOR, COUNTRY, code, now)
+            else:
+                pool.add_code(OPERATOR, ShortCode(COUNTRY, code, CARRIER, Purpose.SESSIONS))
+        except BAD_WEATHER:
+            pass
+        except WrongState:
+            require(now < _moment(before["drained_at"]) + UNTIL_REMOVABLE, "a code that has drained may go")
+        if before["state"] == "draining" and self._pool_row(code)["state"] == "removed":
+            for (_, used), sessions in self.threads.items():
+                for session_id in sessions if used == code else ():
+                    rested = now - self.seen[session_id].earliest_end()
+                    require(not self.seen[session_id].may_live(now), "a code goes when nobody lives on it")
+                    require(rested + SKEW >= SETTINGS.quarantine, "a code goes when it has rested")
+
     def settle(self) -> None:
         """Good weather: what was accepted goes on its way, and what has ended leaves nothing."""
         for _ in range(3):
@@ -478,7 +501,7 @@ class World:
         """A session is one from its first text on; its user may have had no answer yet. It is opened once."""
         row = self.aws.rows("SessionsTable").get((f"X#{session_id}", "session"))
         if session_id not in self.seen and row is not None and (row["says"]["N"] != "0" or not needs_text):
-            opened = datetime.strptime(row["opened_at"]["S"], "%Y-%m-%dT%H:%M:%S.%f%z")
+            opened = _moment(row["opened_at"]["S"])
             self.seen[session_id] = Seen(opened, opened, self.clock())
 
     def _note_ended(self, session_id: str | None) -> None:
@@ -512,6 +535,11 @@ class World:
                 rested = self.clock() - at + session_notices.LIFE
                 require(rested + SKEW >= SETTINGS.quarantine, "a code rests after a notice, too")
         if session_id not in self.threads[handset, code]:
+            row = self._pool_row(code)
+            is_in_time = (
+                row["state"] == "draining" and _moment(row["drained_at"]) + SKEW >= self.seen[session_id].opened
+            )
+            require(row["state"] == "free" or is_in_time, "no session that opens later has a code that drains")
             self.threads[handset, code].append(session_id)
         require((handset, text.text) not in self.inbox, "a text goes out once")
         self.inbox.add((handset, text.text))
@@ -626,6 +654,10 @@ class World:
     def _sessions_with_part(self, chunk: str) -> set[str]:
         return {row["pk"].removeprefix("X#") for row in self._rows_of_parts() if chunk in self._parts_in(row)}
 
+    def _pool_row(self, code: str) -> dict[str, Any]:
+        (row,) = (row for row in self.rows("RoutesTable") if row["pk"] == f"CODES#{COUNTRY}" and row["sk"] == code)
+        return row
+
     def _held(self) -> list[str]:
         """The sessions that hold a code of a handset."""
         found = [row for row in self.rows("RoutesTable") if row["pk"].startswith("H#")]
@@ -635,6 +667,10 @@ class World:
 def _is_within(moments: Sequence[datetime], most: int) -> bool:
     """Whether no hour holds more of these moments; a request that was said moments after it was booked counts then."""
     return all(later - first >= HOUR - MOMENTS for first, later in zip(moments, moments[most:], strict=False))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
 class Crowd:
@@ -673,6 +709,7 @@ class Crowd:
             lambda: self.world.extend(self._user()): 4,
             lambda: self.world.end(self._user()): 3,
             self.world.sweep: 12,
+            self._operator: 6,
         }
         return self.chance.choices(list(acts), list(acts.values()))[0]
 
@@ -685,6 +722,7 @@ class Crowd:
             self._moment: 15,
             self.world.sweep: 5,
             self.world.work: 5,
+            lambda: self.world.change_pool(self.chance.choice(self.codes)): 10,
             lambda: self.world.extend(self._user()): 5,
         }
         return self.chance.choices(list(acts), list(acts.values()))[0]
@@ -706,6 +744,11 @@ class Crowd:
             rest + 300: 2,
         }
         self.world.clock.move(seconds=self.chance.choices(list(steps), list(steps.values()))[0])
+
+    def _operator(self) -> None:
+        if self.chance.random() < 0.3:
+            self.world.clock.move(seconds=UNTIL_REMOVABLE.total_seconds())
+        self.world.change_pool(self.chance.choice(self.codes))
 
     def _moment(self) -> None:
         self.world.clock.move(seconds=self.chance.choice((0.001, 1)))

@@ -249,6 +249,18 @@ def test_a_code_that_is_removed_while_a_school_takes_it_is_not_the_schools() -> 
     assert state_of(own) is CodeState.FREE
 
 
+def test_a_school_is_not_created_with_a_code_that_is_removed_at_that_moment() -> None:
+    own = ShortCode("CL", "44101", CARRIER, Purpose.SCHOOLS, "liceo-1")
+    assert short_codes.create_code(own)  # reserved for a school that then did not come
+    drain(own)
+
+    with meanwhile("TransactWriteItems", lambda: remove(own)), pytest.raises(AlreadyExists) as refused:
+        schools.create_school(OPERATOR, LICEO, is_first=True)
+
+    assert [one.field for one in refused.value.fields] == ["/code"]
+    assert schools.list_schools(OPERATOR, limit=5, cursor=None) == ([], None)
+
+
 # --- what sessions do meanwhile ---
 
 

@@ -78,7 +78,10 @@ def create_school(caller: Caller, school: School, *, is_first: bool) -> School:
             ledger.create_account(write, school.id, Zone.DOMESTIC)
             _check_code(write, school)
     except AlreadyExists:
-        return _the_one_asked_for(_school(school.id), school, is_first=is_first)
+        found = table.find_school(school.id)
+        if found is None:
+            raise  # it was its code that somebody removed just now
+        return _the_one_asked_for(found, school, is_first=is_first)
     return school
 
 
