@@ -499,3 +499,15 @@ def test_stop_from_a_handset_is_told_as_any_reply(
     answer_to(ANA, carrier.heard[0].sender, "STOP", clock)
 
     assert [frame["message"]["text"] for frame in pages.told[PAGE]] == ["STOP"]
+
+
+def test_at_the_end_nothing_is_told_although_nobody_has_written_it_yet_C7(
+    session_id: str, clock: TestClock, carrier: FakeCarrier, pages: Pages
+) -> None:
+    say(session_id, clock)
+    clock.move(minutes=5)
+
+    deliver(carrier, clock)
+
+    assert rows_of(session_id)["session"]["state"] == "open"
+    assert pages.kinds(PAGE) == ["message"]

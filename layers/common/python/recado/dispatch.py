@@ -491,6 +491,6 @@ def _write_close(page: Page, state: PageState, stored: PageState, message: Messa
 def _finish(ref: PageRef, now: datetime) -> None:
     """On every delivery, also of a page found closed: perhaps whoever closed it died before this."""
     if ref.kind is PageKind.SESSION:
-        sessions.text_went_out(ref.item, int(ref.plan))
+        sessions.text_went_out(ref.item, int(ref.plan), now)
         return
     sending.settle(ref.school_id, ref.item, now)

@@ -58,7 +58,7 @@ def sweep(session_id: str, clock: Clock) -> bool:
 def _keep(session: Session, now: datetime) -> None:
     """A session that goes on: its text is pushed, and the next look is never later than its end."""
     ends_at = idle_timeout.ends_at(session.opened_at, session.last_activity_at)
-    if session.sending is None or sessions.text_went_out(session.id, session.sending):
+    if session.sending is None or sessions.text_went_out(session.id, session.sending, now):
         table.move_check(session, ends_at)
         return
     # First the next look, for what is done now is done again if it fails.

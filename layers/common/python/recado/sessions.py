@@ -164,7 +164,7 @@ def extend(session_id: str, clock: Clock) -> datetime:
         now = clock()
         session = get_open_session(session_id, now)
         if table.touch(session, now, opened_after=now - idle_timeout.LONGEST_SESSION):
-            live.tell_extended(session_id, session.seq + 1)
+            live.tell_extended(session_id, session.seq + 1, now)
             return idle_timeout.ends_at(session.opened_at, max(session.last_activity_at, now))
     raise SessionBusy(retry_after_seconds=1)
 
@@ -238,7 +238,7 @@ def _store_reply(session: Session, reply: _Reply, now: datetime) -> None:
         table.create_text(write, session.id, line, expires_at=_expires_at(session.opened_at), refused=_Moved())
         if note is not None:
             opt_outs.change_cause(write, SCHOOL, reply.handset, note)
-    live.tell_message(session.id, line)
+    live.tell_message(session.id, line, now)
 
 
 def _obey_word(reply: _Reply) -> None:
@@ -312,7 +312,7 @@ def clear(session_id: str, now: datetime) -> None:
 # --- A text on its way
 
 
-def text_went_out(session_id: str, say_number: int) -> bool:
+def text_went_out(session_id: str, say_number: int, now: datetime) -> bool:
     """Asked when a page of a text has closed: when all have, the next text may be said. True: nothing is going out."""
     session = table.find_session(session_id)
     if session is None or session.sending != say_number:
@@ -321,7 +321,7 @@ def text_went_out(session_id: str, say_number: int) -> bool:
     if len(states) < session.pages or any(state.is_open for _, state, _ in states):
         return False
     if table.end_saying(session_id, say_number):
-        live.tell_sent(session_id)
+        live.tell_sent(session_id, now)
     log.outcome("session_text_went_out", session=session_id, say=say_number)
     return True
 
@@ -383,7 +383,7 @@ def _start_saying(session_id: str, text: str, handsets: Sequence[Handset], said_
                 table.create_text(write, session_id, line, expires_at=expires_at, refused=_Moved())
         except _Moved:
             continue
-        live.tell_message(session_id, line)
+        live.tell_message(session_id, line, now)
         log.outcome("session_said", session=session_id, say=number, handsets=len(handsets), pages=page_count)
         return replace(session, says=number, sending=number, pages=page_count, paged=None, said_by=said_by)
     raise SessionBusy(retry_after_seconds=1)
