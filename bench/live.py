@@ -1,6 +1,6 @@
 """From a handset's answer to the page, on the emulator: milliseconds, and how much of it is ours.
 
-`python -m bench.live` brings a stack up on free ports, answers one session REPLIES times by the carrier's signed webhook
+`python -m bench.live` brings a stack up on free ports, answers one session REPLIES times by the signed webhook
 while a page listens, and prints JSON. It ends by itself: every wait has its limit.
 """
 
@@ -145,7 +145,7 @@ def _measure(api_url: str, aws: Aws, recado: Recado, page: Page, session: dict[s
 
 
 def _inside(aws: Aws, page: Page, code: str) -> dict[str, Milliseconds]:
-    """The same function in this process, with the variables of the deployed one: from its event to the push's return."""
+    """The same function in this process, with the deployed one's variables: from its event to the push's return."""
     name = physical_id(aws, STACK, "Inbound")
     found = aws.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     os.environ.update(found)
@@ -153,7 +153,7 @@ def _inside(aws: Aws, page: Page, code: str) -> dict[str, Milliseconds]:
     os.environ.update(AWS_REGION=emulator.REGION, AWS_DEFAULT_REGION=emulator.REGION, POWERTOOLS_TRACE_DISABLED="true")
     whole, waiting = list[float](), list[float]()
     # Its log lines would stand among the figures.
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), _calls_timed() as calls:  # noqa: PTH123
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), _calls_timed() as calls:
         app = _load_inbound()
         for number in range(WARM_UP + REPLIES):
             text = f"desde dentro {number}"
@@ -185,7 +185,7 @@ def _load_inbound() -> ModuleType:
 
 @contextmanager
 def _calls_timed() -> Iterator[list[tuple[str, float, float]]]:
-    """(operation, began, ended) of each call of AWS: on the wire alone, from the request that is ready to its answer."""
+    """(operation, began, ended) of each call of AWS, on the wire alone: from the signed request to its answer."""
     from botocore.httpsession import URLLib3Session
 
     calls: list[tuple[str, float, float]] = []
@@ -215,8 +215,9 @@ class _Context:
 
 
 def _event(text: str, code: str) -> dict[str, Any]:
-    from recado.inbound import account_of
     from standardwebhooks import Webhook
+
+    from recado.inbound import account_of
 
     body = json.dumps({"type": "replies", "replies": [_reply(text, code)]}, ensure_ascii=False)
     now, webhook_id = datetime.now(UTC), f"wh_{text.replace(' ', '-')}"
@@ -232,7 +233,6 @@ def _event(text: str, code: str) -> dict[str, Any]:
         "path": f"/carriers/{CARRIER}/replies",
         "httpMethod": "POST",
         "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
         "pathParameters": {"carrier": CARRIER},
         "queryStringParameters": None,
         "multiValueQueryStringParameters": None,
@@ -252,8 +252,8 @@ def _open_session(api: Api, operator: Key) -> dict[str, Any]:
     for code in CODES:
         body = {"country": "DO", "code": code, "purpose": "sessions"}
         api.need("POST", "/operator/short-codes", token, body, idempotency_key=f"code-{code}")
-    body = {"text": "¿Vienes a las 5?", "to": [HANDSET]}
-    opened: dict[str, Any] = api.need("POST", "/sessions", body=body, idempotency_key="bench-of-live-0123456789")
+    asked = {"text": "¿Vienes a las 5?", "to": [HANDSET]}
+    opened: dict[str, Any] = api.need("POST", "/sessions", body=asked, idempotency_key="bench-of-live-0123456789")
     return opened
 
 
