@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [cost|dispatch|cold|roster|planning …]`: runs each bench in a process of its own.
+"""`python -m bench [--json] [cost|dispatch|cold|roster|planning|live …]`: runs each bench in a process of its own.
 
 Progress goes to stderr, figures to stdout. docs/performance.md says what they mean.
 """
@@ -24,10 +24,12 @@ type Lines = Iterator[str]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Measures what the functions cost.")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
-    parser.add_argument("names", nargs="*", choices=[[], *TABLES], metavar="|".join(TABLES), help="default: all")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *TABLES], metavar="|".join(TABLES), help="default: all but live"
+    )
     options = parser.parse_args()
     progress, results = Progress(sys.stderr), dict[str, Result]()
-    for name in options.names or TABLES:
+    for name in options.names or [name for name in TABLES if name not in ON_REQUEST]:
         with progress.step(name):
             ran = run(name)
         if ran.returncode != 0:
@@ -107,13 +109,21 @@ def planning(result: Result) -> Lines:
         yield _row(f"  {_words(name)} for each recipient", (f"{one['per_recipient'][name]:.3f}" for one in cases))
 
 
+def live(result: Result) -> Lines:
+    yield _row(f"live, {result['replies']} replies on the emulator, ms", ["p50", "p99"])
+    for name, found in result["milliseconds"].items():
+        yield _row(f"  {_words(name)}", (f"{found[part]:.0f}" for part in ("p50", "p99")))
+
+
 TABLES: dict[str, Callable[[Result], Lines]] = {
     "cost": cost,
     "dispatch": dispatch,
     "cold": cold,
     "roster": roster,
     "planning": planning,
+    "live": live,
 }
+ON_REQUEST = {"live"}  # it brings a whole stack up
 
 
 def _start(described: dict[str, float]) -> list[str]:

@@ -108,10 +108,10 @@ def test_a_page_that_names_a_route_of_ours_in_its_frame_opens_and_closes_nothing
     ask("live_opened")
 
     assert ask("live_pinged", routeKey="$disconnect") == 200
-    assert ask("live_pinged", routeKey="$connect", connectionId="another") == 200
+    assert ask("live_unknown_frame", routeKey="$connect", connectionId="another") == 200
 
     assert sockets() == [PAGE]
-    assert pages.kinds("another") == ["replaced"]
+    assert (pages.kinds(PAGE), pages.kinds("another")) == (["pong"], ["error"])
 
 
 def test_a_ping_at_the_end_is_answered_with_the_end_C7(carrier: FakeCarrier, moment: TestClock, pages: Pages) -> None:

@@ -18,11 +18,22 @@ import pytest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from pynamodb.exceptions import PynamoDBException
 
-from recado import access, dispatch, pool, rating_reports, session_notices, session_sweep, tariffs, web
+from recado import (
+    access,
+    dispatch,
+    live,
+    pool,
+    rating_reports,
+    session_notices,
+    session_sockets,
+    session_sweep,
+    tariffs,
+    web,
+)
 from recado import clock as clock_module
 from recado.access import Caller
 from recado.carriers.speech import Answer, Outgoing
-from recado.errors import SessionBusy, WrongState
+from recado.errors import SessionBusy, SessionEnded, WrongState
 from recado.rules.reply_parts import Part
 from recado.rules.roles import Role
 from recado.session_replies import ReplyOutcome
@@ -31,7 +42,7 @@ from recado.tables.short_codes import Purpose, ShortCode
 from tests.apps import Context, load_app
 from tests.session_worlds import CARRIER, COUNTRY, address_of, answer_to, changed_settings, id_of, key_of
 from tests.simulation.baton import Killed
-from tests.simulation.wires import SQS, Aws
+from tests.simulation.wires import POST, SQS, Aws
 from tests.tokens import MASTER
 from tests.worlds import NOON, FakeCarrier, TestClock, worker
 
@@ -42,6 +53,7 @@ UNTIL_REMOVABLE = LONGEST + SETTINGS.quarantine + timedelta(seconds=60)
 MOMENTS = timedelta(seconds=10)
 SKEW = timedelta(seconds=1)  # clocks of two functions differ by less
 OPERATOR = Caller("platform", Role.OPERATOR, "soporte-1", key_id="op")
+PING = '{"type": "ping"}'
 BAD_WEATHER = (Killed, PynamoDBException, BotoCoreError)
 
 type Act = Callable[[], None]
@@ -56,6 +68,7 @@ def moved_clock() -> Iterator[TestClock]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock_module, "now", clock)
         patch.setattr(time, "sleep", lambda _: None)
+        patch.setattr(live, "SILENCE_SECONDS", 0.0)  # measured by the machine's own clock
         patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
         patch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="es"))
         patch.setattr(tariffs, "_lists", {})  # each world reads its own, and may die there
@@ -105,6 +118,7 @@ class Weather:
         self.count = 0
         self.faults = 0
         self.jobs: list[str] = []
+        self.page_is_told: Callable[[str, dict[str, Any]], None] = lambda *_: None
         self._plan: Plan = _good_weather
         self._meets: Meets = None
 
@@ -135,6 +149,8 @@ class Weather:
     def after(self, operation: str, asked: Mapping[str, Any]) -> None:
         if operation == SQS:
             self.jobs += [entry["MessageBody"] for entry in asked["Entries"]]
+        if operation == POST:
+            self.page_is_told(asked["ConnectionId"], json.loads(asked["Data"]))
         if self._meets == "applied":
             raise ReadTimeoutError(endpoint_url="https://aws.test")
         if self._meets == "dead":
@@ -156,7 +172,8 @@ class Seen:
         return not is_ended and now < min(self.active + IDLE, self.opened + LONGEST)
 
     def may_live(self, now: datetime) -> bool:
-        return self.ended is None and now < min(self.perhaps_active + IDLE, self.opened + LONGEST)
+        is_ended = self.ended is not None and self.ended <= now  # what ended later may have lived
+        return not is_ended and now < min(self.perhaps_active + IDLE, self.opened + LONGEST)
 
     def may_just_have_lived(self, now: datetime) -> bool:
         """Between asking whether a session lives and speaking for it others may act, for moments."""
@@ -225,10 +242,13 @@ class World:
     limited: set[str] = field(default_factory=set)
     counter: int = 0
     dispatch_died: bool = False
+    pages: dict[str, str] = field(default_factory=dict)
+    told: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         tariffs.forget()  # its first reply reads them, and may die there
         self.carrier.answer = self._text_arrives
+        self.weather.page_is_told = self._page_is_told
 
     # --- What happens
 
@@ -280,7 +300,8 @@ class World:
         thread = self.threads.get((handset, code), [])
         expected = thread[-1] if thread else None
         self._note_perhaps(expected)
-        before, was_rated = self._sessions_with(words), words in self._rated()
+        before, was_rated, faults = self._sessions_with(words), words in self._rated(), self.weather.faults
+        listening = self._listening(expected)
         if (handset, code, words) not in self.replies:
             self.replies.append((handset, code, words))
         outcome = self._bring(expected, lambda: answer_to(handset, code, words, self.clock, reply_id=words))
@@ -293,6 +314,8 @@ class World:
         require(is_rated or not was_rated, "a rating stays")
         if outcome in (ReplyOutcome.LATE, ReplyOutcome.UNROUTED):
             require(is_rated == was_rated, "a reply that reaches nobody is not rated")
+        if outcome is ReplyOutcome.TO_SESSION:
+            self._require_told(listening, words, faults)
 
     def answer_in_parts(self, handset: str, code: str, parts: int, group: str) -> None:
         """Somebody writes a long message; its parts are brought one by one."""
@@ -345,9 +368,37 @@ class World:
             self.seen[session_id].active = max(self.seen[session_id].active, now)
             self._note_perhaps(session_id)
         if outcome is ReplyOutcome.TO_SESSION:
-            require(stored, "a reply that was delivered is there")
+            is_over = expected is not None and not self.seen[expected].must_live(self.clock())
+            require(stored or is_over, "a reply that was delivered is there")
         if outcome is ReplyOutcome.LATE and expected is not None:
             require(not self.seen[expected].must_live(self.clock() + SKEW), "a reply to a living session reaches it")
+
+    def listen(self, user: WebUser) -> None:
+        """Another page of the user's opens its socket. It is no activity."""
+        if user.session is None:
+            return
+        session_id, connection = user.session, f"page-{len(self.pages)}"
+        self.pages[connection] = session_id
+        try:
+            session_sockets.join(session_id, connection, self.clock)
+        except SessionEnded:
+            self._leave(session_id)
+        except (*BAD_WEATHER, SessionBusy):
+            return
+
+    def ping(self, connection: str) -> None:
+        """Nor is this; the answer may be lost."""
+        try:
+            session_sockets.answer(self.pages[connection], connection, PING, self.clock)
+        except (*BAD_WEATHER, SessionBusy):
+            return
+
+    def hang_up(self, connection: str) -> None:
+        """API Gateway tells of it, perhaps in vain."""
+        try:
+            session_sockets.leave(self.pages[connection], connection)
+        except (*BAD_WEATHER, SessionBusy):
+            return
 
     def read(self, user: WebUser) -> None:
         if user.session is None:
@@ -379,6 +430,7 @@ class World:
     def end(self, user: WebUser) -> None:
         if user.session is None:
             return
+        self.clock.move(microseconds=1)  # whoever is at it just now began before
         session_id, seen = user.session, self.seen[user.session]
         seen.perhaps_ended = seen.perhaps_ended or self.clock()
         status, _ = self._request(self._event("DELETE", "/sessions/{session_id}", session_id))
@@ -477,6 +529,31 @@ class World:
         require(billed == ([("DOP", count, f"{count * 1.3:.2f}")] if count else []), "each reply is billed once")
 
     # --- What is seen
+
+    def _page_is_told(self, connection: str, frame: dict[str, Any]) -> None:
+        session_id, now = self.pages[connection], self.clock()
+        self.told[connection].append(frame)
+        if frame["type"] in ("ended", "replaced"):
+            is_over = not self.seen[session_id].must_live(now)
+            require(frame["type"] == "replaced" or is_over, "no page is told of an end that has not come")
+            return
+        require(self.seen[session_id].may_just_have_lived(now), "no page is told anything after the end")
+        if frame["type"] == "message":
+            found = self._sessions_with(frame["message"]["text"])
+            require(found <= {session_id}, "a page is told of its own session only")
+            require(found or not self.seen[session_id].must_live(now), "a page is told of what is there")
+
+    def _listening(self, session_id: str | None) -> set[str]:
+        row = self.aws.rows("SessionsTable").get((f"X#{session_id}", "session"), {})
+        return {one["S"] for one in row.get("sockets", {"L": []})["L"]}
+
+    def _require_told(self, listening: set[str], words: str, faults: int) -> None:
+        """In good weather every page that listened, and still does, was told of these words."""
+        if self.weather.faults > faults:
+            return
+        for connection in listening & self._listening(next(iter({self.pages[one] for one in listening}), None)):
+            said = [frame["message"]["text"] for frame in self.told[connection] if frame["type"] == "message"]
+            require(words in said, "whoever listens is told of a reply")
 
     def _note_answered(self, user: WebUser, asked: Asked, body: dict[str, Any]) -> None:
         session_id = body["id"]
@@ -706,6 +783,8 @@ class Crowd:
             self._answer_in_parts: 6,
             self._part_comes: 20,
             lambda: self.world.read(self._user()): 10,
+            lambda: self.world.listen(self._user()): 8,
+            self._some_page: 6,
             lambda: self.world.extend(self._user()): 4,
             lambda: self.world.end(self._user()): 3,
             self.world.sweep: 12,
@@ -724,6 +803,7 @@ class Crowd:
             self.world.work: 5,
             lambda: self.world.change_pool(self.chance.choice(self.codes)): 10,
             lambda: self.world.extend(self._user()): 5,
+            lambda: self.world.listen(self._user()): 5,
         }
         return self.chance.choices(list(acts), list(acts.values()))[0]
 
@@ -767,6 +847,11 @@ class Crowd:
         if self.world.threads:
             handset, code = self.chance.choice(sorted(self.world.threads))
             self.world.answer(handset, code if self.chance.random() < 0.9 else self.chance.choice(self.codes))
+
+    def _some_page(self) -> None:
+        if self.world.pages:
+            connection = self.chance.choice(list(self.world.pages))
+            self.chance.choice((self.world.ping, self.world.ping, self.world.hang_up))(connection)
 
     def _answer_again(self) -> None:
         if self.world.replies:

@@ -123,6 +123,9 @@ class Scene:
             "end": lambda: world.end(self.mine),
             "sweep": world.sweep,
             "work": world.work,
+            "listen": lambda: world.listen(self.mine),
+            "ping": lambda: world.ping("page-0"),
+            "hang up": lambda: world.hang_up("page-0"),
             "another opens": lambda: world.ask(self.third, [ANA]),
             "another comes and goes": lambda: self._comes_and_goes(self.third),
         }
@@ -138,6 +141,7 @@ class Scene:
         dies = state == "its user has no answer"
         with self.world.weather.planned(lambda _, operation: "dead" if dies and operation == SQS else None):
             self.world.ask(self.mine, [ANA])
+        self.world.listen(self.mine)
         if state == "its jobs are lost":
             self.world.weather.jobs.clear()
             self.world.clock.move(seconds=61)
@@ -201,6 +205,7 @@ OTHERS = (
     "work",
     "another opens",
     "another comes and goes",
+    "listen",
 )
 SCENES = (
     ("it is open", "open"),
@@ -217,6 +222,9 @@ SCENES = (
     ("it is open", "extend"),
     ("it is open", "read"),
     ("it is open", "end"),
+    ("it is open", "listen"),
+    ("it is open", "ping"),
+    ("it is open", "hang up"),
     ("it is over", "sweep"),
     ("it is over", "read"),
     ("its jobs are lost", "sweep"),

@@ -437,6 +437,30 @@ def test_so_many_sockets_are_told_at_once_and_one_more_takes_the_oldest_ones_pla
     assert pages.kinds(PAGE) == ["replaced", "replaced"]
 
 
+def test_a_page_that_was_told_too_early_and_taken_for_gone_is_there_again_at_its_first_ping(
+    session_id: str, clock: TestClock, carrier: FakeCarrier, pages: Pages
+) -> None:
+    """Before the socket is open API Gateway answers 410: a reply in that moment takes the page off the row."""
+    pages.meets[PAGE] = "gone"
+    answer(carrier.heard[0], "voy", clock, reply_id="r1")
+    assert sockets_of(session_id) == []
+    del pages.meets[PAGE]
+
+    session_sockets.answer(session_id, PAGE, PING, clock)
+    answer(carrier.heard[0], "ya", clock, reply_id="r2")
+
+    assert [(frame["type"], frame["seq"]) for frame in pages.told[PAGE]] == [("pong", 2), ("message", 3)]
+
+
+def test_a_ping_of_a_page_that_has_gone_leaves_nothing(session_id: str, clock: TestClock, pages: Pages) -> None:
+    session_sockets.leave(session_id, PAGE)
+    pages.meets[PAGE] = "gone"
+
+    session_sockets.answer(session_id, PAGE, PING, clock)
+
+    assert sockets_of(session_id) == []
+
+
 def test_two_pages_that_come_in_the_same_moment_are_both_there(session_id: str, clock: TestClock, pages: Pages) -> None:
     with just_before("UpdateItem", lambda: session_sockets.join(session_id, "quicker", clock), nth=1):
         session_sockets.join(session_id, TAB, clock)
@@ -499,3 +523,15 @@ def test_stop_from_a_handset_is_told_as_any_reply(
     answer_to(ANA, carrier.heard[0].sender, "STOP", clock)
 
     assert [frame["message"]["text"] for frame in pages.told[PAGE]] == ["STOP"]
+
+
+def test_at_the_end_nothing_is_told_although_nobody_has_written_it_yet_C7(
+    session_id: str, clock: TestClock, carrier: FakeCarrier, pages: Pages
+) -> None:
+    say(session_id, clock)
+    clock.move(minutes=5)
+
+    deliver(carrier, clock)
+
+    assert rows_of(session_id)["session"]["state"] == "open"
+    assert pages.kinds(PAGE) == ["message"]

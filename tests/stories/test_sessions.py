@@ -1051,7 +1051,7 @@ def test_a_touch_never_brings_a_deleted_session_back(clock: TestClock) -> None:
     assert not session_table.move_check(ghost, NOON)
     assert not session_table.end_saying(ghost.id, 1)
     assert not session_table.close(ghost.id, NOON)
-    assert sessions.text_went_out(ghost.id, 1) is True
+    assert sessions.text_went_out(ghost.id, 1, clock()) is True
     assert rows_of(ghost.id) == {}
 
 

@@ -7,6 +7,7 @@ page was not told it finds by `after=`. The frames are described in docs/session
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 from recado import log, sockets
@@ -22,19 +23,19 @@ SILENCE_SECONDS = 10.0  # how long nothing is posted after nobody answered: many
 type Frame = Mapping[str, Any]
 
 
-def tell_message(session_id: str, line: Text) -> None:
+def tell_message(session_id: str, line: Text, now: datetime) -> None:
     """A line was added to the transcript: a handset's reply, or a text that some page said."""
-    _tell(session_id, lambda session: _state("message", session, line.seq) | {"message": line_of(line)})
+    _tell(session_id, now, lambda session: _state("message", session, line.seq) | {"message": line_of(line)})
 
 
-def tell_sent(session_id: str) -> None:
+def tell_sent(session_id: str, now: datetime) -> None:
     """The text went out, so the next may be said; unless another page has said one already."""
-    _tell(session_id, lambda session: _state("sent", session, session.seq) if session.sending is None else None)
+    _tell(session_id, now, lambda session: _state("sent", session, session.seq) if session.sending is None else None)
 
 
-def tell_extended(session_id: str, seq: int) -> None:
+def tell_extended(session_id: str, seq: int, now: datetime) -> None:
     """Five more minutes were asked for, as the session's activity number `seq`."""
-    _tell(session_id, lambda session: _state("extended", session, seq))
+    _tell(session_id, now, lambda session: _state("extended", session, seq))
 
 
 def tell_ended(session: Session) -> None:
@@ -77,19 +78,24 @@ def forget() -> None:
 _silence = {"until": float("-inf")}
 
 
-def _tell(session_id: str, frame_of: Callable[[Session], Frame | None]) -> None:
+def _tell(session_id: str, now: datetime, frame_of: Callable[[Session], Frame | None]) -> None:
     if is_silent():
         return
     try:
         # Read after what it tells of was written: a page that came in between reads it by itself, or is told.
         session = table.find_session(session_id)
-        if session is None or not session.is_open or not session.sockets:
+        if session is None or not session.sockets or not _is_there(session, now):
             return
         frame = frame_of(session)
         if frame is not None:
             push(session, session.sockets, frame)
     except Exception as error:  # noqa: BLE001  # what it tells of is written, and is read without it
         log.trouble("session_not_told", error, session=session_id)
+
+
+def _is_there(session: Session, now: datetime) -> bool:
+    """Also by the clock: that nobody has written the end yet makes no difference to a page."""
+    return session.is_open and not idle_timeout.is_over(session.opened_at, session.last_activity_at, now)
 
 
 def _state(kind: str, session: Session, seq: int) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
         ratings.create_rating(write, _rated(reply, now), seen_before=_SeenBefore())
         table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
         shown = _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
-    live.tell_message(session.id, shown)
+    live.tell_message(session.id, shown, now)
 
 
 def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime, now: datetime) -> None:
@@ -140,7 +140,7 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
         if taken.line is not None:
             shown = _write_line(write, session, reply, taken.line, now)
     if shown is not None:
-        live.tell_message(session.id, shown)
+        live.tell_message(session.id, shown, now)
 
 
 def _write_line(write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime) -> Text:

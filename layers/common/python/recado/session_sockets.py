@@ -8,6 +8,7 @@ from recado.clock import Clock
 from recado.errors import InvalidRequest, SessionBusy, SessionEnded
 from recado.rules.json_bodies import read_json
 from recado.session_views import as_json
+from recado.sockets import Posted
 from recado.tables import sessions as table
 
 SOCKETS_MAX = 8  # of one session; the next takes the place of the oldest
@@ -29,16 +30,10 @@ def join(session_id: str, connection: str, clock: Clock) -> None:
 def answer(session_id: str, connection: str, text: str, clock: Clock) -> None:
     """Answers a page's frame: a ping with where the session stands, anything else with what is wrong with it."""
     problem = _problem_of(text)
-    if problem is not None:
-        frame: live.Frame = {"type": "error", "code": problem}
-    else:
-        try:
-            session = sessions.get_open_session(session_id, clock())
-        except SessionEnded:
-            frame = {"type": "ended"}
-        else:
-            frame = live.pong(session) if connection in session.sockets else {"type": "replaced"}
+    frame = {"type": "error", "code": problem} if problem else _answer_to_ping(session_id, connection, clock)
     posted = sockets.post(connection, as_json(frame))
+    if posted is Posted.GONE:
+        leave(session_id, connection)
     log.outcome("socket_answered", session=session_id, frame=str(frame["type"]), posted=posted.value)
 
 
@@ -49,6 +44,21 @@ def leave(session_id: str, connection: str) -> None:
         if session is None or connection not in session.sockets or table.leave(session, [connection]):
             log.outcome("socket_closed", session=session_id)
             return
+    raise SessionBusy(retry_after_seconds=1)
+
+
+def _answer_to_ping(session_id: str, connection: str, clock: Clock) -> live.Frame:
+    """Who was taken for gone is there again, if there is room: before a socket is open its frames find nobody."""
+    for _ in range(sessions.TOUCHES_MAX):
+        try:
+            session = sessions.get_open_session(session_id, clock())
+        except SessionEnded:
+            return {"type": "ended"}
+        if connection in session.sockets:
+            return live.pong(session)
+        if len(session.sockets) >= SOCKETS_MAX:
+            return {"type": "replaced"}
+        table.join(session, connection)  # then read again, refused or not: what the pong says is no older than this
     raise SessionBusy(retry_after_seconds=1)
 
 

@@ -63,7 +63,7 @@ def _keep(session: Session, now: datetime) -> None:
         session = table.find_session(session.id) or session
     ends_at = idle_timeout.ends_at(session.opened_at, session.last_activity_at)
     look_again = min(now + LOOK_AGAIN, ends_at)
-    if session.sending is None or sessions.text_went_out(session.id, session.sending):
+    if session.sending is None or sessions.text_went_out(session.id, session.sending, now):
         table.move_check(session, ends_at if session.joining_since is None else look_again)
         return
     # First the next look, for what is done now is done again if it fails.

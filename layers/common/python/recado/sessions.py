@@ -180,7 +180,7 @@ def extend(session_id: str, clock: Clock) -> datetime:
         now = clock()
         session = get_open_session(session_id, now)
         if table.touch(session, now, opened_after=now - idle_timeout.LONGEST_SESSION):
-            live.tell_extended(session_id, session.seq + 1)
+            live.tell_extended(session_id, session.seq + 1, now)
             return idle_timeout.ends_at(session.opened_at, max(session.last_activity_at, now))
     raise SessionBusy(retry_after_seconds=1)
 
@@ -246,7 +246,7 @@ def clear(session_id: str, now: datetime) -> None:
 # --- A text on its way
 
 
-def text_went_out(session_id: str, say_number: int) -> bool:
+def text_went_out(session_id: str, say_number: int, now: datetime) -> bool:
     """Asked when a page of a text has closed: when all have, the next text may be said. True: nothing is going out."""
     session = table.find_session(session_id)
     if session is None or session.sending != say_number:
@@ -255,7 +255,7 @@ def text_went_out(session_id: str, say_number: int) -> bool:
     if len(states) < session.pages or any(state.is_open for _, state, _ in states):
         return False
     if table.end_saying(session_id, say_number):
-        live.tell_sent(session_id)
+        live.tell_sent(session_id, now)
     log.outcome("session_text_went_out", session=session_id, say=say_number)
     return True
 
@@ -367,7 +367,7 @@ def _start_saying(
                     table.create_left_out(write, session_id, number, left_out, expires_at=expires_at, refused=_Moved())
         except _Moved:
             continue
-        live.tell_message(session_id, line)
+        live.tell_message(session_id, line, now)
         log.outcome("session_said", session=session_id, say=number, handsets=recipients, pages=page_count)
         said = replace(session, says=number, sending=number, pages=page_count, paged=None, said_by=said_by)
         return said, True
