@@ -1,5 +1,10 @@
 """Whose subscribers sessions write to (C2): several countries, each with its own pool, fleet list and tariff."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from recado import fleets, inbound, session_handsets, sessions
@@ -109,3 +114,23 @@ def test_a_reply_is_rated_by_its_own_countrys_tariff_and_asked_of_its_own_fleet_
     assert (of_ana.country, of_ana.rating is not None) == ("DO", True)
     assert (of_hugo.country, of_hugo.rating) == ("CL", None)  # no published tariff: nothing is invented
     assert fleets.find_barred([ANA]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("SESSION_COUNTRIES", "XX"), ("SESSION_COUNTRIES", "DO,PE"), ("SUBSCRIBER_PREFIXES", "1809")],
+)
+def test_whoever_serves_sessions_does_not_start_with_a_setting_that_cannot_be_meant(setting: str, value: str) -> None:
+    """In a process of its own: settings are read once, at import."""
+    layer = Path(session_handsets.__file__).parent.parent
+    for module in ("recado.sessions", "recado.inbound", "recado.session_sweep"):
+        ended = subprocess.run(
+            [sys.executable, "-c", f"import {module}"],
+            env=os.environ | {setting: value, "PYTHONPATH": str(layer)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert ended.returncode != 0
+        assert f"ValueError: {setting}: " in ended.stderr
