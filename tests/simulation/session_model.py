@@ -9,7 +9,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from recado.carriers.speech import Answer, Outgoing
 from recado.errors import SessionBusy
 from recado.sessions import ReplyOutcome
 from recado.settings import SETTINGS
+from recado.tables import sessions as session_table
 from tests.apps import Context, load_app
 from tests.session_worlds import answer_to, id_of, key_of
 from tests.simulation.baton import Killed
@@ -44,11 +45,14 @@ type Meets = Literal["lost", "applied", "dead"] | Act | None
 
 @contextmanager
 def moved_clock() -> Iterator[TestClock]:
-    """Everybody has the clock that the world moves, the SDK tries again at once, and there is a master secret."""
+    """Everybody has the clock that the world moves, the SDK tries again at once, there is a master secret, and sessions
+    lie in two shards.
+    """
     clock = TestClock(NOON)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock_module, "now", clock)
         patch.setattr(time, "sleep", lambda _: None)
+        patch.setattr(session_table, "DUE_SHARDS", 2)  # each is asked by a request, and each request meets something
         patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
         yield clock
 
@@ -67,12 +71,16 @@ def _good_weather(_: int, __: str) -> Meets:
 
 
 class Weather:
-    """The gate between us and AWS. A plan says what each request meets; jobs that got through wait in `jobs`."""
+    """The gate between us and AWS. A plan says what each request meets; jobs that got through wait in `jobs`, those of
+    the sweeper in `sweeps` and, put for later in its minute, in `looks`.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.faults = 0
         self.jobs: list[str] = []
+        self.sweeps: list[str] = []
+        self.looks: list[str] = []
         self._plan: Plan = _good_weather
         self._meets: Meets = None
 
@@ -102,11 +110,17 @@ class Weather:
 
     def after(self, operation: str, asked: Mapping[str, Any]) -> None:
         if operation == SQS:
-            self.jobs += [entry["MessageBody"] for entry in asked["Entries"]]
+            for entry in asked["Entries"]:
+                self._queue(asked["QueueUrl"], entry["DelaySeconds"]).append(entry["MessageBody"])
         if self._meets == "applied":
             raise ReadTimeoutError(endpoint_url="https://aws.test")
         if self._meets == "dead":
             raise Killed
+
+    def _queue(self, url: str, delay_seconds: int) -> list[str]:
+        if url != SETTINGS.sweeps_queue_url:
+            return self.jobs
+        return self.looks if delay_seconds else self.sweeps
 
 
 @dataclass
@@ -283,10 +297,23 @@ class World:
         if status == 204:
             self._leave(session_id)
 
+    def minute(self) -> None:
+        """The sweeper's minute puts its jobs; what was left of the last minute's is forgotten."""
+        self.weather.sweeps.clear()
+        self.weather.looks.clear()
+        with suppress(*BAD_WEATHER):
+            session_sweep.run(self.clock)
+
     def sweep(self) -> None:
+        """The minute, and its jobs for now."""
+        self.minute()
+        while self.weather.sweeps:
+            self.sweep_shard(self.weather.sweeps.pop(0))
+
+    def sweep_shard(self, job: str) -> None:
         faults = self.weather.faults
         try:
-            swept = session_sweep.run(self.clock, lambda: timedelta(seconds=55))
+            swept = session_sweep.work(session_sweep.read_job(job), self.clock, lambda: timedelta(seconds=55))
         except BAD_WEATHER:
             return
         require(swept.is_done, "a sweep has time")
@@ -470,7 +497,9 @@ class Crowd:
             lambda: self.world.read(self._user()): 10,
             lambda: self.world.extend(self._user()): 4,
             lambda: self.world.end(self._user()): 3,
-            self.world.sweep: 12,
+            self.world.sweep: 9,
+            self.world.minute: 3,
+            self._look: 6,
         }
         return self.chance.choices(list(acts), list(acts.values()))[0]
 
@@ -481,6 +510,7 @@ class Crowd:
             self._answer: 15,
             self._moment: 15,
             self.world.sweep: 5,
+            self._look: 5,
             self.world.work: 5,
             lambda: self.world.extend(self._user()): 5,
         }
@@ -521,6 +551,12 @@ class Crowd:
         if self.world.threads:
             handset, code = self.chance.choice(sorted(self.world.threads))
             self.world.answer(handset, code if self.chance.random() < 0.9 else self.chance.choice(self.codes))
+
+    def _look(self) -> None:
+        """One of the sweeper's jobs comes: in any order, any number of times, or never."""
+        waiting = [*self.world.weather.sweeps, *self.world.weather.looks]
+        if waiting:
+            self.world.sweep_shard(self.chance.choice(waiting))
 
     def _answer_again(self) -> None:
         if self.world.replies:

@@ -75,6 +75,8 @@ class Scene:
             "work": world.work,
             "another opens": lambda: world.ask(self.third, [ANA]),
             "another comes and goes": lambda: self._comes_and_goes(self.third),
+            "it is swept and asked for again": self._swept_and_asked_for_again,
+            "six minutes pass and it is swept": self._passes,
         }
         return acts[name]
 
@@ -85,14 +87,16 @@ class Scene:
             rest = SETTINGS.quarantine_seconds
             self.world.clock.move(seconds=rest if state == "its codes have rested" else rest / 2)
             return
-        dies = state == "its user has no answer"
-        with self.world.weather.planned(lambda _, operation: "dead" if dies and operation == SQS else None):
+        dies_at = {"its user has no answer": SQS, "it is over and said nothing": "UpdateItem"}.get(state)
+        with self.world.weather.planned(lambda _, operation: "dead" if operation == dies_at else None):
             self.world.ask(self.mine, [ANA])
         if state == "its jobs are lost":
             self.world.weather.jobs.clear()
             self.world.clock.move(seconds=61)
         if state in ("it is open", "it is over"):
             self.world.work()
+        if state == "it is over and said nothing":
+            self.world.clock.move(minutes=5)
         if state == "it is over":
             self.world.answer(ANA, self._code())
             self.world.clock.move(minutes=5)
@@ -123,6 +127,16 @@ class Scene:
         self.world.work()
         self.world.end(user)
 
+    def _swept_and_asked_for_again(self) -> None:
+        """Another worker of the same shard is through with it, and whoever had no answer is back."""
+        self.world.sweep()
+        if self.mine.asked is not None:
+            self.world.ask(self.mine)
+
+    def _passes(self) -> None:
+        self.world.clock.move(minutes=6)
+        self.world.sweep()
+
     def _by_a_clock_behind(self, act: Act) -> None:
         self.world.clock.move(seconds=-0.9)
         act()
@@ -141,6 +155,7 @@ OTHERS = (
     "work",
     "another opens",
     "another comes and goes",
+    "it is swept and asked for again",
 )
 SCENES = (
     ("it is open", "open"),
@@ -152,6 +167,7 @@ SCENES = (
     ("it is open", "read"),
     ("it is open", "end"),
     ("it is over", "sweep"),
+    ("it is over and said nothing", "sweep"),
     ("it is over", "read"),
     ("its jobs are lost", "sweep"),
     ("its text waits", "work"),

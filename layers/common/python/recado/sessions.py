@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from recado import log, session_handsets
+from recado import log, session_counts, session_handsets
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, SessionBusy, SessionEnded, StillSending
@@ -280,7 +280,7 @@ def close_if_over(session: Session, now: datetime) -> bool:
     if not idle_timeout.is_over(session.opened_at, session.last_activity_at, now):
         return False
     idle_since, opened_before = now - idle_timeout.IDLE_LIMIT, now - idle_timeout.LONGEST_SESSION
-    if table.close_over(session.id, now, idle_since=idle_since, opened_before=opened_before):
+    if table.close_over(session.id, idle_since=idle_since, opened_before=opened_before):
         log.outcome("session_closed", session=session.id, by="time")
         return True
     found = table.find_session(session.id)
@@ -292,16 +292,39 @@ def clear(session_id: str, now: datetime) -> None:
     session = table.find_session(session_id)
     if session is None or session.is_open or session.check_at is None:
         return
-    # 1. The routes, while the numbers are still known.
-    released = session_handsets.release(session, now)
+    clear_closed(session, table.find_handsets(session_id), now)
 
-    # 2. Everything under the session's key, and its own row last.
-    deleted = table.delete_rows(session.id)
+
+def clear_closed(session: Session, handsets: Handsets | None, now: datetime) -> None:
+    """`clear`, of a session that was seen closed and not yet buried, with its handsets as they were read."""
+    # 1. The routes, while the numbers are still known.
+    released = session_handsets.release(session, handsets, now)
+
+    # 2. One that never said anything goes whole: its key may open it again, and may have done so by now.
     if session.says == 0:
-        table.delete_unsaid(session.id)
-    else:
-        table.bury_session(session.id)
+        is_deleted = table.delete_unsaid(session)
+        log.outcome("unsaid_session_cleared", session=session.id, released=released, is_deleted=is_deleted)
+        return
+
+    # 3. Everything under the session's key, and its own row last.
+    deleted = table.delete_rows(session.id)
+    if (buried := table.bury_session(session.id)) is not None:
+        _count(buried, handsets)
     log.outcome("session_cleared", session=session.id, released=released, deleted=deleted)
+
+
+def _count(session: Session, handsets: Handsets | None) -> None:
+    """What is kept of a session: counts, on the day it was opened."""
+    session_counts.count(
+        session.country,
+        session.id,
+        session.opened_at,
+        sessions=1,
+        texts=session.says,
+        replies=session.replies,
+        handsets=len(handsets.handsets) if handsets else 0,
+        refused=len(handsets.refused) if handsets else 0,
+    )
 
 
 # --- A text on its way
@@ -437,6 +460,8 @@ def _claim_codes(session_id: str, wanted: Handsets, clock: Clock) -> Handsets:
         clear(session_id, clock())
         raise session_handsets.nobody(claimed.refused, clock())
     if not table.save_handsets(session_id, claimed):
+        # It was cleared meanwhile: what was claimed since is held for nobody.
+        session_handsets.release_left(claimed, clock())
         raise SessionEnded
     return claimed
 
