@@ -340,7 +340,7 @@ class World:
         left = self.rows("SessionsTable")
         require({row["sk"] for row in left} <= {"session"}, "no word of a session outlives it")
         require(not any("check_at" in row for row in left), "nobody looks at what has ended")
-        require(not self._held(), "no code is held for what has ended")
+        require(not self.held(), "no code is held for what has ended")
 
     def check_rows(self) -> None:
         """What is true at any moment, whoever died."""
@@ -348,7 +348,7 @@ class World:
         sessions = {row["pk"]: row for row in found if row["sk"] == "session"}
         require({row["pk"] for row in found} <= set(sessions), "rows lie under a session's own row")
         living = {pk.removeprefix("X#") for pk, row in sessions.items() if "check_at" in row}
-        require(set(self._held()) <= living, "no code is held by what is gone")
+        require(set(self.held()) <= living, "no code is held by what is gone")
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """What lies in a table, read past the weather."""
@@ -458,7 +458,7 @@ class World:
         lines = [row for row in self.rows("SessionsTable") if row["sk"].startswith("t#")]
         return [row for row in lines if row["text"] == words]
 
-    def _held(self) -> list[str]:
+    def held(self) -> list[str]:
         """The sessions that hold a code of a handset."""
         found = [row for row in self.rows("RoutesTable") if row["pk"].startswith("H#")]
         return [row["session_id"] for row in found if "free_at" not in row]

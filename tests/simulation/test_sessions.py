@@ -13,7 +13,7 @@ import pytest
 
 from recado.settings import SETTINGS
 from tests.session_worlds import ANA, LUIS, create_codes
-from tests.simulation.session_model import Act, Crowd, Meets, Plan, Weather, WebUser, World, moved_clock
+from tests.simulation.session_model import Act, Crowd, Meets, Plan, Weather, WebUser, World, moved_clock, require
 from tests.simulation.wires import SQS, Aws, MemoryAws, memory_aws
 from tests.worlds import TestClock
 
@@ -81,6 +81,8 @@ class Scene:
         return acts[name]
 
     def begin(self, state: str) -> None:
+        if state == "nobody is there":
+            return
         if state.startswith("its codes"):
             for user in (self.mine, self.other, self.third):
                 self._comes_and_goes(user)
@@ -118,6 +120,10 @@ class Scene:
             self.world.read(user)
         self.world.check_rows()
         self.world.settle()
+
+    def use_up_the_codes(self) -> None:
+        for _ in range(len(CODES) + 1):
+            self._comes_and_goes(self.third)
 
     def _code(self) -> str:
         return next((code for _, code in self.world.threads), CODES[0])
@@ -198,6 +204,69 @@ def test_whatever_a_request_meets_no_promise_breaks(
 
         if requests < at:
             return
+
+
+@pytest.mark.parametrize(
+    ("state", "does"),
+    [
+        ("nobody is there", "open"),
+        ("it is open", "end"),
+        ("it is over", "sweep"),
+        ("it is over and said nothing", "sweep"),
+    ],
+    ids=lambda words: words.replace(" ", "-"),
+)
+def test_who_stands_still_for_minutes_while_its_session_is_swept_breaks_no_promise(
+    memory: MemoryAws, clock: TestClock, state: str, does: str
+) -> None:
+    for at in count(1):
+        scene, weather = _begin(memory, clock, state)
+        with weather.planned(meeting(at, scene.act("six minutes pass and it is swept"))):
+            scene.act(does)()
+        requests = weather.count
+        scene.go_on()
+
+        if requests < at:
+            return
+
+
+def test_a_code_claimed_for_a_session_that_was_swept_meanwhile_is_found_by_whoever_needs_one(
+    memory: MemoryAws, clock: TestClock
+) -> None:
+    left = 0
+    for stands_still_at in count(1):
+        for dies_at in count(stands_still_at + 1):
+            scene, weather = _begin(memory, clock, "nobody is there")
+
+            def plan(number: int, _: str) -> Meets:
+                if number == stands_still_at:  # noqa: B023  # used within the turn
+                    return scene.act("six minutes pass and it is swept")  # noqa: B023
+                return "dead" if number == dies_at else None  # noqa: B023
+
+            with weather.planned(plan):
+                scene.act("open")()
+            requests = weather.count
+            scene.world.clock.move(minutes=6)
+            scene.world.sweep()
+            left += len(scene.world.held())
+            scene.use_up_the_codes()
+
+            require(not scene.world.held(), "no code is held for what is gone")
+            if requests < dies_at:
+                break
+        if requests < stands_still_at:
+            break
+
+    assert left  # it did happen
+
+
+def _begin(memory: MemoryAws, clock: TestClock, state: str) -> tuple[Scene, Weather]:
+    memory.clear()
+    memory.gate = weather = Weather()
+    create_codes(*CODES)
+    scene = Scene(clock, memory, weather)
+    scene.begin(state)
+    return scene, weather
 
 
 def meeting(at: int, event: str | Act) -> Plan:
