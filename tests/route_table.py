@@ -175,6 +175,7 @@ TABLE: Mapping[str, Row] = {
     "POST /operator/short-codes": Row(OPERATOR, {"country": "DO", "code": "44201", "purpose": "sessions"}),
     "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
     "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/sessions/counts": Row(OPERATOR, query={"country": "DO", "from": "2026-11-22", "to": "2026-11-23"}),
     # sessions
     "POST /sessions": Row(ANYBODY, {"text": "hola", "to": ["809 555 0101"]}),
     "POST /sessions/{session_id}/messages": Row(SESSION_ONLY, {"text": "hola"}, no_other_school=SESSIONS),

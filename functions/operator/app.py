@@ -1,7 +1,8 @@
 """/operator: the platform's staff make schools and keys, sell bags, suspend contracts, keep the pool of short codes."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field
 
-from recado import clock, credit_views, idempotency, school_keys, schools, web
+from recado import clock, credit_views, idempotency, school_keys, schools, session_counts, web
 from recado.access import Caller
 from recado.credit_statement import Question
 from recado.credit_views import BagRequestView, BalanceList, StatementView
@@ -31,6 +32,9 @@ SchoolId = Annotated[str, Path(pattern=f"^{SCHOOL_ID.pattern}$")]
 KeyId = Annotated[str, Path(pattern=f"^{KEY_ID.pattern}$")]
 Country = Annotated[str, Path(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
 CountryFilter = Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="only this country's")]
+CountryQuery = Annotated[str, Query(alias="country", pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+FirstDay = Annotated[date, Query(alias="from", description="the first day, by the country's clocks")]
+LastDay = Annotated[date, Query(alias="to", description="the last day; at most 366 in all")]
 ZoneQuery = Annotated[Zone, Query(description="whose numbers its credits pay for")]
 From = Annotated[AwareDatetime | None, Query(alias="from", description="from this moment on")]
 To = Annotated[AwareDatetime | None, Query(alias="to", description="until before this moment")]
@@ -183,6 +187,24 @@ class ShortCodeView(BaseModel):
 
 class ShortCodeList(BaseModel):
     codes: list[ShortCodeView]
+
+
+class DayCountsView(BaseModel):
+    """About so many: an addition whose answer was lost may be in it twice, or one not at all if somebody died."""
+
+    day: date
+    sessions: int = Field(description="that were opened on this day, and have ended")
+    texts: int = Field(description="said in them")
+    handsets: int = Field(description="they wrote to")
+    replies: int = Field(description="that reached them")
+    late: int = Field(description="what handsets wrote that reached nobody (C9)")
+    unrouted: int = Field(description="what handsets wrote that cannot answer (C3)")
+    refused: int = Field(description="numbers that a session did not write to")
+
+
+class DayCountsList(BaseModel):
+    country: str
+    days: list[DayCountsView] = Field(description="those on which anything was counted, the oldest first")
 
 
 @app.post("/operator/schools", summary="Create a school", tags=TAGS, status_code=201, responses=TAKEN)
@@ -390,6 +412,12 @@ def list_codes(country: CountryFilter = None) -> ShortCodeList:
 )
 def drain_code(country: Country, code: Code) -> ShortCodeView:
     return _code_view(schools.drain_code(web.caller(app), country, code, clock.now()))
+
+
+@app.get("/operator/sessions/counts", summary="How much sessions were used, by the day (C7)", tags=TAGS)
+def list_session_counts(country: CountryQuery, first_day: FirstDay, last_day: LastDay) -> DayCountsList:
+    days = session_counts.list_days(web.caller(app), country, first_day, last_day)
+    return DayCountsList(country=country, days=[DayCountsView(**asdict(one)) for one in days])
 
 
 def _once(now: datetime, work: Callable[[Caller, bool], BaseModel]) -> dict[str, Any]:

@@ -95,9 +95,9 @@ def release(session: Session, handsets: Handsets | None, now: datetime) -> int:
     def release_handset(handset: Handset) -> int:
         # Asked of the routes, not of what the session wrote down: whoever claimed may have died before writing.
         held = [one for one in routes.list_routes(handset.number) if _is_held(session.id, one)]
-        if session.says == 0 and held and not table.is_unsaid(session):
+        if session.is_unsaid and held and not table.is_still_unsaid(session):
             return 0  # its key has opened it again since: these are the next one's
-        return sum(_let_go(handset.number, one, now, is_as_read=session.says == 0) for one in held)
+        return sum(_let_go(handset.number, one, now, is_as_read=session.is_unsaid) for one in held)
 
     return sum(for_each(release_handset, handsets.handsets)) if handsets else 0
 

@@ -301,7 +301,7 @@ def clear_closed(session: Session, handsets: Handsets | None, now: datetime) -> 
     released = session_handsets.release(session, handsets, now)
 
     # 2. One that never said anything goes whole: its key may open it again, and may have done so by now.
-    if session.says == 0:
+    if session.is_unsaid:
         is_deleted = table.delete_unsaid(session)
         log.outcome("unsaid_session_cleared", session=session.id, released=released, is_deleted=is_deleted)
         return

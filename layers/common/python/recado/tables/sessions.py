@@ -66,6 +66,11 @@ class Session:
     def is_open(self) -> bool:
         return self.state is SessionState.OPEN
 
+    @property
+    def is_unsaid(self) -> bool:
+        """Nothing was said in it, by nobody: a handset may answer an older text before the first one is said."""
+        return self.says == 0 and self.replies == 0
+
 
 class NotReached(StrEnum):
     """Why a session does not write to a number."""
@@ -407,10 +412,10 @@ def bury_session(session_id: str) -> Session | None:
     return _session(row) if update_if(row, changes, is_unburied) else None
 
 
-def is_unsaid(session: Session) -> bool:
+def is_still_unsaid(session: Session) -> bool:
     """Whether this is still the closed session that never sent anything, and not one that its key opened since."""
     found = find_session(session.id)
-    return found is not None and not found.is_open and found.says == 0 and found.opened_at == session.opened_at
+    return found is not None and not found.is_open and found.is_unsaid and found.opened_at == session.opened_at
 
 
 def delete_unsaid(session: Session) -> bool:
@@ -418,10 +423,11 @@ def delete_unsaid(session: Session) -> bool:
 
     False when it is not there, or another under its id.
     """
-    is_closed = (_SessionRow.state == SessionState.CLOSED.value) & (_SessionRow.says == 0)
+    is_closed = (_SessionRow.state == SessionState.CLOSED.value) & (_SessionRow.opened_at == session.opened_at)
+    is_unheard = _SessionRow.replies.does_not_exist() | (_SessionRow.replies == 0)
     try:
         with Transaction() as write:
-            write.delete(_row(session.id), is_closed & (_SessionRow.opened_at == session.opened_at), lambda _: _Other())
+            write.delete(_row(session.id), is_closed & (_SessionRow.says == 0) & is_unheard, lambda _: _Other())
             write.delete(_HandsetsRow(_pk(session.id), _HANDSETS), None, lambda _: _Other())
     except _Other:
         return False
