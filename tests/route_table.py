@@ -200,6 +200,7 @@ TABLE: Mapping[str, Row] = {
     "GET /operator/ratings.csv": Row(OPERATOR, query=DAYS | {"limit": "5"}),
     "GET /operator/ratings/totals": Row(OPERATOR, query=DAYS | {"limit": "5"}),
     "GET /operator/ratings/{carrier}/{reply_id}": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/sessions/counts": Row(OPERATOR, query={"country": "DO", "from": "2026-11-22", "to": "2026-11-23"}),
     # sessions
     "GET /sessions/settings": Row(ANYBODY),
     "POST /sessions": Row(ANYBODY, {"text": "hola", "to": ["809 555 0101"]}),

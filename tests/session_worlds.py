@@ -110,7 +110,16 @@ def deliver(carrier: FakeCarrier, clock: TestClock) -> list[Outgoing]:
 
 
 def sweep(clock: TestClock, *, minutes_left: float = 1.0) -> session_sweep.Swept:
-    return session_sweep.run(clock, lambda: timedelta(minutes=minutes_left))
+    """A minute's run and its jobs whose moment has come; the sum of what they did."""
+    session_sweep.run(clock)
+    shards = [session_sweep.read_job(body) for body in jobs_on("SweepsQueue")]
+    swept = [session_sweep.work(shard, clock, lambda: timedelta(minutes=minutes_left)) for shard in shards]
+    return session_sweep.Swept(
+        ended=sum(one.ended for one in swept),
+        kept=sum(one.kept for one in swept),
+        failed=sum(one.failed for one in swept),
+        is_done=all(one.is_done for one in swept),
+    )
 
 
 def words_of(session_id: str, clock: TestClock) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from recado.session_sweep import LOOKS
 from recado.settings import Settings
+from recado.tables.sessions import DUE_SHARDS
 from tests.conftest import TEMPLATE
 from tools.lint_template import translate
 
@@ -16,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 KEPT_TABLES = {"LedgerTable", "PeopleTable", "MessagesTable", "RoutesTable"}
 PROTECTED_ON_AWS = {"Fn::If": ["Local", False, True]}
 OTHERS_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
+FORGETFUL_QUEUES = {"SweepsQueue"}  # each minute puts its jobs again
 VISIBILITY_TIMES = 6  # AWS: at least six times the function's timeout, and the batching window
 MANAGED_POLICIES = {  # what SAM adds to a role by itself
     "AWSLambdaBasicExecutionRole",
@@ -79,7 +82,19 @@ def test_every_queue_has_a_dead_letter_queue_or_is_one() -> None:
     dead = dead_letter_queues()
 
     assert dead < queues.keys()
-    assert {name for name, one in queues.items() if "RedrivePolicy" not in one} == dead
+    assert {name for name, one in queues.items() if "RedrivePolicy" not in one} == dead | FORGETFUL_QUEUES
+
+
+def test_sweeps_wait_for_their_moment_and_are_then_forgotten_so_that_none_pile_up() -> None:
+    found = properties("AWS::SQS::Queue")["SweepsQueue"]
+
+    assert max(LOOKS) + 60 <= found["MessageRetentionPeriod"] <= 180
+
+
+def test_every_shard_of_sessions_may_have_its_worker() -> None:
+    (most,) = [one["ScalingConfig"]["MaximumConcurrency"] for queue, _, one in mappings() if queue == "SweepsQueue"]
+
+    assert most >= DUE_SHARDS
 
 
 def test_what_aws_itself_brings_is_not_lost_when_it_fails() -> None:

@@ -1,7 +1,8 @@
 """/operator: the platform's staff make schools and keys, sell bags, suspend contracts."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field
 
-from recado import clock, credit_views, idempotency, school_keys, schools, web
+from recado import clock, credit_views, idempotency, school_keys, schools, session_counts, web
 from recado.access import Caller
 from recado.credit_statement import Question
 from recado.credit_views import BagRequestView, BalanceList, StatementView
@@ -26,6 +27,9 @@ app = web.resolver()
 
 SchoolId = Annotated[str, Path(pattern=f"^{SCHOOL_ID.pattern}$")]
 KeyId = Annotated[str, Path(pattern=f"^{KEY_ID.pattern}$")]
+CountryQuery = Annotated[str, Query(alias="country", pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+FirstDay = Annotated[date, Query(alias="from", description="the first day, by the country's clocks")]
+LastDay = Annotated[date, Query(alias="to", description="the last day; at most 366 in all")]
 ZoneQuery = Annotated[Zone, Query(description="whose numbers its credits pay for")]
 From = Annotated[AwareDatetime | None, Query(alias="from", description="from this moment on")]
 To = Annotated[AwareDatetime | None, Query(alias="to", description="until before this moment")]
@@ -155,6 +159,24 @@ class PurchaseView(BaseModel):
 
 class BagRequestList(BaseModel):
     requests: list[BagRequestView] = Field(description="newest first; the school's own wishes, none of them charged")
+
+
+class DayCountsView(BaseModel):
+    """About so many: an addition whose answer was lost may be in it twice, or one not at all if somebody died."""
+
+    day: date
+    sessions: int = Field(description="that were opened on this day, and have ended")
+    texts: int = Field(description="said in them")
+    handsets: int = Field(description="they wrote to")
+    replies: int = Field(description="that reached them")
+    late: int = Field(description="what handsets wrote that reached nobody (C9)")
+    unrouted: int = Field(description="what handsets wrote that cannot answer (C3)")
+    refused: int = Field(description="numbers that a session did not write to")
+
+
+class DayCountsList(BaseModel):
+    country: str
+    days: list[DayCountsView] = Field(description="those on which anything was counted, the oldest first")
 
 
 @app.post("/operator/schools", summary="Create a school", tags=TAGS, status_code=201, responses=TAKEN)
@@ -331,6 +353,12 @@ def get_statement(  # the same questions as the school's own statement answers
 def list_requests(school_id: SchoolId) -> BagRequestList:
     found = schools.list_requests(web.caller(app), school_id)
     return BagRequestList(requests=[credit_views.request_view(one) for one in found])
+
+
+@app.get("/operator/sessions/counts", summary="How much sessions were used, by the day (C7)", tags=TAGS)
+def list_session_counts(country: CountryQuery, first_day: FirstDay, last_day: LastDay) -> DayCountsList:
+    days = session_counts.list_days(web.caller(app), country, first_day, last_day)
+    return DayCountsList(country=country, days=[DayCountsView(**asdict(one)) for one in days])
 
 
 def _once(now: datetime, work: Callable[[Caller, bool], BaseModel]) -> dict[str, Any]:

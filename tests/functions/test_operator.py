@@ -1,6 +1,6 @@
 """/operator as the platform's staff use it; and that no one else gets in, and no secret is kept."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -9,7 +9,7 @@ import pytest
 from recado import access, clock, credits  # noqa: A004  # the school's word
 from recado.rules.credit_bags import Zone
 from recado.rules.roles import Role
-from recado.tables import ledger, portal_keys, short_codes
+from recado.tables import ledger, portal_keys, session_counts, short_codes
 from tests.apps import call, load_event
 from tests.tokens import mint
 
@@ -375,6 +375,28 @@ def test_the_credits_of_a_school_that_is_not_there_are_not_found(name: str) -> N
     assert (status, body["code"]) == (404, "not_found")
 
 
+def test_what_sessions_were_used_for_is_listed_by_the_day() -> None:
+    session_counts.add_counts("DO", date(2026, 11, 22), 3, sessions=2, texts=3, handsets=4, replies=5)
+    session_counts.add_counts("DO", date(2026, 11, 21), 3, sessions=9)
+
+    answer = call("operator", load_event("operator_session_counts"))
+
+    counts = {"sessions": 2, "texts": 3, "handsets": 4, "replies": 5, "late": 0, "unrouted": 0, "refused": 0}
+    assert answer == (200, {"country": "DO", "days": [{"day": "2026-11-22"} | counts]})
+
+
+@pytest.mark.parametrize(("first", "last"), [("2026-11-23", "2026-11-22"), ("2025-11-23", "2026-11-24")])
+def test_days_are_asked_for_in_their_order_and_at_most_a_year_of_them(first: str, last: str) -> None:
+    event = load_event("operator_session_counts")
+    query = event["queryStringParameters"] | {"from": first, "to": last}
+    event |= {"queryStringParameters": query}
+    event |= {"multiValueQueryStringParameters": {name: [value] for name, value in query.items()}}
+
+    status, body = call("operator", event)
+
+    assert (status, body["code"], [one["field"] for one in body["errors"]]) == (422, "invalid_request", ["/query/to"])
+
+
 @pytest.mark.parametrize("name", CREATING)
 def test_what_creates_needs_an_idempotency_key(name: str) -> None:
     create_school()
@@ -400,6 +422,7 @@ def test_what_creates_needs_an_idempotency_key(name: str) -> None:
         "operator_balances",
         "operator_statement",
         "operator_bag_requests",
+        "operator_session_counts",
     ],
 )
 def test_nobody_of_a_school_gets_in_and_nothing_is_written(name: str, role: str) -> None:

@@ -9,7 +9,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -38,6 +38,7 @@ from recado.rules.reply_parts import Part
 from recado.rules.roles import Role
 from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
+from recado.tables import sessions as session_table
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.apps import Context, load_app
 from tests.session_worlds import CARRIER, COUNTRY, address_of, answer_to, changed_settings, id_of, key_of
@@ -63,12 +64,15 @@ type Meets = Literal["lost", "applied", "dead"] | Act | None
 
 @contextmanager
 def moved_clock() -> Iterator[TestClock]:
-    """Everybody has the clock that the world moves, the SDK tries again at once, and there is a master secret."""
+    """Everybody has the clock that the world moves, the SDK tries again at once, there is a master secret, and sessions
+    lie in two shards.
+    """
     clock = TestClock(NOON)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock_module, "now", clock)
         patch.setattr(time, "sleep", lambda _: None)
         patch.setattr(live, "SILENCE_SECONDS", 0.0)  # measured by the machine's own clock
+        patch.setattr(session_table, "DUE_SHARDS", 2)  # each is asked by a request, and each request meets something
         patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
         patch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="es"))
         patch.setattr(tariffs, "_lists", {})  # each world reads its own, and may die there
@@ -112,13 +116,17 @@ def _good_weather(_: int, __: str) -> Meets:
 
 
 class Weather:
-    """The gate between us and AWS. A plan says what each request meets; jobs that got through wait in `jobs`."""
+    """The gate between us and AWS. A plan says what each request meets; jobs that got through wait in `jobs`, those of
+    the sweeper in `sweeps` and, put for later in its minute, in `looks`.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.faults = 0
         self.jobs: list[str] = []
         self.page_is_told: Callable[[str, dict[str, Any]], None] = lambda *_: None
+        self.sweeps: list[str] = []
+        self.looks: list[str] = []
         self._plan: Plan = _good_weather
         self._meets: Meets = None
 
@@ -148,13 +156,19 @@ class Weather:
 
     def after(self, operation: str, asked: Mapping[str, Any]) -> None:
         if operation == SQS:
-            self.jobs += [entry["MessageBody"] for entry in asked["Entries"]]
+            for entry in asked["Entries"]:
+                self._queue(asked["QueueUrl"], entry["DelaySeconds"]).append(entry["MessageBody"])
         if operation == POST:
             self.page_is_told(asked["ConnectionId"], json.loads(asked["Data"]))
         if self._meets == "applied":
             raise ReadTimeoutError(endpoint_url="https://aws.test")
         if self._meets == "dead":
             raise Killed
+
+    def _queue(self, url: str, delay_seconds: int) -> list[str]:
+        if url != SETTINGS.sweeps_queue_url:
+            return self.jobs
+        return self.looks if delay_seconds else self.sweeps
 
 
 @dataclass
@@ -437,10 +451,23 @@ class World:
         if status == 204:
             self._leave(session_id)
 
+    def minute(self) -> None:
+        """The sweeper's minute puts its jobs; what was left of the last minute's is forgotten."""
+        self.weather.sweeps.clear()
+        self.weather.looks.clear()
+        with suppress(*BAD_WEATHER):
+            session_sweep.run(self.clock)
+
     def sweep(self) -> None:
+        """The minute, and its jobs for now."""
+        self.minute()
+        while self.weather.sweeps:
+            self.sweep_shard(self.weather.sweeps.pop(0))
+
+    def sweep_shard(self, job: str) -> None:
         faults = self.weather.faults
         try:
-            swept = session_sweep.run(self.clock, lambda: timedelta(seconds=55))
+            swept = session_sweep.work(session_sweep.read_job(job), self.clock, lambda: timedelta(seconds=55))
         except BAD_WEATHER:
             return
         require(swept.is_done, "a sweep has time")
@@ -490,7 +517,7 @@ class World:
         left = self._session_rows()
         require({row["sk"] for row in left} <= {"session"}, "no word of a session outlives it")
         require(not any("check_at" in row for row in left), "nobody looks at what has ended")
-        require(not self._held(), "no code is held for what has ended")
+        require(not self.held(), "no code is held for what has ended")
         self._check_bill()
 
     def check_rows(self) -> None:
@@ -499,7 +526,7 @@ class World:
         sessions = {row["pk"]: row for row in found if row["sk"] == "session"}
         require({row["pk"] for row in found} <= set(sessions), "rows lie under a session's own row")
         living = {pk.removeprefix("X#") for pk, row in sessions.items() if "check_at" in row}
-        require(set(self._held()) <= living, "no code is held by what is gone")
+        require(set(self.held()) <= living, "no code is held by what is gone")
 
     def _session_rows(self) -> list[dict[str, Any]]:
         """What is a session's own: beside it lie notices until they are spoken, or tidied after a death."""
@@ -735,7 +762,7 @@ class World:
         (row,) = (row for row in self.rows("RoutesTable") if row["pk"] == f"CODES#{COUNTRY}" and row["sk"] == code)
         return row
 
-    def _held(self) -> list[str]:
+    def held(self) -> list[str]:
         """The sessions that hold a code of a handset."""
         found = [row for row in self.rows("RoutesTable") if row["pk"].startswith("H#")]
         return [row["session_id"] for row in found if "free_at" not in row]
@@ -787,7 +814,9 @@ class Crowd:
             self._some_page: 6,
             lambda: self.world.extend(self._user()): 4,
             lambda: self.world.end(self._user()): 3,
-            self.world.sweep: 12,
+            self.world.sweep: 9,
+            self.world.minute: 3,
+            self._look: 6,
             self._operator: 6,
         }
         return self.chance.choices(list(acts), list(acts.values()))[0]
@@ -800,6 +829,7 @@ class Crowd:
             self._part_comes: 10,
             self._moment: 15,
             self.world.sweep: 5,
+            self._look: 5,
             self.world.work: 5,
             lambda: self.world.change_pool(self.chance.choice(self.codes)): 10,
             lambda: self.world.extend(self._user()): 5,
@@ -852,6 +882,12 @@ class Crowd:
         if self.world.pages:
             connection = self.chance.choice(list(self.world.pages))
             self.chance.choice((self.world.ping, self.world.ping, self.world.hang_up))(connection)
+
+    def _look(self) -> None:
+        """One of the sweeper's jobs comes: in any order, any number of times, or never."""
+        waiting = [*self.world.weather.sweeps, *self.world.weather.looks]
+        if waiting:
+            self.world.sweep_shard(self.chance.choice(waiting))
 
     def _answer_again(self) -> None:
         if self.world.replies:

@@ -24,6 +24,7 @@ from tests.simulation.session_model import (
     World,
     capped,
     moved_clock,
+    require,
 )
 from tests.simulation.wires import SQS, Aws, MemoryAws, memory_aws
 from tests.worlds import TestClock
@@ -128,18 +129,22 @@ class Scene:
             "hang up": lambda: world.hang_up("page-0"),
             "another opens": lambda: world.ask(self.third, [ANA]),
             "another comes and goes": lambda: self._comes_and_goes(self.third),
+            "it is swept and asked for again": self._swept_and_asked_for_again,
+            "six minutes pass and it is swept": self._passes,
         }
         return acts[name]
 
     def begin(self, state: str) -> None:
+        if state == "nobody is there":
+            return
         if state.startswith("its codes"):
             for user in (self.mine, self.other, self.third):
                 self._comes_and_goes(user)
             rest = SETTINGS.quarantine_seconds
             self.world.clock.move(seconds=rest if state == "its codes have rested" else rest / 2)
             return
-        dies = state == "its user has no answer"
-        with self.world.weather.planned(lambda _, operation: "dead" if dies and operation == SQS else None):
+        dies_at = {"its user has no answer": SQS, "it is over and said nothing": "UpdateItem"}.get(state)
+        with self.world.weather.planned(lambda _, operation: "dead" if operation == dies_at else None):
             self.world.ask(self.mine, [ANA])
         self.world.listen(self.mine)
         if state == "its jobs are lost":
@@ -150,6 +155,8 @@ class Scene:
         if state.startswith("a part"):
             self._part(1)
             self.world.clock.move(seconds=60 if state == "a part has waited" else 1)
+        if state == "it is over and said nothing":
+            self.world.clock.move(minutes=5)
         if state == "it is over":
             self.world.answer(ANA, self._code())
             self.world.clock.move(minutes=5)
@@ -172,6 +179,10 @@ class Scene:
         self.world.check_rows()
         self.world.settle()
 
+    def use_up_the_codes(self) -> None:
+        for _ in range(len(CODES) + 1):
+            self._comes_and_goes(self.third)
+
     def _code(self) -> str:
         return next((code for _, code in self.world.threads), CODES[0])
 
@@ -185,6 +196,16 @@ class Scene:
         self.world.ask(user, [ANA])
         self.world.work()
         self.world.end(user)
+
+    def _swept_and_asked_for_again(self) -> None:
+        """Another worker of the same shard is through with it, and whoever had no answer is back."""
+        self.world.sweep()
+        if self.mine.asked is not None:
+            self.world.ask(self.mine)
+
+    def _passes(self) -> None:
+        self.world.clock.move(minutes=6)
+        self.world.sweep()
 
     def _by_a_clock_behind(self, act: Act) -> None:
         self.world.clock.move(seconds=-0.9)
@@ -206,6 +227,7 @@ OTHERS = (
     "another opens",
     "another comes and goes",
     "listen",
+    "it is swept and asked for again",
 )
 SCENES = (
     ("it is open", "open"),
@@ -226,6 +248,7 @@ SCENES = (
     ("it is open", "ping"),
     ("it is open", "hang up"),
     ("it is over", "sweep"),
+    ("it is over and said nothing", "sweep"),
     ("it is over", "read"),
     ("its jobs are lost", "sweep"),
     ("its text waits", "work"),
@@ -289,6 +312,69 @@ def test_whatever_a_request_for_the_last_place_meets_no_cap_is_passed(
 
         if requests < at:
             return
+
+
+@pytest.mark.parametrize(
+    ("state", "does"),
+    [
+        ("nobody is there", "open"),
+        ("it is open", "end"),
+        ("it is over", "sweep"),
+        ("it is over and said nothing", "sweep"),
+    ],
+    ids=lambda words: words.replace(" ", "-"),
+)
+def test_who_stands_still_for_minutes_while_its_session_is_swept_breaks_no_promise(
+    memory: MemoryAws, clock: TestClock, state: str, does: str
+) -> None:
+    for at in count(1):
+        scene, weather = _begin(memory, clock, state)
+        with weather.planned(meeting(at, scene.act("six minutes pass and it is swept"))):
+            scene.act(does)()
+        requests = weather.count
+        scene.go_on()
+
+        if requests < at:
+            return
+
+
+def test_a_code_claimed_for_a_session_that_was_swept_meanwhile_is_found_by_whoever_needs_one(
+    memory: MemoryAws, clock: TestClock
+) -> None:
+    left = 0
+    for stands_still_at in count(1):
+        for dies_at in count(stands_still_at + 1):
+            scene, weather = _begin(memory, clock, "nobody is there")
+
+            def plan(number: int, _: str) -> Meets:
+                if number == stands_still_at:  # noqa: B023  # used within the turn
+                    return scene.act("six minutes pass and it is swept")  # noqa: B023
+                return "dead" if number == dies_at else None  # noqa: B023
+
+            with weather.planned(plan):
+                scene.act("open")()
+            requests = weather.count
+            scene.world.clock.move(minutes=6)
+            scene.world.sweep()
+            left += len(scene.world.held())
+            scene.use_up_the_codes()
+
+            require(not scene.world.held(), "no code is held for what is gone")
+            if requests < dies_at:
+                break
+        if requests < stands_still_at:
+            break
+
+    assert left  # it did happen
+
+
+def _begin(memory: MemoryAws, clock: TestClock, state: str) -> tuple[Scene, Weather]:
+    memory.clear()
+    memory.gate = weather = Weather()
+    create_codes(*CODES)
+    scene = Scene(clock, memory, weather)
+    scene.begin(state)
+    return scene, weather
 
 
 def meeting(at: int, event: str | Act) -> Plan:

@@ -10,12 +10,12 @@ from datetime import datetime
 
 from recado import log
 from recado.access import first_master
+from recado.at_once import for_each
 from recado.errors import FieldProblem, InvalidRequest, SessionLimitReached
 from recado.rules import session_caps as rules
 from recado.rules import signatures
 from recado.rules.links import count_links
 from recado.rules.session_caps import Caps, Limit, Use
-from recado.session_handsets import for_each
 from recado.settings import SETTINGS
 from recado.tables import caps as table
 from recado.tables.sessions import Handset, NotReached, RefusedNumber

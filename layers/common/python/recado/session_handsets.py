@@ -4,12 +4,12 @@ Only the conditional write of a route gives a code; a code once used for a hands
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recado import fleets
 from recado.access import first_master
+from recado.at_once import for_each
 from recado.clock import Clock
 from recado.errors import (
     FieldProblem,
@@ -23,7 +23,7 @@ from recado.rules import idle_timeout, session_caps, short_codes, signatures, su
 from recado.rules.audience import is_blocked
 from recado.rules.phone_numbers import country_of, read_number
 from recado.rules.session_caps import Limit
-from recado.rules.short_codes import Code
+from recado.rules.short_codes import Code, Route
 from recado.settings import SETTINGS
 from recado.tables import caps, opt_outs, routes
 from recado.tables import sessions as table
@@ -32,8 +32,6 @@ from recado.tables.base import Transaction
 from recado.tables.sessions import Handset, Handsets, NotReached, RefusedNumber, Session
 
 SCHOOL = "web"  # what a session's pages and opt-outs have where others have a school
-FEW = 8  # handsets that are not worth a thread
-AT_ONCE = 16
 CLAIMS_MAX = 5  # tries at a handset that other sessions of the same source claim just now
 CLAIMS_LIFE = timedelta(hours=1)  # far longer than a claim takes
 
@@ -137,17 +135,22 @@ def claim_codes(session_id: str, wanted: Handsets, source: str, is_open: IsOpen,
     return Handsets(claimed, (*wanted.refused, *without), is_claimed=True)
 
 
-def release(session: Session, now: datetime) -> int:
+def release(session: Session, handsets: Handsets | None, now: datetime) -> int:
     """Lets go of every (handset, code) of a closed session, to rest for the quarantine. Returns how many."""
-    found = table.find_handsets(session.id)
-    free_at = short_codes.quarantine_ends_at(now, SETTINGS.quarantine)
 
     def release_handset(handset: Handset) -> int:
         # Asked of the routes, not of what the session wrote down: whoever claimed may have died before writing.
         held = [one for one in routes.list_routes(handset.number) if _is_held(session.id, one)]
-        return sum(routes.release_route(handset.number, one.code, session.id, free_at=free_at) for one in held)
+        if session.is_unsaid and held and not table.is_still_unsaid(session):
+            return 0  # its key has opened it again since: these are the next one's
+        return sum(_let_go(handset.number, one, now, is_as_read=session.is_unsaid) for one in held)
 
-    return sum(for_each(release_handset, found.handsets)) if found else 0
+    return sum(for_each(release_handset, handsets.handsets)) if handsets else 0
+
+
+def release_left(handsets: Handsets, now: datetime) -> int:
+    """Lets go of what is held of these handsets by sessions that are gone or buried. Returns how many."""
+    return sum(for_each(lambda one: _release_left(one.number, routes.list_routes(one.number), now), handsets.handsets))
 
 
 def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachable | SessionLimitReached:
@@ -223,6 +226,8 @@ def _claim_code(
             latest = overtaken.latest
             continue
         if code is None:
+            if _release_left(handset.number, found, now):
+                found = routes.list_routes(handset.number)
             at = short_codes.free_from(pool, found, now)
             return RefusedNumber(handset.typed, NotReached.NO_SHORT_CODE_FREE, at)
         return replace(handset, code=code)
@@ -249,13 +254,20 @@ def _take_first_free(
     return None
 
 
-def _is_held(session_id: str, route: short_codes.Route) -> bool:
+def _release_left(number: str, found: Sequence[Route], now: datetime) -> int:
+    """Whoever claimed for a session that was being cleared came too late for those who cleared it, and died."""
+    held = [one for one in found if one.free_at is None]
+    # Asked after the routes were read, and let go of as they were read: a session is there before it claims.
+    there = table.list_sessions({one.session_id for one in held if one.session_id}) if held else {}
+    left = [one for one in held if one.session_id not in there or there[one.session_id].check_at is None]
+    return sum(_let_go(number, one, now, is_as_read=True) for one in left)
+
+
+def _let_go(number: str, route: Route, now: datetime, *, is_as_read: bool) -> bool:
+    free_at = short_codes.quarantine_ends_at(now, SETTINGS.quarantine)
+    claimed_at = route.claimed_at if is_as_read else None
+    return routes.release_route(number, route.code, route.session_id or "", free_at=free_at, claimed_at=claimed_at)
+
+
+def _is_held(session_id: str, route: Route) -> bool:
     return route.session_id == session_id and route.free_at is None
-
-
-def for_each[T, R](work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """`work` of each item, in order; many are worked at once, for each is a few short calls to DynamoDB."""
-    if len(items) <= FEW:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(work, items))

@@ -110,7 +110,14 @@ def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
     with Transaction() as write:
         # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
         ratings.create_rating(write, _rated(reply, now), seen_before=_SeenBefore())
-        table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
+        table.hear(
+            write,
+            session,
+            now,
+            opened_after=now - idle_timeout.LONGEST_SESSION,
+            is_answer=True,
+            refused=_Moved(),
+        )
         shown = _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
     live.tell_message(session.id, shown, now)
 
@@ -131,6 +138,7 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
             session,
             now,
             opened_after=now - idle_timeout.LONGEST_SESSION,
+            is_answer=taken.is_new,
             look_at=now + reply_parts.PATIENCE if taken.joining.waiting else None,
             refused=_Moved(),
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recado import live, log, session_caps, session_handsets, session_parts
+from recado import live, log, session_caps, session_counts, session_handsets, session_parts
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, RecadoError, SessionBusy, SessionEnded, StillSending
@@ -18,7 +18,7 @@ from recado.rules.credit_bags import Zone
 from recado.rules.session_texts import read_text
 from recado.sending import job_of
 from recado.session_caps import Booking
-from recado.session_handsets import SCHOOL
+from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.settings import SETTINGS
 from recado.tables import pages
 from recado.tables import sessions as table
@@ -215,7 +215,7 @@ def close_if_over(session: Session, now: datetime) -> bool:
     if not idle_timeout.is_over(session.opened_at, session.last_activity_at, now):
         return False
     idle_since, opened_before = now - idle_timeout.IDLE_LIMIT, now - idle_timeout.LONGEST_SESSION
-    if table.close_over(session.id, now, idle_since=idle_since, opened_before=opened_before):
+    if table.close_over(session.id, idle_since=idle_since, opened_before=opened_before):
         log.outcome("session_closed", session=session.id, by="time")
         return True
     found = table.find_session(session.id)
@@ -227,20 +227,43 @@ def clear(session_id: str, now: datetime) -> None:
     session = table.find_session(session_id)
     if session is None or session.is_open or session.check_at is None:
         return
+    clear_closed(session, table.find_handsets(session_id), now)
+
+
+def clear_closed(session: Session, handsets: Handsets | None, now: datetime) -> None:
+    """`clear`, of a session that was seen closed and not yet buried, with its handsets as they were read."""
     live.tell_ended(session)
     # 1. The routes, while the numbers are still known.
-    released = session_handsets.release(session, now)
+    released = session_handsets.release(session, handsets, now)
 
-    # 2. Everything under the session's key, and its own row last.
+    # 2. One that never said anything goes whole: its key may open it again, and may have done so by now.
+    if session.is_unsaid:
+        is_deleted = table.delete_unsaid(session)
+        log.outcome("unsaid_session_cleared", session=session.id, released=released, is_deleted=is_deleted)
+        return
+
+    # 3. Everything under the session's key, and its own row last.
     deleted = table.delete_rows(session.id)
     written_until = session.last_activity_at + TAKE_UP_AFTER
-    if session.says == 0:
-        table.delete_unsaid(session.id)
-    elif session.sending is not None and session.paged is None and now < written_until:
+    if session.sending is not None and session.paged is None and now < written_until:
         table.look_again(session.id, written_until)  # somebody may be writing its pages just now, and die then
-    else:
-        table.bury_session(session.id)
+    elif (buried := table.bury_session(session.id)) is not None:
+        _count(buried, handsets)
     log.outcome("session_cleared", session=session.id, released=released, deleted=deleted)
+
+
+def _count(session: Session, handsets: Handsets | None) -> None:
+    """What is kept of a session: counts, on the day it was opened."""
+    session_counts.count(
+        SUBSCRIBERS.home,
+        session.id,
+        session.opened_at,
+        sessions=1,
+        texts=session.says,
+        replies=session.replies,
+        handsets=len(handsets.handsets) if handsets else 0,
+        refused=len(handsets.refused) if handsets else 0,
+    )
 
 
 # --- A text on its way
@@ -454,6 +477,8 @@ def _claim_codes(session_id: str, wanted: Handsets, source: str, booking: Bookin
         got_one = {one.number for one in claimed.handsets}
         session_caps.give_back_for(booking, [one for one in wanted.handsets if one.number not in got_one])
     if not table.save_handsets(session_id, claimed):
+        # It was cleared meanwhile: what was claimed since is held for nobody.
+        session_handsets.release_left(claimed, clock())
         raise SessionEnded
     return claimed
 

@@ -21,6 +21,7 @@ class Settings:
     urgent_queue_url: str
     bulk_queue_url: str
     sessions_queue_url: str
+    sweeps_queue_url: str
     receipts_queue_url: str
     plans_queue_url: str
     roster_queue_url: str

@@ -71,15 +71,22 @@ def claim_route(
     write.put(row, _RouteRow.pk.does_not_exist() | (_RouteRow.free_at <= now), refused)
 
 
-def release_route(number: str, code: str, session_id: str, *, free_at: datetime) -> bool:
-    """Lets go of a pair that this session holds, to rest until `free_at`; False when it does not hold it."""
+def release_route(
+    number: str, code: str, session_id: str, *, free_at: datetime, claimed_at: datetime | None = None
+) -> bool:
+    """Lets go of a pair that this session holds, to rest until `free_at`; False when it does not hold it.
+
+    With `claimed_at` only of that very claim: not of one that was made since it was read.
+    """
     changes = [
         _RouteRow.free_at.set(free_at),
         _RouteRow.expires_at.set(int((free_at + LIFE).timestamp())),
         _RouteRow.source.remove(),
     ]
-    is_mine = (_RouteRow.session_id == session_id) & _RouteRow.free_at.does_not_exist()
-    return update_if(_RouteRow(_pk(number), code), changes, is_mine)
+    is_held = (_RouteRow.session_id == session_id) & _RouteRow.free_at.does_not_exist()
+    if claimed_at is not None:
+        is_held &= _RouteRow.claimed_at == claimed_at
+    return update_if(_RouteRow(_pk(number), code), changes, is_held)
 
 
 def note_notice(
