@@ -545,7 +545,8 @@ class World:
 
     def _rated(self) -> set[str]:
         """The words of every reply that is rated; they are its id here, too."""
-        return {row["pk"].split("#", 2)[2] for row in self.rows("LedgerTable") if row["pk"].startswith("RATE#")}
+        found = [row["pk"] for row in self.rows("LedgerTable") if row["pk"].startswith("RATE#") and row["sk"] == "r"]
+        return {pk.split("#", 2)[2] for pk in found}
 
     def _check_bill(self) -> None:
         """The totals of the days are a peso and its taxes for each reply that is rated, each once."""

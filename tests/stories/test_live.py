@@ -93,6 +93,7 @@ def test_a_reply_is_told_with_its_line_and_when_the_session_ends_C4(
         "at": "2026-11-23T12:00:20Z",
         "number": ANA,
         "code": carrier.heard[0].sender,
+        "is_partial": False,
     }
     assert pages.told[PAGE] == [
         {"type": "message", "seq": 2, "is_sending": False, "expires_at": "2026-11-23T12:05:20Z", "message": line}
