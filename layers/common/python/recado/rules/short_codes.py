@@ -28,7 +28,8 @@ class Code:
 class Route:
     """One handset's last use of one code. `free_at` is None while a session holds it.
 
-    `noticed_at`: when the handset was told that this use has ended (C9), if it was.
+    `noticed_at`: when the handset was told that this use has ended (C9), if it was. A notice makes the pair rest longer,
+    and is no use: `free_before_notice` is the `free_at` of the use itself.
     """
 
     code: str
@@ -36,6 +37,7 @@ class Route:
     free_at: datetime | None
     claimed_at: datetime
     noticed_at: datetime | None = None
+    free_before_notice: datetime | None = None
 
 
 def order_of_claim(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> list[str]:
@@ -95,4 +97,5 @@ def _last_used(routes: Iterable[Route]) -> str | None:
 
 
 def _end_of_use(route: Route) -> tuple[bool, datetime, datetime, str]:
-    return (route.free_at is None, route.free_at or route.claimed_at, route.claimed_at, route.code)
+    rested = route.free_before_notice or route.free_at
+    return (route.free_at is None, rested or route.claimed_at, route.claimed_at, route.code)
