@@ -28,7 +28,7 @@ class Code:
 class Route:
     """One handset's last use of one code. `free_at` is None while a session holds it.
 
-    `noticed_at`: when the handset was told that this use has ended (C9), if it was. A notice makes the pair rest longer,
+    `noticed_at`: when the handset was told that this use has ended (C9), if it was. A notice makes the pair rest more,
     and is no use: `free_before_notice` is the `free_at` of the use itself.
     """
 
