@@ -110,6 +110,13 @@ def test_of_two_codes_released_together_the_one_claimed_later_was_used_last() ->
     assert order_of_claim(pool("101", "102"), [later, earlier], NOON) == ["102"]
 
 
+def test_a_notice_makes_a_code_rest_longer_and_is_no_use_of_it() -> None:
+    times = {"noticed_at": NOON - 60 * MINUTE, "free_before_notice": NOON - 50 * MINUTE}
+    noticed = Route("101", "s", NOON, NOON - 90 * MINUTE, **times)
+
+    assert order_of_claim(pool("101", "102"), [noticed, released("102", NOON - 10 * MINUTE)], NOON) == ["101"]
+
+
 def test_when_to_try_again_is_the_first_code_to_be_free() -> None:
     routes = [released("101", NOON + 9 * MINUTE), released("102", NOON + 5 * MINUTE), held("103")]
     codes = pool("101", "102", "103")
@@ -254,6 +261,7 @@ class RouteRow:
     claimed_at: datetime
     free_at: datetime | None = None
     noticed: bool = False
+    free_before_notice: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -337,6 +345,7 @@ class Use:
     began_at: datetime
     ended_at: datetime | None = None
     rested_from: datetime | None = None  # when it was over, or when a notice on it was noted
+    is_told: bool = False
 
     def end_of_use(self) -> tuple[bool, datetime, datetime]:
         return (self.ended_at is None, self.ended_at or self.began_at, self.began_at)
@@ -375,6 +384,7 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.seen_ended: set[int] = set()
         self.kept: dict[int, list[int]] = {}
         self.told_at: dict[Thread, datetime] = {}
+        self.unsaid: set[int] = set()
         self.counted = 0
 
     def next_id(self) -> int:
@@ -405,6 +415,9 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         row = self.sessions.get(session)
         if row is not None and row.state == "open" and is_over(row.opened_at, row.last_activity, now):
             row.state = "closed"
+            # Invariant 6: none is closed before.
+            active_at, opened_at = self.active_at[session], self.opened_at[session]
+            assert self.now >= min(active_at + timedelta(seconds=300), opened_at + timedelta(hours=8))
             self.note_seen_ended(session)
 
     def release(self, session: int, thread: Thread, now: datetime) -> None:
@@ -421,6 +434,7 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         if row.free_at is not None:
             if row.free_at <= notice.read_at:
                 return False
+            row.free_before_notice = row.free_at
             row.free_at = quarantine_ends_at(notice.read_at, QUARANTINE)
         row.noticed = True
         return True
@@ -468,11 +482,15 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
 
     @rule(target=openings, handset=st.sampled_from(HANDSETS), at_once=MOSTLY)
     def somebody_opens_a_session(self, handset: str, at_once: bool) -> object:
-        session = self.next_id()
+        opening = self.open(self.next_id(), handset, at_once)
+        return opening or multiple()
+
+    def open(self, session: int, handset: str, at_once: bool) -> Opening | None:
         self.sessions[session] = SessionRow(self.now, self.now)
+        self.unsaid.add(session)
         self.opened_at[session] = self.active_at[session] = self.now
         routes = [
-            Route(code, str(row.session), row.free_at, row.claimed_at)
+            Route(code, str(row.session), row.free_at, row.claimed_at, None, row.free_before_notice)
             for (owner, code), row in self.routes.items()
             if owner == handset
         ]
@@ -480,15 +498,24 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         opening = Opening(session, handset, order, self.now)
         if not at_once:
             return opening
-        self.claim(opening)
-        return multiple()
+        self.claim(opening, lives=True)
+        return None
 
-    @rule(opening=consumes(openings))
-    def a_slow_opening_goes_on(self, opening: Opening) -> None:
+    @rule(opening=consumes(openings), lives=MOSTLY)
+    def a_slow_opening_goes_on(self, opening: Opening, lives: bool) -> None:
         if not self.is_dead(opening.started_at):
-            self.claim(opening)
+            self.claim(opening, lives)
 
-    def claim(self, opening: Opening) -> None:
+    @rule(session=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.unsaid))))
+    @precondition(lambda self: bool(self.unsaid))
+    def a_session_that_never_said_anything_and_is_gone_is_opened_again_by_its_key(self, session: int) -> None:
+        if session not in self.sessions:
+            self.happened["opened again"] += 1
+            self.ended_at.pop(session, None)
+            self.seen_ended.discard(session)
+            self.open(session, "ana", at_once=True)
+
+    def claim(self, opening: Opening, lives: bool) -> None:
         for code in opening.order:
             thread = (opening.handset, code)
             if self.put_route(thread, opening.session):
@@ -496,7 +523,7 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
                 self.assert_another_code(opening.handset, code)
                 self.uses.append(Use(thread, opening.session, self.now))
                 row = self.sessions.get(opening.session)
-                if row is not None:
+                if row is not None and lives:
                     self.write_text(Saying(thread, opening.session, row.seq, self.now), at_once=True)
                 return
 
@@ -527,6 +554,7 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
     def write_text(self, saying: Saying, at_once: bool) -> None:
         if not self.touch(saying.session, saying.seq, saying.read_at):
             return
+        self.unsaid.discard(saying.session)
         self.note_active(saying.session, saying.read_at)
         text = Text(saying.thread, saying.session, self.now)
         if at_once:
@@ -728,6 +756,23 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.say_notice(notice, at_once=True)
         return multiple()
 
+    @rule(thread=st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.resting()))), twice=MOSTLY)
+    @precondition(lambda self: bool(self.resting()))
+    def a_reply_in_the_last_moment_of_a_rest_is_answered(self, thread: Thread, twice: bool) -> None:
+        route = self.routes[thread]
+        assert route.free_at is not None
+        self.time_passes(route.free_at - self.now - INSTANT)
+        if not route.noticed:
+            notice = Notice(thread, route.session, route.free_at, self.now)
+            self.say_notice(notice, at_once=True)
+            if twice:
+                self.say_notice(notice, at_once=True)
+        self.time_passes(INSTANT)
+        self.somebody_opens_a_session(thread[0], at_once=True)
+
+    def resting(self) -> list[Thread]:
+        return [thread for thread, row in self.routes.items() if row.free_at and row.free_at > self.now]
+
     @rule(notice=consumes(notices), at_once=MOSTLY)
     def a_slow_notice_is_noted_and_goes_out(self, notice: Notice, at_once: bool) -> None:
         if not self.is_dead(notice.read_at):
@@ -737,9 +782,10 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         if not self.note_notice(notice):
             return
         self.happened["notice"] += 1
-        for use in self.uses:
-            if (use.thread, use.session) == (notice.thread, notice.session) and use.rested_from is not None:
-                use.rested_from = notice.read_at
+        use = [use for use in self.uses if (use.thread, use.session) == (notice.thread, notice.session)][-1]
+        assert not use.is_told
+        use.is_told = True
+        use.rested_from = notice.read_at if use.rested_from else None
         self.on_the_way.append(Text(notice.thread, NOBODY, notice.read_at))
         if at_once:
             self.a_late_text_reaches_its_handset()

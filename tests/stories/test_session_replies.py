@@ -495,6 +495,23 @@ def test_a_late_reply_is_answered_once_from_the_same_code_and_nothing_of_it_stay
 
 
 @pytest.mark.usefixtures("notices_on")
+def test_a_reply_that_was_taken_and_is_delivered_again_after_the_end_is_no_late_one(
+    clock: TestClock, carrier: FakeCarrier, talk: tuple[str, Outgoing]
+) -> None:
+    session_id, text = talk
+    answer(text, "sí", clock)
+    answer_part(text, 1, 2, "uno", clock)
+    sessions.end(session_id, clock)
+
+    assert answer(text, "sí", clock) is ReplyOutcome.DUPLICATE
+    assert answer_part(text, 1, 2, "uno", clock) is ReplyOutcome.DUPLICATE
+
+    assert deliver(carrier, clock) == []
+    day = local_day(COUNTRY, clock())
+    assert session_counts.list_counts(COUNTRY, day, day) == []
+
+
+@pytest.mark.usefixtures("notices_on")
 def test_the_pair_rests_anew_from_the_notice_on_so_that_its_answer_too_reaches_nobody(
     clock: TestClock, carrier: FakeCarrier, ended: tuple[str, Outgoing]
 ) -> None:
@@ -506,6 +523,7 @@ def test_the_pair_rests_anew_from_the_notice_on_so_that_its_answer_too_reaches_n
     route = routes.find_route(ANA, text.sender)
     assert route is not None
     assert route.free_at == clock() + SETTINGS.quarantine
+    assert route.free_before_notice == NOON + timedelta(minutes=6) + SETTINGS.quarantine
     (notice,) = deliver(carrier, clock)
     clock.move(minutes=4)
     open_session(clock, name="next")

@@ -68,6 +68,9 @@ def take_reply(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
     """
     outcome = _deliver(reply, clock)
     if outcome in NOBODY:
+        # Delivered again after the end of whoever took it: that is no late reply.
+        if ratings.is_taken(reply.carrier, reply.id, reply.part.number if reply.part else None):
+            return ReplyOutcome.DUPLICATE
         now, country = clock(), country_of(reply.handset) or SUBSCRIBERS.home
         session_counts.count(country, reply.id, now, **{outcome.value: 1})
         # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.

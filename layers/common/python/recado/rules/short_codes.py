@@ -36,7 +36,8 @@ class Code:
 class Route:
     """One handset's last use of one code. `free_at` is None while a session holds it, opened by `source`.
 
-    `noticed_at`: when the handset was told that this use has ended (C9), if it was.
+    `noticed_at`: when the handset was told that this use has ended (C9), if it was. A notice makes the pair rest more,
+    and is no use: `free_before_notice` is the `free_at` of the use itself.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Route:
     claimed_at: datetime
     source: str | None = None
     noticed_at: datetime | None = None
+    free_before_notice: datetime | None = None
 
 
 def order_of_claim(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> list[str]:
@@ -137,4 +139,5 @@ def _last_used(routes: Iterable[Route]) -> str | None:
 
 
 def _end_of_use(route: Route) -> tuple[bool, datetime, datetime, str]:
-    return (route.free_at is None, route.free_at or route.claimed_at, route.claimed_at, route.code)
+    rested = route.free_before_notice or route.free_at
+    return (route.free_at is None, rested or route.claimed_at, route.claimed_at, route.code)

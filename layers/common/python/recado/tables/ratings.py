@@ -104,13 +104,23 @@ def find_rating(carrier: str, reply_id: str) -> RatedReply | None:
         return None
 
 
+def is_taken(carrier: str, reply_id: str, part: int | None) -> bool:
+    """Whether a reply, or this part of one, was taken by a session, consistently."""
+    pk, sk = _key(carrier, reply_id)
+    try:
+        _SeenRow.get(pk, sk if part is None else _part_key(part), consistent_read=True)
+    except _SeenRow.DoesNotExist:
+        return False
+    return True
+
+
 def note_seen(write: Transaction, carrier: str, reply_id: str, part: int, *, seen_before: Exception) -> None:
     """Notes that a part of a message was taken, as part of a transaction refused as `seen_before` when it was before.
 
     Part 0 is a message that reached nobody and was obeyed all the same.
     """
     pk, _ = _key(carrier, reply_id)
-    write.put(_SeenRow(pk, f"p#{part:02}"), _SeenRow.pk.does_not_exist(), lambda _: seen_before)
+    write.put(_SeenRow(pk, _part_key(part)), _SeenRow.pk.does_not_exist(), lambda _: seen_before)
 
 
 def list_day(
@@ -152,6 +162,10 @@ def _rated(row: _RatingRow) -> RatedReply:
     _, carrier, reply_id = row.pk.split("#", 2)
     parts = int(row.parts or 1)
     return RatedReply(carrier, reply_id, row.country, row.number, row.code, row.rated_at, _rating(row), parts)
+
+
+def _part_key(part: int) -> str:
+    return f"p#{part:02}"
 
 
 def _rating(row: _RatingRow) -> Rating | None:

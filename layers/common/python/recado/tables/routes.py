@@ -27,6 +27,7 @@ class _RouteRow(Row):
     claimed_at = UTCDateTimeAttribute()
     free_at = UTCDateTimeAttribute(null=True)
     noticed_at = UTCDateTimeAttribute(null=True)
+    free_before_notice = UTCDateTimeAttribute(null=True)
     expires_at = NumberAttribute()
 
 
@@ -102,7 +103,8 @@ def note_notice(
         is_seen &= _RouteRow.free_at.does_not_exist()
     else:
         is_seen &= (_RouteRow.free_at == route.free_at) & (_RouteRow.free_at > now)
-        changes += [_RouteRow.free_at.set(rests_until), _RouteRow.expires_at.set(int((rests_until + LIFE).timestamp()))]
+        changes += [_RouteRow.free_before_notice.set(route.free_at), _RouteRow.free_at.set(rests_until)]
+        changes += [_RouteRow.expires_at.set(int((rests_until + LIFE).timestamp()))]
     write.update(_RouteRow(_pk(number), route.code), changes, is_seen, lambda _: refused)
 
 
@@ -111,4 +113,12 @@ def _pk(number: str) -> str:
 
 
 def _route(row: _RouteRow) -> Route:
-    return Route(row.sk, row.session_id, row.free_at, row.claimed_at, row.source, row.noticed_at)
+    return Route(
+        row.sk,
+        row.session_id,
+        row.free_at,
+        row.claimed_at,
+        source=row.source,
+        noticed_at=row.noticed_at,
+        free_before_notice=row.free_before_notice,
+    )
