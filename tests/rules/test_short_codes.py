@@ -111,8 +111,8 @@ def test_of_two_codes_released_together_the_one_claimed_later_was_used_last() ->
 
 
 def test_a_notice_makes_a_code_rest_longer_and_is_no_use_of_it() -> None:
-    times = {"noticed_at": NOON - 60 * MINUTE, "free_before_notice": NOON - 50 * MINUTE}
-    noticed = Route("101", "s", NOON, NOON - 90 * MINUTE, **times)
+    used_until, told_at = NOON - 50 * MINUTE, NOON - 60 * MINUTE
+    noticed = Route("101", "s", NOON, NOON - 90 * MINUTE, noticed_at=told_at, free_before_notice=used_until)
 
     assert order_of_claim(pool("101", "102"), [noticed, released("102", NOON - 10 * MINUTE)], NOON) == ["101"]
 

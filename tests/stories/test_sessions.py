@@ -301,6 +301,34 @@ def test_the_same_key_finds_its_session_and_sends_nothing_again(clock: TestClock
     assert words_of(session_id, clock) == [HELLO]
 
 
+def test_the_request_that_opened_a_session_says_its_text_no_second_time_after_others_were_said(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+    say(session_id, clock)
+    deliver(carrier, clock)
+
+    assert open_session(clock, is_first=False) == session_id
+
+    assert deliver(carrier, clock) == []
+    assert words_of(session_id, clock) == [HELLO, "¿Y a las 6?"]
+
+
+def test_the_request_that_opened_a_session_overtaken_by_the_next_text_says_its_own_no_second_time(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+
+    with just_before(
+        "GetItem", lambda: say(session_id, clock), nth=3
+    ):  # its first two reads see the first text as the latest
+        assert open_session(clock, is_first=False) == session_id
+
+    assert [text.text for text in deliver(carrier, clock)] == ["¿Y a las 6?"]
+
+
 def test_a_key_that_opened_a_session_days_ago_is_refused(clock: TestClock) -> None:
     sessions.end(open_session(clock), clock)
 
