@@ -86,7 +86,7 @@ def test_a_price_is_announced_and_withdrawn(stack: Stack) -> None:
     assert [one["valid_from"] for one in left["tariffs"]] == ["2020-01-01"]
 
 
-def test_a_page_reads_what_it_must_know_without_a_token(stack: Stack) -> None:
+def test_a_page_reads_what_it_must_know_without_a_token_C1(stack: Stack) -> None:
     found = stack.api.need("GET", "/sessions/settings")
 
     assert (found["idle_seconds"], found["countries"], found["captcha_site_key"]) == (300, ["DO"], None)

@@ -159,7 +159,7 @@ def test_a_fleet_handset_receives_and_is_marked_as_one_that_cannot_answer(
 
 
 @pytest.mark.usefixtures("one_request_at_a_time")
-def test_many_handsets_go_out_in_pages_of_a_hundred_each_with_a_code(clock: TestClock, carrier: FakeCarrier) -> None:
+def test_many_handsets_go_out_in_pages_of_a_hundred_each_with_a_code_C5(clock: TestClock, carrier: FakeCarrier) -> None:
     # C5: to as many people as wanted.
     numbers = [f"+1809556{position:04}" for position in range(101)]
 
@@ -413,7 +413,7 @@ def test_the_same_request_while_its_text_is_spoken_does_not_have_it_spoken_again
 # --- Saying
 
 
-def test_one_message_at_a_time(clock: TestClock, carrier: FakeCarrier) -> None:
+def test_one_message_at_a_time_C5(clock: TestClock, carrier: FakeCarrier) -> None:
     # C5
     session_id = open_session(clock)
 
@@ -698,7 +698,7 @@ def test_a_reply_that_meets_the_end_while_it_is_being_written_reaches_nobody(
 # --- The end
 
 
-def test_a_session_lives_until_the_last_moment_and_ends_at_exactly_five_idle_minutes(
+def test_a_session_lives_until_the_last_moment_and_ends_at_exactly_five_idle_minutes_C7(
     clock: TestClock, carrier: FakeCarrier
 ) -> None:
     # C7, invariant 6
