@@ -1,4 +1,4 @@
-"""`python -m bench [--json] [cost|dispatch|cold|roster|planning …]`: runs each bench in a process of its own.
+"""`python -m bench [--json] [NAME …]`: runs each bench in a process of its own; without names those of TABLES.
 
 Progress goes to stderr, figures to stdout. docs/performance.md says what they mean.
 """
@@ -24,10 +24,12 @@ type Lines = Iterator[str]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Measures what the functions cost.")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
-    parser.add_argument("names", nargs="*", choices=[[], *TABLES], metavar="|".join(TABLES), help="default: all")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *TABLES], metavar="|".join(TABLES), help="default: all but live"
+    )
     options = parser.parse_args()
     progress, results = Progress(sys.stderr), dict[str, Result]()
-    for name in options.names or TABLES:
+    for name in options.names or [name for name in TABLES if name not in ON_REQUEST]:
         with progress.step(name):
             ran = run(name)
         if ran.returncode != 0:
@@ -107,13 +109,44 @@ def planning(result: Result) -> Lines:
         yield _row(f"  {_words(name)} for each recipient", (f"{one['per_recipient'][name]:.3f}" for one in cases))
 
 
+def live(result: Result) -> Lines:
+    yield _row(f"live, {result['replies']} replies on the emulator, ms", ["p50", "p99"])
+    for name, found in result["milliseconds"].items():
+        yield _row(f"  {_words(name)}", (f"{found[part]:.0f}" for part in ("p50", "p99")))
+
+
+def sweep(result: Result) -> Lines:
+    """Columns: one shard's share of 100,000 sessions, and one session of 1,000 handsets."""
+    columns: list[Result] = [result["shard"], result["large"]]
+    yield _row("sweep, one worker and", [f"{one['sessions']:,} sessions" for one in columns])
+    yield _row("  seconds, beside whatever else ran", (f"{one['seconds']:.1f}" for one in columns))
+    yield _row("  processor seconds", (f"{one['processor_seconds']:.1f}" for one in columns))
+    yield _row("  peak megabytes", (f"{one['peak_megabytes']:.0f}" for one in columns))
+    for name in columns[0]["per_session"]:
+        yield _row(f"  {_words(name)} for each session", (f"{one['per_session'][name]:.2f}" for one in columns))
+    minute: Result = result["minute"]
+    yield "100,000 sessions that end at once, on Lambda"
+    for name in ("seconds_of_one_worker_on_lambda", "seconds_a_worker_may_take", "workers_needed", "workers_given"):
+        yield _row(f"  {_words(name)}", [f"{minute[name]:.0f}"])
+    yield _row("  latest seconds after the end", [f"{minute['latest_seconds_after_the_end']:.0f}"])
+    for name, units in minute["write_units"].items():
+        yield _row(f"  write units of {_words(name)}", [f"{units:,.0f}"])
+    for name, units in minute["write_units_a_second"].items():
+        yield _row(f"    a second, of {_words(name)}", [f"{units:,.0f}"])
+    yield _row("  seconds at 40,000 write units a second", [f"{minute['seconds_at_40000_writes_a_second']:.0f}"])
+    yield _row("  seconds of a new table, at 4,000", [f"{minute['seconds_of_a_new_table']:.0f}"])
+
+
 TABLES: dict[str, Callable[[Result], Lines]] = {
     "cost": cost,
     "dispatch": dispatch,
     "cold": cold,
     "roster": roster,
     "planning": planning,
+    "live": live,
+    "sweep": sweep,
 }
+ON_REQUEST = {"live"}  # it brings a whole stack up
 
 
 def _start(described: dict[str, float]) -> list[str]:

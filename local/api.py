@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,8 +43,11 @@ class Key:
 
 @dataclass(frozen=True)
 class Answer:
+    """`headers` by their names in lower case."""
+
     status: int
     body: Any
+    headers: Mapping[str, str]
 
     @property
     def is_success(self) -> bool:
@@ -76,7 +80,8 @@ class Api:
             raise ApiError(f"{method} {path} was not answered ({type(error).__name__})") from error
         finally:
             connection.close()
-        return Answer(response.status, _json_or_text(answered))
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, _json_or_text(answered), headers)
 
     def need(
         self, method: str, path: str, token: str | None = None, body: Any = None, idempotency_key: str | None = None

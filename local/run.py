@@ -154,6 +154,16 @@ def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:
         "CarrierDedupeHours": "0",
         "TokenLifeSecondsMax": str(12 * 3600),
         "QuarantineSeconds": "3600",
+        # Everybody is loopback here, one source: its caps are everybody's.
+        "HandsetTextsPerHourMax": "600",
+        "SourceSessionsPerHourMax": "10000",
+        "SourceRecipientsPerHourMax": "100000",
+        "SourceLinkRecipientsPerHourMax": "10000",
+        "SameTextRecipientsPerHourMax": "100000",
+        "RecipientsPerHourMax": "1000000",
+        "SessionTextsMax": "1000",
+        "SessionsPerSourceAndHandset": "4",
+        "LiveUrl": f"{running.endpoint_url.replace('http', 'ws', 1)}/_aws/execute-api/sockets/live",
     }
 
 

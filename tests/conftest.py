@@ -16,7 +16,13 @@ ROOT = Path(__file__).parent.parent
 TEMPLATE = load_template(ROOT / "template.yaml")
 PARAMETERS = {name: str(parameter.get("Default", "")) for name, parameter in TEMPLATE["Parameters"].items()}
 PARAMETERS |= {"Carrier": "signed_webhook", "CarrierUrl": "http://127.0.0.1:9/send", "QuarantineSeconds": "3600"}
-SUBSTITUTES = {"${AWS::StackName}": "recado", "${AWS::AccountId}": "123456789012", "${AWS::Region}": "us-east-1"}
+SUBSTITUTES = {
+    "${AWS::StackName}": "recado",
+    "${AWS::AccountId}": "123456789012",
+    "${AWS::Region}": "us-east-1",
+    "${AWS::URLSuffix}": "amazonaws.com",
+    "${Sockets}": "sockets",
+}
 TABLE_PROPERTIES = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 
 
@@ -24,6 +30,8 @@ def value_of(node: Any) -> str:
     """What a variable of the template comes to here: a parameter's value, a resource's logical id, a text."""
     if isinstance(node, dict) and "Ref" in node:
         return PARAMETERS.get(str(node["Ref"]), str(node["Ref"]))
+    if isinstance(node, dict) and "Fn::If" in node:
+        return value_of(node["Fn::If"][1 if node["Fn::If"][0] == "OwnLiveUrl" else 2])  # as on AWS
     if isinstance(node, dict) and "Fn::Sub" in node:
         text = str(node["Fn::Sub"])
         for name, value in SUBSTITUTES.items():
@@ -73,11 +81,11 @@ def aws() -> Iterator[None]:
     Each test has a world of its own. The clients outlive it: moto answers every client, and making them anew for each
     test would take longer than most tests do.
     """
-    from recado import access, request_limit
+    from recado import access, captcha, request_limit, tariffs
 
     with mock_aws():
-        access.forget()
-        request_limit.forget()
+        for one in (access, captcha, request_limit, tariffs):
+            one.forget()
         create_resources()
         yield
     access.forget()

@@ -69,7 +69,8 @@ def ask(request: Request, token: str | None = None) -> Answer:
 
 def _event(request: Request, route: ApiRoute, token: str | None) -> dict[str, Any]:
     headers = {"Accept": "application/json", "Host": "api.example"} | dict(request.headers)
-    headers |= {"Content-Type": "application/json"} if request.body is not None else {}
+    if request.body is not None:
+        headers = {"Content-Type": "application/json"} | headers
     headers |= {"Authorization": f"Bearer {token}"} if token is not None else {}
     path = route.path
     for name, value in request.parameters.items():

@@ -19,7 +19,14 @@ TRANSACTION_PARTS = {
     "Delete": "DeleteItem",
     "ConditionCheck": "ConditionCheckItem",
 }
-SERVICES = {"DynamoDB": "dynamodb", "SQS": "sqs", "SSM": "ssm", "SNS": "sns", "S3": "s3"}
+SERVICES = {
+    "DynamoDB": "dynamodb",
+    "SQS": "sqs",
+    "SSM": "ssm",
+    "SNS": "sns",
+    "S3": "s3",
+    "ApiGatewayManagementApi": "execute-api",
+}
 
 
 class NotPermitted(BaseException):
@@ -80,6 +87,8 @@ def _needs(client: BaseClient, operation: str, parameters: dict[str, Any]) -> It
         yield f"sqs:{operation.removesuffix('Batch')}", str(parameters["QueueUrl"]).rsplit("/", 1)[-1]
     elif service == "ssm":
         yield from ((f"ssm:{operation}", f"parameter{name}") for name in parameters["Names"])
+    elif service == "execute-api":
+        yield "execute-api:ManageConnections", f"sockets/live/POST/@connections/{parameters['ConnectionId']}"
     elif service == "s3":
         if operation == "ListObjectsV2":
             yield "s3:ListBucket", str(parameters["Bucket"])

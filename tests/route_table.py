@@ -6,21 +6,25 @@ missing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from recado import custom_groups, events, inbox, templates
 from recado.events import NewEvent
-from recado.rules import signatures
+from recado.rules import signatures, tariffs
 from recado.rules.event_types import EventType
 from recado.rules.import_states import ImportState
 from recado.rules.message_states import Category
 from recado.rules.roles import Role
-from recado.tables import imports, short_codes
+from recado.tables import imports, ratings, short_codes
+from recado.tables import tariffs as tariff_table
 from recado.tables.base import Transaction
 from recado.tables.imports import Import
 from recado.tables.inbox import InboxCopy
 from recado.tables.portal_keys import KeyKind
+from recado.tables.ratings import RatedReply
 from recado.tables.short_codes import Purpose, ShortCode
+from recado.tables.tariffs import Announced
 from recado.templates import Content
 from tests import worlds
 from tests.conftest import all_tables, client, queue_url, resources
@@ -57,7 +61,7 @@ class Row:
     """`roles`: who gets further than 401 and 403. `body`, `query`: a request that nothing is wrong with.
 
     `no_other_school`: why nobody of another school can ask; empty: they can, and get 404. `of`: which of the world's
-    objects an id in the path names, where it is not the first of its kind.
+    objects an id in the path names, where it is not the first of its kind. `media_type`: the body's, if it is no JSON.
     """
 
     roles: frozenset[str]
@@ -65,6 +69,7 @@ class Row:
     query: Mapping[str, str] = field(default_factory=dict)
     no_other_school: str = ""
     of: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
 
 
 CONTENT = {
@@ -83,6 +88,9 @@ SETTINGS = {"quiet_hours": {"from": "21:00", "until": "07:00"}, "low_balance": L
 SENT = {"message_id": "sent_message_id"}
 NEW_SCHOOL = {"id": "liceo-9", "name": "Liceo", "country": "CL", "time_zone": "America/Santiago", "code": "44109"}
 BAG = {"zone": "domestic", "credits": 40}
+TAX = {"name": "ITBIS", "share": "0.18"}
+TARIFF = {"country": "DO", "valid_from": "2026-12-01", "currency": "DOP", "price": "1.25", "taxes": [TAX]}
+DAYS = {"country": "DO", "from": "2026-11-01", "to": "2026-11-22"}
 
 TABLE: Mapping[str, Row] = {
     # messages
@@ -174,8 +182,27 @@ TABLE: Mapping[str, Row] = {
     "GET /operator/schools/{school_id}/statement": Row(OPERATOR, no_other_school=OPERATORS),
     "POST /operator/short-codes": Row(OPERATOR, {"country": "DO", "code": "44201", "purpose": "sessions"}),
     "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
+    "GET /operator/short-codes/capacity": Row(OPERATOR, query={"country": "CL", "sessions_per_hour": "2"}),
     "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
+    "DELETE /operator/short-codes/{country}/{code}": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/fleets/{country}": Row(OPERATOR, query={"limit": "5"}, no_other_school=OPERATORS),
+    "POST /operator/fleets/{country}": Row(OPERATOR, {"number": "9 5555 0101"}, no_other_school=OPERATORS),
+    "GET /operator/fleets/{country}/list.csv": Row(OPERATOR, no_other_school=OPERATORS),
+    "POST /operator/fleets/{country}/list.csv": Row(
+        OPERATOR, "number\n9 5555 0101\n", no_other_school=OPERATORS, media_type="text/csv"
+    ),
+    "GET /operator/fleets/{country}/{number}": Row(OPERATOR, no_other_school=OPERATORS),
+    "DELETE /operator/fleets/{country}/{number}": Row(OPERATOR, no_other_school=OPERATORS),
+    # what handset messages cost
+    "GET /operator/tariffs": Row(OPERATOR, query={"country": "DO"}),
+    "POST /operator/tariffs": Row(OPERATOR, TARIFF),
+    "DELETE /operator/tariffs/{country}/{valid_from}": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/ratings.csv": Row(OPERATOR, query=DAYS | {"limit": "5"}),
+    "GET /operator/ratings/totals": Row(OPERATOR, query=DAYS | {"limit": "5"}),
+    "GET /operator/ratings/{carrier}/{reply_id}": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/sessions/counts": Row(OPERATOR, query={"country": "DO", "from": "2026-11-22", "to": "2026-11-23"}),
     # sessions
+    "GET /sessions/settings": Row(ANYBODY),
     "POST /sessions": Row(ANYBODY, {"text": "hola", "to": ["809 555 0101"]}),
     "POST /sessions/{session_id}/messages": Row(SESSION_ONLY, {"text": "hola"}, no_other_school=SESSIONS),
     "GET /sessions/{session_id}/messages": Row(SESSION_ONLY, no_other_school=SESSIONS),
@@ -202,7 +229,9 @@ class World:
         row, number = TABLE[route], next(_numbers)
         named = {name: self.ids[row.of.get(name, name)] for name in self.ids if f"{{{name}}}" in route}
         found = {"body": row.body, "query": row.query, "parameters": named} | changes
-        found["headers"] = {"Idempotency-Key": f"{route.split(' ')[0]}-{number:030}"} | found.get("headers", {})
+        headers = {"Idempotency-Key": f"{route.split(' ')[0]}-{number:030}"}
+        headers |= {"Content-Type": row.media_type} if found["body"] is not None else {}
+        found["headers"] = headers | found.get("headers", {})
         return Request(route, **found)
 
 
@@ -233,6 +262,11 @@ def build_world(clock: TestClock) -> World:
         )
         imports.create_import(write, SCHOOL, waiting, AssertionError("a new table"))
     assert short_codes.create_code(ShortCode("CL", "20600", "signed_webhook", Purpose.SCHOOLS, SCHOOL))
+    announced = tariffs.read_tariff(date(2026, 12, 24), "CLP", "50", [("IVA", "0.19")])
+    assert tariff_table.create_tariff(Announced("CL", announced, NOON, "op"))
+    with Transaction() as write:
+        rated = RatedReply("signed_webhook", "r-1", "CL", "+56955550101", "20600", NOON, tariffs.rate_by(announced))
+        ratings.create_rating(write, rated, seen_before=AssertionError("a new table"))
     return World(
         {
             "message_id": draft.id,
@@ -245,8 +279,11 @@ def build_world(clock: TestClock) -> World:
             "key_id": "k1",
             "country": "CL",
             "code": "20600",
+            "number": "+56955550101",
             "session_id": SESSION,
             "carrier": "signed_webhook",
+            "reply_id": "r-1",
+            "valid_from": "2026-12-24",
         }
     )
 

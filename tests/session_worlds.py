@@ -2,18 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
+from zlib import crc32
 
 import boto3
+import pytest
 
-from recado import dispatch, session_replies, session_sweep, sessions
+from recado import dispatch, session_caps, session_handsets, session_replies, session_sweep, sessions
 from recado.carriers.speech import Outgoing
 from recado.rules import signatures
 from recado.rules.reply_parts import Part
 from recado.session_replies import HandsetReply, ReplyOutcome
-from recado.tables import short_codes
-from recado.tables.base import shared_connection
+from recado.settings import SETTINGS
+from recado.tables import routes, short_codes
+from recado.tables.base import Transaction, shared_connection
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import jobs_on
 from tests.tokens import MASTER
@@ -26,6 +31,7 @@ ANA = "+18095550101"
 LUIS = "+18295550102"
 WANDA = "+18495550103"
 HELLO = "¿Vienes a las 5?"
+UPDATES_OF_BOOKING = 4  # of an opening to one handset: the source's sessions and recipients, everybody's, the handset's
 
 
 def create_codes(*codes: str) -> None:
@@ -43,14 +49,44 @@ def id_of(name: str) -> str:
     return signatures.session_id(MASTER, key_of(name))
 
 
-def open_session(clock: TestClock, *numbers: str, name: str = "1", text: str = HELLO, is_first: bool = True) -> str:
-    return sessions.open_session(text, numbers or (ANA,), key_of(name), clock, key_is_first=is_first)
+def address_of(name: str) -> str:
+    """Where whoever has this key sits: everybody somewhere else."""
+    return str(ip_address("10.0.0.0") + crc32(name.encode()) % 2**24)
+
+
+def open_session(
+    clock: TestClock,
+    *numbers: str,
+    name: str = "1",
+    text: str = HELLO,
+    address: str | None = None,
+    is_first: bool = True,
+) -> str:
+    said = sessions.open_session(
+        text, numbers or (ANA,), key_of(name), clock, address=address or address_of(name), key_is_first=is_first
+    )
+    return said.session_id
 
 
 def say(
-    session_id: str, clock: TestClock, *numbers: str, name: str = "2", text: str = "¿Y a las 6?", is_first: bool = True
+    session_id: str,
+    clock: TestClock,
+    *numbers: str,
+    name: str = "2",
+    text: str = "¿Y a las 6?",
+    address: str | None = None,
+    is_first: bool = True,
 ) -> str:
-    return sessions.say(session_id, text, numbers or None, key_of(name), clock, key_is_first=is_first)
+    said = sessions.say(
+        session_id,
+        text,
+        numbers or None,
+        key_of(name),
+        clock,
+        address=address or address_of(name),
+        key_is_first=is_first,
+    )
+    return said.session_id
 
 
 def answer(text: Outgoing, words: str, clock: TestClock, *, reply_id: str = "r1") -> ReplyOutcome:
@@ -74,7 +110,16 @@ def deliver(carrier: FakeCarrier, clock: TestClock) -> list[Outgoing]:
 
 
 def sweep(clock: TestClock, *, minutes_left: float = 1.0) -> session_sweep.Swept:
-    return session_sweep.run(clock, lambda: timedelta(minutes=minutes_left))
+    """A minute's run and its jobs whose moment has come; the sum of what they did."""
+    session_sweep.run(clock)
+    shards = [session_sweep.read_job(body) for body in jobs_on("SweepsQueue")]
+    swept = [session_sweep.work(shard, clock, lambda: timedelta(minutes=minutes_left)) for shard in shards]
+    return session_sweep.Swept(
+        ended=sum(one.ended for one in swept),
+        kept=sum(one.kept for one in swept),
+        failed=sum(one.failed for one in swept),
+        is_done=all(one.is_done for one in swept),
+    )
 
 
 def words_of(session_id: str, clock: TestClock) -> list[str]:
@@ -93,6 +138,23 @@ def route_row(handset: str, code: str) -> dict[str, Any]:
     found = boto3.resource("dynamodb").Table("RoutesTable").get_item(Key={"pk": f"H#{handset}", "sk": code})
     item: dict[str, Any] = found.get("Item", {})
     return item
+
+
+@contextmanager
+def changed_settings(**changes: int) -> Iterator[None]:
+    """Everybody's caps are these."""
+    small = replace(SETTINGS, **changes)  # type: ignore[arg-type]  # they are the caps, all of them whole numbers
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (session_caps, session_handsets, sessions):
+            patch.setattr(module, "SETTINGS", small)
+        yield
+
+
+def claim_pair(handset: str, code: str, session_id: str, now: datetime) -> None:
+    """A session takes a pair that is free; AssertionError when it is not."""
+    with Transaction() as write:
+        refused = AssertionError("the pair is not free")
+        routes.claim_route(write, handset, code, session_id, "a-source", now, held=refused, taken=refused)
 
 
 class Killed(BaseException):

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "layers/common/python/recado"
 
 # What every layer may use: no decisions, no rows, no outside world.
 FOUNDATION = {"recado.errors", "recado.clock", "recado.ids", "recado.settings"}
-PLUMBING = {"recado.log", "recado.aws", "recado.queues", "recado.bucket"}
+PLUMBING = {"recado.log", "recado.aws", "recado.queues", "recado.bucket", "recado.captcha", "recado.sockets"}
 
 MAY_IMPORT = {
     "rules": ({"recado.rules", "recado.errors"}, {"phonenumbers"}),
@@ -23,7 +23,7 @@ MAY_IMPORT = {
     ),
     "edge": ({"recado"}, {"aws_lambda_powertools", "pydantic"}),
     "stories": ({"recado"}, {"jwt"}),
-    "foundation": ({*FOUNDATION, *PLUMBING}, {"aws_lambda_powertools", "boto3", "botocore"}),
+    "foundation": ({*FOUNDATION, *PLUMBING}, {"aws_lambda_powertools", "boto3", "botocore", "urllib3"}),
 }
 EDGES = {"web.py", "credit_views.py", "message_views.py"}
 

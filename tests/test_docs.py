@@ -10,6 +10,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from recado.carriers import signed_webhook
 from recado.rules import plain_words, test_numbers, texts
 from recado.rules.delivery_states import Letter
 from recado.rules.reply_parts import Part
+from recado.rules.short_codes import codes_needed
 from recado.settings import Settings
 from recado.tables.base import Row
 from tests.conftest import TEMPLATE, all_rows
@@ -290,6 +292,23 @@ def test_every_letter_of_a_page_is_in_its_table() -> None:
     named = {found[1] for cells in table_rows(section) for cell in cells if (found := re.fullmatch(r"`(\w)`", cell))}
 
     assert named == {letter.value for letter in Letter}
+
+
+# --- short codes ---
+
+
+def test_the_table_of_how_many_codes_is_what_the_rule_counts() -> None:
+    section = sections(text_of("docs/sessions.md"), "##")["How many codes"]
+    (_, *wishes), *rows = list(table_rows(section))
+    hour, session = timedelta(hours=1), timedelta(minutes=5)
+
+    said = {quarantine: [int(cell) for cell in cells] for quarantine, *cells in rows}
+
+    assert len(said) == 4
+    assert said == {
+        quarantine: [codes_needed(int(wish), hour, int(quarantine.split()[0]) * hour, session) for wish in wishes]
+        for quarantine in said
+    }
 
 
 # --- test keys ---

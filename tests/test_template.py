@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from recado.session_sweep import LOOKS
 from recado.settings import Settings
+from recado.tables.sessions import DUE_SHARDS
 from tests.conftest import TEMPLATE
 from tools.lint_template import translate
 
@@ -16,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 KEPT_TABLES = {"LedgerTable", "PeopleTable", "MessagesTable", "RoutesTable"}
 PROTECTED_ON_AWS = {"Fn::If": ["Local", False, True]}
 OTHERS_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "AWS_ENDPOINT_URL"}
+FORGETFUL_QUEUES = {"SweepsQueue"}  # each minute puts its jobs again
 VISIBILITY_TIMES = 6  # AWS: at least six times the function's timeout, and the batching window
 MANAGED_POLICIES = {  # what SAM adds to a role by itself
     "AWSLambdaBasicExecutionRole",
@@ -25,6 +28,7 @@ MANAGED_POLICIES = {  # what SAM adds to a role by itself
 }
 ANYBODYS_ROUTES = {  # no token: the anonymous page opens a session, carriers sign, the rest is public
     ("post", "/sessions"),
+    ("get", "/sessions/settings"),
     ("post", "/carriers/{carrier}/replies"),
     ("post", "/carriers/{carrier}/receipts"),
     ("get", "/health"),
@@ -78,7 +82,19 @@ def test_every_queue_has_a_dead_letter_queue_or_is_one() -> None:
     dead = dead_letter_queues()
 
     assert dead < queues.keys()
-    assert {name for name, one in queues.items() if "RedrivePolicy" not in one} == dead
+    assert {name for name, one in queues.items() if "RedrivePolicy" not in one} == dead | FORGETFUL_QUEUES
+
+
+def test_sweeps_wait_for_their_moment_and_are_then_forgotten_so_that_none_pile_up() -> None:
+    found = properties("AWS::SQS::Queue")["SweepsQueue"]
+
+    assert max(LOOKS) + 60 <= found["MessageRetentionPeriod"] <= 180
+
+
+def test_every_shard_of_sessions_may_have_its_worker() -> None:
+    (most,) = [one["ScalingConfig"]["MaximumConcurrency"] for queue, _, one in mappings() if queue == "SweepsQueue"]
+
+    assert most >= DUE_SHARDS
 
 
 def test_what_aws_itself_brings_is_not_lost_when_it_fails() -> None:
@@ -201,6 +217,81 @@ def test_nobody_without_a_token_gets_further_than_the_open_routes() -> None:
     assert {
         route for route, security in routes.items() if not any("Tokens" in one for one in security)
     } == ANYBODYS_ROUTES
+
+
+def test_a_firewall_that_counts_by_address_stands_before_the_apis_stage() -> None:
+    (association,) = properties("AWS::WAFv2::WebACLAssociation").values()
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+    (stage,) = properties("AWS::ApiGateway::Stage").values()
+
+    assert association["WebACLArn"] == {"Fn::GetAtt": ["Firewall", "Arn"]}
+    assert association["ResourceArn"]["Fn::Sub"].endswith(f"::/restapis/${{Api}}/stages/{stage['StageName']}")
+    assert firewall["DefaultAction"] == {"Allow": {}}
+    limits = {rule["Name"]: rule["Statement"]["RateBasedStatement"] for rule in firewall["Rules"]}
+    assert {name: one["Limit"] for name, one in limits.items()} == {
+        "session-posts": {"Ref": "SessionPostsPerAddressMax"},
+        "requests": {"Ref": "RequestsPerAddressMax"},
+    }
+    assert {(one["AggregateKeyType"], one["EvaluationWindowSec"]) for one in limits.values()} == {("IP", 300)}
+    matches = [one["ByteMatchStatement"] for one in scope_of(limits["session-posts"])]
+    assert [(list(one["FieldToMatch"]), one["PositionalConstraint"], one["SearchString"]) for one in matches] == [
+        (["Method"], "EXACTLY", "POST"),
+        (["UriPath"], "STARTS_WITH", f"/{stage['StageName']}/sessions"),
+    ]
+
+
+def scope_of(statement: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = statement["ScopeDownStatement"]["AndStatement"]["Statements"]
+    return found
+
+
+def test_whom_the_firewall_blocks_is_told_like_by_everything_else() -> None:
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+    (api,) = properties("AWS::ApiGateway::RestApi").values()
+    blocked = api["Body"]["x-amazon-apigateway-gateway-responses"]["WAF_FILTERED"]
+
+    # A response of the rule's own would come before the API's, and could not be problem+json.
+    assert [rule["Action"] for rule in firewall["Rules"]] == [{"Block": {}}, {"Block": {}}]
+    assert int(blocked["statusCode"]) == 429
+    assert blocked["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+    assert blocked["responseParameters"]["gatewayresponse.header.Retry-After"] == "'300'"
+    assert '"code":"too_many_requests"' in blocked["responseTemplates"]["application/json"]
+
+
+def test_the_firewall_is_never_on_the_emulator_and_keeps_no_samples_of_requests() -> None:
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+
+    for kind in ("AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation"):
+        assert [one["Condition"] for one in resources(kind).values()] == ["OnAws"]
+    assert translated()["Conditions"]["OnAws"] == {"Fn::Not": [{"Condition": "Local"}]}
+    kept = [one["VisibilityConfig"]["SampledRequestsEnabled"] for one in (firewall, *firewall["Rules"])]
+    assert kept == [False, False, False]  # a sample shows headers, and the tokens in them
+
+
+def test_nobody_opens_a_socket_without_a_token_and_no_log_would_hold_it() -> None:
+    routes = {one["RouteKey"]: one for one in properties("AWS::ApiGatewayV2::Route").values()}
+    (stage,) = properties("AWS::ApiGatewayV2::Stage").values()
+    (authorizer,) = properties("AWS::ApiGatewayV2::Authorizer").values()
+
+    assert routes.keys() == {"$connect", "$disconnect", "$default"}
+    assert routes["$connect"]["AuthorizationType"] == "CUSTOM"
+    assert routes["$connect"]["AuthorizerId"] == {"Ref": "SocketsConnectAuthorizer"}
+    assert authorizer["IdentitySource"] == ["route.request.querystring.session", "route.request.querystring.token"]
+    assert "AccessLogSettings" not in stage  # the query is in them, and the token in the query
+
+
+def test_only_who_tells_pages_may_post_to_sockets_and_only_post() -> None:
+    found = {
+        (role, action) for role, one in statements() for action in listed(one["Action"]) if "execute-api" in action
+    }
+    where = {
+        str(one["Resource"]) for _, one in statements() if "execute-api:ManageConnections" in listed(one["Action"])
+    }
+
+    tellers = ("Dispatch", "Inbound", "Live", "SessionSweeper", "Sessions")
+    assert found == {(f"{name}Role", "execute-api:ManageConnections") for name in tellers}
+    assert len(where) == 1
+    assert "${Sockets}/live/POST/@connections/*" in where.pop()
 
 
 def test_a_new_version_of_the_layer_leaves_the_old_one_for_functions_that_still_run() -> None:

@@ -110,7 +110,7 @@ def load_apps() -> dict[str, ModuleType]:
 def build() -> Document:
     """The merged document. Raises OpenAPIMergeError for an operation that two functions have."""
     from recado.about import VERSION
-    from recado.web import WRITES, asks_for_key
+    from recado.web import WRITES, asks_for_key, takes_csv
 
     apps = load_apps()
     merge = OpenAPIMerge(
@@ -131,6 +131,8 @@ def build() -> Document:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             _finish(operation, path, is_public=public.get((path, method), False))
+            if takes_csv(functions[path, method]):
+                operation["requestBody"] = {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
             is_write = method.upper() in WRITES and operation["security"] == [{PORTAL_TOKEN: []}]
             if asks_for_key(functions[path, method]) or is_write:
                 name = "IdempotencyKey" if asks_for_key(functions[path, method]) else "OptionalIdempotencyKey"

@@ -18,16 +18,24 @@ class Unauthorized(Exception):  # API Gateway reads its words, not its name
 def handler(event: Event, _: LambdaContext) -> Answer:
     route = str(event.get("resource") or "")
     try:
+        if (event.get("requestContext") or {}).get("eventType") == "CONNECT":
+            return _socket_answer(event)
         token = access.read_bearer(event.get("headers"))
         if access.is_session_route(route):
-            return _session_answer(event, token)
+            session_id = str((event.get("pathParameters") or {}).get("session_id") or "")
+            return _session_answer(event, session_id, token)
         return _portal_answer(event, route, token)
     except NotAuthenticated:
         _refuse(event)
 
 
-def _session_answer(event: Event, token: str) -> Answer:
-    session_id = str((event.get("pathParameters") or {}).get("session_id") or "")
+def _socket_answer(event: Event) -> Answer:
+    """A browser sets no header on a socket, so its query says what the header would."""
+    query = event.get("queryStringParameters") or {}
+    return _session_answer(event, str(query.get("session") or ""), str(query.get("token") or ""))
+
+
+def _session_answer(event: Event, session_id: str, token: str) -> Answer:
     if not access.is_session_token(session_id, token):
         raise NotAuthenticated
     _note("token_accepted", event, session=session_id)
@@ -73,5 +81,6 @@ def _refuse(event: Event) -> NoReturn:
 
 
 def _note(name: str, event: Event, **facts: str) -> None:
-    request_id = (event.get("requestContext") or {}).get("requestId")
-    log.outcome(name, route=event.get("resource"), method=event.get("httpMethod"), request=request_id, **facts)
+    about = event.get("requestContext") or {}
+    route = event.get("resource") or about.get("routeKey")  # a socket has no resource
+    log.outcome(name, route=route, method=event.get("httpMethod"), request=about.get("requestId"), **facts)

@@ -1,7 +1,8 @@
-"""/operator: the platform's staff make schools and keys, sell bags, suspend contracts, keep the pool of short codes."""
+"""/operator: the platform's staff make schools and keys, sell bags, suspend contracts."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field
 
-from recado import clock, credit_views, idempotency, school_keys, schools, web
+from recado import clock, credit_views, idempotency, school_keys, schools, session_counts, web
 from recado.access import Caller
 from recado.credit_statement import Question
 from recado.credit_views import BagRequestView, BalanceList, StatementView
@@ -18,19 +19,17 @@ from recado.rules.credit_bags import Zone
 from recado.rules.ledger_words import Kind
 from recado.rules.plain_words import Language
 from recado.rules.school_records import KEY_ID, SCHOOL_ID
-from recado.rules.short_codes import CodeState
-from recado.settings import SETTINGS
 from recado.tables.ledger import Entry
 from recado.tables.portal_keys import KeyKind, PortalKey
 from recado.tables.schools import Contract, School
-from recado.tables.short_codes import Purpose, ShortCode
 
 app = web.resolver()
 
 SchoolId = Annotated[str, Path(pattern=f"^{SCHOOL_ID.pattern}$")]
 KeyId = Annotated[str, Path(pattern=f"^{KEY_ID.pattern}$")]
-Country = Annotated[str, Path(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
-CountryFilter = Annotated[str | None, Query(pattern="^[A-Z]{2}$", description="only this country's")]
+CountryQuery = Annotated[str, Query(alias="country", pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")]
+FirstDay = Annotated[date, Query(alias="from", description="the first day, by the country's clocks")]
+LastDay = Annotated[date, Query(alias="to", description="the last day; at most 366 in all")]
 ZoneQuery = Annotated[Zone, Query(description="whose numbers its credits pay for")]
 From = Annotated[AwareDatetime | None, Query(alias="from", description="from this moment on")]
 To = Annotated[AwareDatetime | None, Query(alias="to", description="until before this moment")]
@@ -39,7 +38,6 @@ MessageId = Annotated[str | None, Query(pattern="^[A-Za-z0-9_-]{1,64}$", descrip
 Limit = Annotated[int, Query(ge=1, le=100, description="entries on a page")]
 Cursor = Annotated[str | None, Query(max_length=700, description="`next` of the page before")]
 Lang = Annotated[Language, Query(description="of the explanations")]
-Code = Annotated[str, Path(pattern=r"^\+?[0-9]{3,15}$")]
 SchoolCursor = Annotated[
     str | None, Query(alias="cursor", pattern=f"^{SCHOOL_ID.pattern}$", description="`next` of the page before")
 ]
@@ -163,26 +161,22 @@ class BagRequestList(BaseModel):
     requests: list[BagRequestView] = Field(description="newest first; the school's own wishes, none of them charged")
 
 
-class ShortCodeRequest(web.RequestModel):
-    country: str = Field(description="ISO 3166-1 alpha-2")
-    code: str = Field(description="3 to 8 digits, or a number in E.164")
-    carrier: str | None = Field(default=None, description="who brings its texts; left out: the stack's carrier")
-    purpose: Purpose = Field(description="a code serves sessions or schools, never both")
-    school: str | None = Field(default=None, description="whose own it is; left out: shared")
+class DayCountsView(BaseModel):
+    """About so many: an addition whose answer was lost may be in it twice, or one not at all if somebody died."""
+
+    day: date
+    sessions: int = Field(description="that were opened on this day, and have ended")
+    texts: int = Field(description="said in them")
+    handsets: int = Field(description="they wrote to")
+    replies: int = Field(description="that reached them")
+    late: int = Field(description="what handsets wrote that reached nobody (C9)")
+    unrouted: int = Field(description="what handsets wrote that cannot answer (C3)")
+    refused: int = Field(description="numbers that a session did not write to")
 
 
-class ShortCodeView(BaseModel):
+class DayCountsList(BaseModel):
     country: str
-    code: str
-    carrier: str
-    purpose: Purpose
-    school: str | None
-    state: CodeState
-    drained_at: datetime | None
-
-
-class ShortCodeList(BaseModel):
-    codes: list[ShortCodeView]
+    days: list[DayCountsView] = Field(description="those on which anything was counted, the oldest first")
 
 
 @app.post("/operator/schools", summary="Create a school", tags=TAGS, status_code=201, responses=TAKEN)
@@ -361,35 +355,10 @@ def list_requests(school_id: SchoolId) -> BagRequestList:
     return BagRequestList(requests=[credit_views.request_view(one) for one in found])
 
 
-@app.post(
-    "/operator/short-codes",
-    summary="Add a short code to the pool",
-    tags=TAGS,
-    status_code=201,
-    responses=NOT_FOUND | TAKEN,
-)
-def add_code(body: ShortCodeRequest) -> ShortCodeView:
-    code = ShortCode(body.country, body.code, body.carrier or SETTINGS.carrier, body.purpose, body.school)
-
-    def work(caller: Caller, _: bool) -> ShortCodeView:  # idempotency.Work's shape
-        return _code_view(schools.add_code(caller, code))
-
-    return ShortCodeView.model_validate(_once(clock.now(), work))
-
-
-@app.get("/operator/short-codes", summary="The pool of short codes", tags=TAGS)
-def list_codes(country: CountryFilter = None) -> ShortCodeList:
-    return ShortCodeList(codes=[_code_view(one) for one in schools.list_codes(web.caller(app), country)])
-
-
-@app.post(
-    "/operator/short-codes/<country>/<code>/drain",
-    summary="Stop new uses of a code; the sessions that hold it go on",
-    tags=TAGS,
-    responses=NOT_FOUND,
-)
-def drain_code(country: Country, code: Code) -> ShortCodeView:
-    return _code_view(schools.drain_code(web.caller(app), country, code, clock.now()))
+@app.get("/operator/sessions/counts", summary="How much sessions were used, by the day (C7)", tags=TAGS)
+def list_session_counts(country: CountryQuery, first_day: FirstDay, last_day: LastDay) -> DayCountsList:
+    days = session_counts.list_days(web.caller(app), country, first_day, last_day)
+    return DayCountsList(country=country, days=[DayCountsView(**asdict(one)) for one in days])
 
 
 def _once(now: datetime, work: Callable[[Caller, bool], BaseModel]) -> dict[str, Any]:
@@ -448,18 +417,6 @@ def _purchase_view(entry: Entry) -> PurchaseView:
         bag=entry.facts.get("bag"),
         at=entry.at,
         by=entry.by,
-    )
-
-
-def _code_view(code: ShortCode) -> ShortCodeView:
-    return ShortCodeView(
-        country=code.country,
-        code=code.code,
-        carrier=code.carrier,
-        purpose=code.purpose,
-        school=code.school,
-        state=code.state,
-        drained_at=code.drained_at,
     )
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 # Each service that our code or PynamoDB makes a client of; botocore brings 430.
-SERVICES = frozenset({"dynamodb", "s3", "sns", "sqs", "ssm"})
+SERVICES = frozenset({"apigatewaymanagementapi", "dynamodb", "s3", "sns", "sqs", "ssm"})
 # Glob patterns of what is never imported: names, carriers, places and time zones of numbers, short numbers, programs.
 NOT_NEEDED = (
     "bin",

@@ -119,6 +119,36 @@ def test_a_sessions_token_opens_nothing_but_sessions() -> None:
     assert is_unauthorized(with_token(load_event("authorizer_operator_token"), token))
 
 
+def test_a_sessions_token_in_the_query_opens_a_socket_of_its_session_and_of_no_other() -> None:
+    event = load_event("authorizer_socket")
+    query = event["queryStringParameters"]
+
+    answered = ask(event)
+
+    assert answered["context"] == {"session": query["session"]}
+    assert answered["policyDocument"]["Statement"][0]["Resource"] == event["methodArn"]
+    assert effect(event) == "Allow"
+    for wrong in ({"session": "s" + "a" * 25}, {"token": query["token"][:-1] + "A"}, {"token": ""}, {"session": ""}):
+        assert is_unauthorized(event | {"queryStringParameters": query | wrong})
+    assert is_unauthorized(event | {"queryStringParameters": None})
+
+
+def test_no_portals_token_opens_a_socket_wherever_it_stands() -> None:
+    event, token = load_event("authorizer_socket"), mint(SCHOOL, NOW)
+    query = event["queryStringParameters"] | {"token": token}
+
+    assert is_unauthorized(event | {"queryStringParameters": query})
+    headers = event["headers"] | {"Authorization": f"Bearer {token}"}
+    assert is_unauthorized(event | {"queryStringParameters": query, "headers": headers})
+
+
+def test_a_token_in_the_query_opens_no_route_of_the_api() -> None:
+    socket, route = load_event("authorizer_socket"), load_event("authorizer_session_token")
+    del route["headers"]["authorization"]
+
+    assert is_unauthorized(route | {"queryStringParameters": socket["queryStringParameters"]})
+
+
 @pytest.mark.parametrize(("school_id", "key_id", "role"), [(SCHOOL, "k1", "director"), ("platform", "op", "operator")])
 def test_a_portals_token_opens_no_session(school_id: str, key_id: str, role: str) -> None:
     token = mint(school_id, NOW, key_id, role=role)

@@ -1,6 +1,6 @@
 """/operator as the platform's staff use it; and that no one else gets in, and no secret is kept."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -9,7 +9,7 @@ import pytest
 from recado import access, clock, credits  # noqa: A004  # the school's word
 from recado.rules.credit_bags import Zone
 from recado.rules.roles import Role
-from recado.tables import ledger, portal_keys, short_codes
+from recado.tables import ledger, portal_keys, session_counts, short_codes
 from tests.apps import call, load_event
 from tests.tokens import mint
 
@@ -20,7 +20,6 @@ CREATING = [
     "operator_test_key_created",
     "operator_key_rotated",
     "operator_bag_sold",
-    "operator_short_code_added",
 ]
 
 
@@ -206,9 +205,9 @@ def test_no_route_of_the_operators_takes_a_sandboxs_id() -> None:
         event["path"] = event["path"].replace("liceo-1", "liceo-1~test")
         event["pathParameters"] |= {"school_id": "liceo-1~test"}
         answers.append(call("operator", event))
-    code = load_event("operator_short_code_added")
+    code = load_event("pool_code_added")
     code["body"] = '{"country": "CL", "code": "44999", "purpose": "schools", "school": "liceo-1~test"}'
-    answers.append(call("operator", with_key(code, "y")))
+    answers.append(call("pool", with_key(code, "y")))
 
     assert {status for status, _ in answers} <= {404, 422}
     kept = [row for row in rows_of("PeopleTable") if not row["pk"]["S"].startswith("IDEM#")]
@@ -376,15 +375,26 @@ def test_the_credits_of_a_school_that_is_not_there_are_not_found(name: str) -> N
     assert (status, body["code"]) == (404, "not_found")
 
 
-def test_a_short_code_is_added_listed_and_drained() -> None:
-    status, added = call("operator", load_event("operator_short_code_added"))
-    listed = call("operator", load_event("operator_short_codes"))
-    drained = call("operator", load_event("operator_short_code_draining"))
+def test_what_sessions_were_used_for_is_listed_by_the_day() -> None:
+    session_counts.add_counts("DO", date(2026, 11, 22), 3, sessions=2, texts=3, handsets=4, replies=5)
+    session_counts.add_counts("DO", date(2026, 11, 21), 3, sessions=9)
 
-    assert status == 201
-    assert (added["carrier"], added["purpose"], added["state"]) == ("signed_webhook", "sessions", "free")
-    assert listed == (200, {"codes": [added]})
-    assert drained == (200, added | {"state": "draining", "drained_at": "2026-11-23T12:00:00Z"})
+    answer = call("operator", load_event("operator_session_counts"))
+
+    counts = {"sessions": 2, "texts": 3, "handsets": 4, "replies": 5, "late": 0, "unrouted": 0, "refused": 0}
+    assert answer == (200, {"country": "DO", "days": [{"day": "2026-11-22"} | counts]})
+
+
+@pytest.mark.parametrize(("first", "last"), [("2026-11-23", "2026-11-22"), ("2025-11-23", "2026-11-24")])
+def test_days_are_asked_for_in_their_order_and_at_most_a_year_of_them(first: str, last: str) -> None:
+    event = load_event("operator_session_counts")
+    query = event["queryStringParameters"] | {"from": first, "to": last}
+    event |= {"queryStringParameters": query}
+    event |= {"multiValueQueryStringParameters": {name: [value] for name, value in query.items()}}
+
+    status, body = call("operator", event)
+
+    assert (status, body["code"], [one["field"] for one in body["errors"]]) == (422, "invalid_request", ["/query/to"])
 
 
 @pytest.mark.parametrize("name", CREATING)
@@ -412,8 +422,7 @@ def test_what_creates_needs_an_idempotency_key(name: str) -> None:
         "operator_balances",
         "operator_statement",
         "operator_bag_requests",
-        "operator_short_codes",
-        "operator_short_code_draining",
+        "operator_session_counts",
     ],
 )
 def test_nobody_of_a_school_gets_in_and_nothing_is_written(name: str, role: str) -> None:

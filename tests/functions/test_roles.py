@@ -61,7 +61,7 @@ def test_each_role_gets_as_far_as_the_table_says_and_whoever_is_refused_has_writ
 def refusal_of(route: str, who: str) -> int:
     """401 for whoever is nobody here: no token, a session's at a school's routes, a portal's at a session's."""
     is_portals = who in PORTAL or who == Role.OPERATOR
-    return 403 if is_portals and "/sessions" not in route and TABLE[route].roles != ONLY_SIGNED else 401
+    return 403 if is_portals and " /sessions" not in route and TABLE[route].roles != ONLY_SIGNED else 401
 
 
 @pytest.mark.parametrize("route", [route for route, row in TABLE.items() if row.body is not None])

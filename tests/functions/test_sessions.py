@@ -12,7 +12,18 @@ from recado import access, clock
 from recado.session_replies import ReplyOutcome
 from tests.apps import Context, call, load_app, load_event
 from tests.conftest import jobs_on
-from tests.session_worlds import ANA, CODES, HELLO, LUIS, answer, create_codes, deliver, rows_of, sweep
+from tests.session_worlds import (
+    ANA,
+    CODES,
+    HELLO,
+    LUIS,
+    answer,
+    changed_settings,
+    create_codes,
+    deliver,
+    rows_of,
+    sweep,
+)
 from tests.worlds import NOON, FakeCarrier, TestClock
 
 
@@ -39,6 +50,13 @@ def open_one() -> dict[str, Any]:
 def with_body(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
     event["body"] = json.dumps(json.loads(event["body"]) | changes)
     return event
+
+
+def opening(name: str, *, address: str = "203.0.113.24", **changes: Any) -> dict[str, Any]:
+    """A request to open a session, with a key of its own."""
+    event = load_event("sessions_opened") | {"headers": {"Idempotency-Key": f"pagina-{name:0>20}"}}
+    event["requestContext"]["identity"]["sourceIp"] = address
+    return with_body(event, **changes)
 
 
 def headers_of(event: dict[str, Any]) -> dict[str, list[str]]:
@@ -111,15 +129,101 @@ def test_nobody_reachable_answers_422_with_each_numbers_reason() -> None:
 
 
 def test_without_a_free_code_it_says_when_to_come_back(carrier: FakeCarrier, moment: TestClock) -> None:
-    for code in CODES:
-        call("sessions", load_event("sessions_opened") | {"headers": {"Idempotency-Key": f"pagina-{code:0>20}"}})
-    event = load_event("sessions_opened") | {"headers": {"Idempotency-Key": "pagina-" + "9" * 20}}
+    for place, code in enumerate(CODES):
+        call("sessions", opening(code, address=f"203.0.113.{place}"))
+    event = opening("9")
 
     answered = load_app("sessions").handler(event, Context())
 
     assert answered["statusCode"] == 422
     assert {one["reason"] for one in json.loads(answered["body"])["refused"]} == {"no_short_code_free"}
     assert answered["multiValueHeaders"]["Retry-After"] == ["3900"]
+
+
+def test_a_cap_answers_429_with_which_it_is_in_words_and_when_to_try_again() -> None:
+    with changed_settings(source_sessions_per_hour_max=1):
+        open_one()
+        answered = load_app("sessions").handler(opening("2"), Context())
+
+    body = json.loads(answered["body"])
+    assert (answered["statusCode"], body["code"], body["limit"]) == (429, "session_limit_reached", "source_sessions")
+    assert body["detail"] == "Too many sessions were opened from this connection in the last hour"
+    assert answered["multiValueHeaders"]["Retry-After"] == ["4200"]
+    assert answered["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
+
+
+def test_a_request_refused_for_a_cap_is_accepted_under_the_same_key_when_there_is_room(moment: TestClock) -> None:
+    with changed_settings(source_sessions_per_hour_max=1):
+        open_one()
+        statuses = [call("sessions", opening("2", to=["849 555 0103"]))[0] for _ in range(2)]
+        moment.move(seconds=4200)
+        status, body = call("sessions", opening("2", to=["849 555 0103"]))
+        again = call("sessions", opening("2", to=["849 555 0103"]))
+
+    assert statuses == [429, 429]
+    assert status == 201
+    assert again == (201, body)
+
+
+def test_when_every_number_is_over_its_cap_each_is_named_with_its_moment() -> None:
+    with changed_settings(handset_texts_per_hour_max=1):
+        open_one()
+        status, body = call("sessions", opening("2", address="203.0.113.25"))
+
+    assert (status, body["limit"]) == (429, "handset_texts")
+    assert body["refused"] == [
+        {"number": typed, "reason": "too_many_texts", "retry_at": "2026-11-23T13:10:00+00:00"}
+        for typed in ("809 555 0101", "+1 829 555 0102")
+    ]
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP", "True-Client-IP"])
+def test_no_header_makes_anybody_somebody_else(header: str) -> None:
+    with changed_settings(source_sessions_per_hour_max=1):
+        open_one()
+        event = opening("2")
+        event["headers"] |= {header: "198.51.100.7"}
+        event["multiValueHeaders"] = {name: [value] for name, value in event["headers"].items()}
+        status, _ = call("sessions", event)
+
+    assert status == 429
+
+
+def test_who_hears_nothing_of_a_later_text_is_named_in_its_answer_and_in_its_repetition(
+    carrier: FakeCarrier, moment: TestClock
+) -> None:
+    open_one()
+    text = deliver(carrier, moment)[0]
+    answer(text, "BLOQUEAR", moment)
+
+    first = call("sessions", load_event("sessions_said"))
+    answer(text, "ALTA", moment, reply_id="r2")
+    second = call("sessions", load_event("sessions_said"))
+
+    assert first[0] == 201
+    assert first[1]["refused"] == [{"number": "809 555 0101", "reason": "opted_out", "retry_at": None}]
+    assert second == first
+    assert [one.to for one in deliver(carrier, moment)] == [LUIS]
+
+
+def test_nothing_of_whom_a_text_left_out_lies_in_the_keys_row(carrier: FakeCarrier, moment: TestClock) -> None:
+    open_one()
+    text = deliver(carrier, moment)[0]
+    answer(text, "STOP", moment)
+
+    call("sessions", load_event("sessions_said"))
+
+    rows = boto3.resource("dynamodb").Table("PeopleTable").scan()["Items"]
+    keys = [row for row in rows if row["pk"].startswith("IDEM#")]
+    assert len(keys) == 2
+    assert not any(secret in str(keys) for secret in (ANA, LUIS, "809 555", "203.0.113"))
+
+
+def test_more_links_than_a_text_may_have_are_a_wrong_field() -> None:
+    status, body = call("sessions", opening("1", text="bit.ly/a y www.ejemplo.com"))
+
+    assert (status, body["code"]) == (422, "invalid_request")
+    assert [(one["field"], one["code"]) for one in body["errors"]] == [("/text", "too_many_links")]
 
 
 def test_a_key_that_could_be_guessed_is_refused() -> None:

@@ -6,7 +6,20 @@ from hypothesis import strategies as st
 
 from recado.rules.opt_out_words import Word, read_word
 
-STOP = ["ALTO", "BAJA", "PARAR", "SALIR", "CANCELAR", "STOP", "STOPALL", "UNSUBSCRIBE", "QUIT", "END", "CANCEL"]
+STOP = [
+    "ALTO",
+    "BAJA",
+    "BLOQUEAR",
+    "PARAR",
+    "SALIR",
+    "CANCELAR",
+    "STOP",
+    "STOPALL",
+    "UNSUBSCRIBE",
+    "QUIT",
+    "END",
+    "CANCEL",
+]
 START = ["ALTA", "INICIO", "START", "UNSTOP"]
 HELP = ["AYUDA", "HELP", "INFO"]
 
@@ -55,6 +68,8 @@ def test_accents_signs_spaces_and_case_do_not_count(text: str) -> None:
         "no",
         "no, más",
         "bajar",
+        "bloquear a Pedro",
+        "bloqueado",
         "altos",
         "1",
         "Gracias",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -29,10 +29,12 @@ from recado.rules.short_codes import (
     Code,
     CodeState,
     Route,
+    codes_needed,
     free_from,
     order_of_claim,
     quarantine_ends_at,
-    sessions_per_handset_and_day,
+    removable_at,
+    sessions_per_handset,
 )
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -109,7 +111,9 @@ def test_of_two_codes_released_together_the_one_claimed_later_was_used_last() ->
 
 
 def test_a_notice_makes_a_code_rest_longer_and_is_no_use_of_it() -> None:
-    noticed = Route("101", "s", NOON, NOON - 90 * MINUTE, NOON - 60 * MINUTE, free_before_notice=NOON - 50 * MINUTE)
+    noticed = Route(
+        "101", "s", NOON, NOON - 90 * MINUTE, noticed_at=NOON - 60 * MINUTE, free_before_notice=NOON - 50 * MINUTE
+    )
 
     assert order_of_claim(pool("101", "102"), [noticed, released("102", NOON - 10 * MINUTE)], NOON) == ["101"]
 
@@ -141,17 +145,82 @@ def test_a_quarantine_starts_at_the_release() -> None:
     assert quarantine_ends_at(NOON, 60 * MINUTE) == datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
 
 
+def test_a_draining_code_may_go_when_the_longest_session_has_ended_and_rested_and_a_minute_later() -> None:
+    assert removable_at(NOON, 60 * MINUTE) == datetime(2026, 11, 23, 21, 1, tzinfo=UTC)
+
+
+# ---- how many codes ------------------------------------------------------------------------------------------------
+
+HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
+
+
 @pytest.mark.parametrize(
-    ("codes", "quarantine", "sessions"),
-    [(5, 60 * MINUTE, 96), (2, timedelta(hours=24), 1), (1, MINUTE, 0), (0, MINUTE, 0)],
+    ("codes", "period", "quarantine", "sessions"),
+    [
+        (5, DAY, DAY - 5 * MINUTE, 5),
+        (13, HOUR, 60 * MINUTE, 12),
+        (2, HOUR, 55 * MINUTE, 2),
+        (1, DAY, MINUTE, 0),
+        (0, DAY, MINUTE, 0),
+    ],
 )
-def test_a_pool_gives_a_handset_so_many_sessions_a_day(codes: int, quarantine: timedelta, sessions: float) -> None:
-    assert sessions_per_handset_and_day(codes, quarantine) == sessions
+def test_a_pool_gives_a_handset_so_many_sessions(
+    codes: int, period: timedelta, quarantine: timedelta, sessions: float
+) -> None:
+    assert sessions_per_handset(codes, period, quarantine, 5 * MINUTE) == pytest.approx(sessions)
+
+
+@pytest.mark.parametrize(("sessions", "codes"), [(12, 13), (11.9, 13), (11, 12), (0.1, 2), (0, 2)])
+def test_so_many_sessions_an_hour_need_so_many_codes(sessions: float, codes: int) -> None:
+    assert codes_needed(sessions, HOUR, 60 * MINUTE, 5 * MINUTE) == codes
+
+
+MINUTES = st.integers(1, 48 * 60).map(lambda minutes: minutes * MINUTE)
+
+
+@given(codes=st.integers(2, 500), period=st.sampled_from((HOUR, DAY)), quarantine=MINUTES, session=MINUTES)
+def test_codes_and_sessions_are_inverses(
+    codes: int, period: timedelta, quarantine: timedelta, session: timedelta
+) -> None:
+    sessions = sessions_per_handset(codes, period, quarantine, session)
+
+    assert codes_needed(sessions, period, quarantine, session) == codes
+    assert codes_needed(sessions * 1.001, period, quarantine, session) == codes + 1
+
+
+@given(
+    codes=st.integers(1, 5),
+    quarantine=st.integers(1, 30).map(lambda minutes: minutes * MINUTE),
+    session=st.integers(1, 30).map(lambda minutes: minutes * MINUTE),
+    gaps=st.lists(st.integers(0, 20).map(lambda minutes: minutes * MINUTE), max_size=40),
+)
+def test_a_handset_is_refused_exactly_when_as_many_sessions_as_codes_began_within_a_session_and_its_quarantine(
+    codes: int, quarantine: timedelta, session: timedelta, gaps: list[timedelta]
+) -> None:
+    """What the calculator counts with, shown of the order of claim itself: whenever somebody comes."""
+    names = [f"10{number}" for number in range(codes)]
+    began: list[datetime] = []
+    routes: dict[str, Route] = {}
+    now = NOON
+    for gap in gaps:
+        now += gap
+        for code, route in routes.items():
+            ends_at = route.claimed_at + session
+            if route.free_at is None and ends_at <= now:
+                routes[code] = Route(code, "s", quarantine_ends_at(ends_at, quarantine), route.claimed_at)
+
+        offered = order_of_claim(pool(*names), routes.values(), now)
+
+        recent = [moment for moment in began if moment > now - session - quarantine]
+        assert bool(offered) == (len(recent) < codes and (codes >= 2 or not began))
+        if offered:
+            routes[offered[0]] = held(offered[0], now)
+            began.append(now)
 
 
 def test_a_quarantine_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError):
-        sessions_per_handset_and_day(3, timedelta(0))
+        sessions_per_handset(3, DAY, timedelta(0), 5 * MINUTE)
 
 
 # ---- sessions, handsets and replies in any order -------------------------------------------------------------------
@@ -304,6 +373,7 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.codes = {code.code: code for code in pool("101", "102")}
         self.sessions: dict[int, SessionRow] = {}
         self.routes: dict[Thread, RouteRow] = {}
+        self.drained_at: dict[str, datetime] = {}
         self.rated: set[int] = set()
         self.on_the_way: list[Text] = []
         # The witness.
@@ -421,7 +491,7 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.unsaid.add(session)
         self.opened_at[session] = self.active_at[session] = self.now
         routes = [
-            Route(code, str(row.session), row.free_at, row.claimed_at, None, row.free_before_notice)
+            Route(code, str(row.session), row.free_at, row.claimed_at, free_before_notice=row.free_before_notice)
             for (owner, code), row in self.routes.items()
             if owner == handset
         ]
@@ -612,6 +682,36 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.sessions[session].state = "closed"
         self.note_seen_ended(session)
 
+    @rule(code=st.sampled_from(("101", "102", "103")))
+    def the_operator_adds_a_code(self, code: str) -> None:
+        if code not in self.codes or self.codes[code].state is CodeState.REMOVED:
+            self.codes[code] = Code(code, "DO", "signed_webhook", CodeState.FREE)
+
+    @rule(code=st.sampled_from(("101", "102", "103")))
+    def the_operator_drains_a_code(self, code: str) -> None:
+        if code in self.codes and self.codes[code].state is CodeState.FREE:
+            self.codes[code] = Code(code, "DO", "signed_webhook", CodeState.DRAINING)
+            self.drained_at[code] = self.now
+
+    @rule(code=st.sampled_from(("101", "102", "103")), waits=MOSTLY)
+    def the_operator_removes_a_code(self, code: str, waits: bool) -> None:
+        if code not in self.codes or self.codes[code].state is not CodeState.DRAINING:
+            return
+        moment = removable_at(self.drained_at[code], QUARANTINE)
+        # Those who hold it talk on for as long as they are let.
+        while waits and self.now < moment:
+            for use in self.uses:
+                if use.thread[1] == code and use.session not in self.ended_at:
+                    self.a_web_user_says_something(use, at_once=True)
+            self.time_passes(min(5 * MINUTE - INSTANT, moment - self.now))
+        if self.now < moment:
+            return
+        self.codes[code] = Code(code, "DO", "signed_webhook", CodeState.REMOVED)
+        # Whoever claimed it, also from a pool read before the draining began, has ended, and an answer is out of time.
+        for use in self.uses:
+            if use.thread[1] == code:
+                assert self.ended_at[use.session] + QUARANTINE <= self.now
+
     @rule(target=releases)
     def whoever_clears_reads_the_routes_of_a_closed_session(self) -> object:
         closed = [session for session, row in self.sessions.items() if row.state == "closed"]
@@ -697,6 +797,8 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.codes.pop(code, None)
         if state is not None:
             self.codes[code] = Code(code, "DO", "signed_webhook", state)
+        if state is CodeState.DRAINING:
+            self.drained_at[code] = self.now
 
 
 def test_no_reply_reaches_anybody_but_the_session_that_holds_its_pair_at_its_commit_C9() -> None:

@@ -9,7 +9,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -18,24 +18,43 @@ import pytest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 from pynamodb.exceptions import PynamoDBException
 
-from recado import access, dispatch, session_notices, session_sweep, web
+from recado import (
+    access,
+    dispatch,
+    live,
+    pool,
+    rating_reports,
+    session_notices,
+    session_sockets,
+    session_sweep,
+    tariffs,
+    web,
+)
 from recado import clock as clock_module
+from recado.access import Caller
 from recado.carriers.speech import Answer, Outgoing
-from recado.errors import SessionBusy
+from recado.errors import SessionBusy, SessionEnded, WrongState
 from recado.rules.reply_parts import Part
+from recado.rules.roles import Role
 from recado.session_replies import ReplyOutcome
 from recado.settings import SETTINGS
+from recado.tables import sessions as session_table
+from recado.tables.short_codes import Purpose, ShortCode
 from tests.apps import Context, load_app
-from tests.session_worlds import answer_to, id_of, key_of
+from tests.session_worlds import CARRIER, COUNTRY, address_of, answer_to, changed_settings, id_of, key_of
 from tests.simulation.baton import Killed
-from tests.simulation.wires import SQS, Aws
+from tests.simulation.wires import POST, SQS, Aws
 from tests.tokens import MASTER
 from tests.worlds import NOON, FakeCarrier, TestClock, worker
 
 IDLE = timedelta(minutes=5)
 LONGEST = timedelta(hours=8)
+HOUR = timedelta(hours=1)
+UNTIL_REMOVABLE = LONGEST + SETTINGS.quarantine + timedelta(seconds=60)
 MOMENTS = timedelta(seconds=10)
 SKEW = timedelta(seconds=1)  # clocks of two functions differ by less
+OPERATOR = Caller("platform", Role.OPERATOR, "soporte-1", key_id="op")
+PING = '{"type": "ping"}'
 BAD_WEATHER = (Killed, PynamoDBException, BotoCoreError)
 
 type Act = Callable[[], None]
@@ -45,14 +64,42 @@ type Meets = Literal["lost", "applied", "dead"] | Act | None
 
 @contextmanager
 def moved_clock() -> Iterator[TestClock]:
-    """Everybody has the clock that the world moves, the SDK tries again at once, and there is a master secret."""
+    """Everybody has the clock that the world moves, the SDK tries again at once, there is a master secret, and sessions
+    lie in two shards.
+    """
     clock = TestClock(NOON)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock_module, "now", clock)
         patch.setattr(time, "sleep", lambda _: None)
+        patch.setattr(live, "SILENCE_SECONDS", 0.0)  # measured by the machine's own clock
+        patch.setattr(session_table, "DUE_SHARDS", 2)  # each is asked by a request, and each request meets something
         patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER})})
         patch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="es"))
+        patch.setattr(tariffs, "_lists", {})  # each world reads its own, and may die there
         yield clock
+
+
+@dataclass(frozen=True)
+class Caps:
+    """So small that a crowd reaches them. In any hour, but for `at_once`."""
+
+    handset_texts: int
+    source_recipients: int
+    source_sessions: int
+    at_once: int  # open sessions of one source with one handset; the pools here are too small for a quarter of them
+
+
+@contextmanager
+def capped(caps: Caps) -> Iterator[None]:
+    """Everybody's settings say so."""
+    small = changed_settings(
+        handset_texts_per_hour_max=caps.handset_texts,
+        source_recipients_per_hour_max=caps.source_recipients,
+        source_sessions_per_hour_max=caps.source_sessions,
+        sessions_per_source_and_handset=caps.at_once,
+    )
+    with small:
+        yield
 
 
 class Broken(BaseException):
@@ -69,12 +116,17 @@ def _good_weather(_: int, __: str) -> Meets:
 
 
 class Weather:
-    """The gate between us and AWS. A plan says what each request meets; jobs that got through wait in `jobs`."""
+    """The gate between us and AWS. A plan says what each request meets; jobs that got through wait in `jobs`, those of
+    the sweeper in `sweeps` and, put for later in its minute, in `looks`.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.faults = 0
         self.jobs: list[str] = []
+        self.page_is_told: Callable[[str, dict[str, Any]], None] = lambda *_: None
+        self.sweeps: list[str] = []
+        self.looks: list[str] = []
         self._plan: Plan = _good_weather
         self._meets: Meets = None
 
@@ -104,11 +156,19 @@ class Weather:
 
     def after(self, operation: str, asked: Mapping[str, Any]) -> None:
         if operation == SQS:
-            self.jobs += [entry["MessageBody"] for entry in asked["Entries"]]
+            for entry in asked["Entries"]:
+                self._queue(asked["QueueUrl"], entry["DelaySeconds"]).append(entry["MessageBody"])
+        if operation == POST:
+            self.page_is_told(asked["ConnectionId"], json.loads(asked["Data"]))
         if self._meets == "applied":
             raise ReadTimeoutError(endpoint_url="https://aws.test")
         if self._meets == "dead":
             raise Killed
+
+    def _queue(self, url: str, delay_seconds: int) -> list[str]:
+        if url != SETTINGS.sweeps_queue_url:
+            return self.jobs
+        return self.looks if delay_seconds else self.sweeps
 
 
 @dataclass
@@ -126,7 +186,8 @@ class Seen:
         return not is_ended and now < min(self.active + IDLE, self.opened + LONGEST)
 
     def may_live(self, now: datetime) -> bool:
-        return self.ended is None and now < min(self.perhaps_active + IDLE, self.opened + LONGEST)
+        is_ended = self.ended is not None and self.ended <= now  # what ended later may have lived
+        return not is_ended and now < min(self.perhaps_active + IDLE, self.opened + LONGEST)
 
     def may_just_have_lived(self, now: datetime) -> bool:
         """Between asking whether a session lives and speaking for it others may act, for moments."""
@@ -146,10 +207,14 @@ class Asked:
     event: dict[str, Any]
     session: str | None
     text: str
+    address: str
 
 
 @dataclass
 class WebUser:
+    """Without an address of their own they are somewhere else each time."""
+
+    address: str | None = None
     session: str | None = None
     handsets: tuple[str, ...] = ()
     asked: Asked | None = None
@@ -177,6 +242,7 @@ class World:
     weather: Weather
     aws: Aws
     users: list[WebUser] = field(default_factory=lambda: [WebUser(), WebUser(), WebUser()])
+    caps: Caps | None = None
     carrier: FakeCarrier = field(default_factory=FakeCarrier)
     seen: dict[str, Seen] = field(default_factory=dict)
     threads: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -185,11 +251,18 @@ class World:
     notices: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
     promised: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
+    addresses: dict[str, str] = field(default_factory=dict)
+    said: list[tuple[datetime, str, str]] = field(default_factory=list)
+    limited: set[str] = field(default_factory=set)
     counter: int = 0
     dispatch_died: bool = False
+    pages: dict[str, str] = field(default_factory=dict)
+    told: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
+        tariffs.forget()  # its first reply reads them, and may die there
         self.carrier.answer = self._text_arrives
+        self.weather.page_is_told = self._page_is_told
 
     # --- What happens
 
@@ -212,6 +285,11 @@ class World:
         elif status == 410:
             user.asked = user.session = None
             self._note_ended(opened if asked.session is None else asked.session)
+        elif status == 429:
+            # Half of them come back with the same request, the others give up.
+            user.asked = asked if self.counter % 2 else None
+            require(self.caps is not None, "nobody is refused for a cap that is far away")
+            self.limited.add(body["limit"])
         elif status in (409, 422, 503):
             user.asked = asked if body["code"] in ("still_running", "session_busy") else None
 
@@ -236,13 +314,22 @@ class World:
         thread = self.threads.get((handset, code), [])
         expected = thread[-1] if thread else None
         self._note_perhaps(expected)
-        before = self._sessions_with(words)
+        before, was_rated, faults = self._sessions_with(words), words in self._rated(), self.weather.faults
+        listening = self._listening(expected)
         if (handset, code, words) not in self.replies:
             self.replies.append((handset, code, words))
         outcome = self._bring(expected, lambda: answer_to(handset, code, words, self.clock, reply_id=words))
         stored = self._sessions_with(words)
         require(len(self._lines_with(words)) <= 1, "a reply is shown once")
         self._check_where(expected, before, stored, outcome, now)
+        # C6: rated with its line or not at all, and what reaches nobody costs nothing.
+        is_rated = words in self._rated()
+        require(is_rated or not stored, "a reply that a session took is rated")
+        require(is_rated or not was_rated, "a rating stays")
+        if outcome in (ReplyOutcome.LATE, ReplyOutcome.UNROUTED):
+            require(is_rated == was_rated, "a reply that reaches nobody is not rated")
+        if outcome is ReplyOutcome.TO_SESSION:
+            self._require_told(listening, words, faults)
 
     def answer_in_parts(self, handset: str, code: str, parts: int, group: str) -> None:
         """Somebody writes a long message; its parts are brought one by one."""
@@ -295,9 +382,37 @@ class World:
             self.seen[session_id].active = max(self.seen[session_id].active, now)
             self._note_perhaps(session_id)
         if outcome is ReplyOutcome.TO_SESSION:
-            require(stored, "a reply that was delivered is there")
+            is_over = expected is not None and not self.seen[expected].must_live(self.clock())
+            require(stored or is_over, "a reply that was delivered is there")
         if outcome is ReplyOutcome.LATE and expected is not None:
             require(not self.seen[expected].must_live(self.clock() + SKEW), "a reply to a living session reaches it")
+
+    def listen(self, user: WebUser) -> None:
+        """Another page of the user's opens its socket. It is no activity."""
+        if user.session is None:
+            return
+        session_id, connection = user.session, f"page-{len(self.pages)}"
+        self.pages[connection] = session_id
+        try:
+            session_sockets.join(session_id, connection, self.clock)
+        except SessionEnded:
+            self._leave(session_id)
+        except (*BAD_WEATHER, SessionBusy):
+            return
+
+    def ping(self, connection: str) -> None:
+        """Nor is this; the answer may be lost."""
+        try:
+            session_sockets.answer(self.pages[connection], connection, PING, self.clock)
+        except (*BAD_WEATHER, SessionBusy):
+            return
+
+    def hang_up(self, connection: str) -> None:
+        """API Gateway tells of it, perhaps in vain."""
+        try:
+            session_sockets.leave(self.pages[connection], connection)
+        except (*BAD_WEATHER, SessionBusy):
+            return
 
     def read(self, user: WebUser) -> None:
         if user.session is None:
@@ -329,20 +444,55 @@ class World:
     def end(self, user: WebUser) -> None:
         if user.session is None:
             return
+        self.clock.move(microseconds=1)  # whoever is at it just now began before
         session_id, seen = user.session, self.seen[user.session]
         seen.perhaps_ended = seen.perhaps_ended or self.clock()
         status, _ = self._request(self._event("DELETE", "/sessions/{session_id}", session_id))
         if status == 204:
             self._leave(session_id)
 
+    def minute(self) -> None:
+        """The sweeper's minute puts its jobs; what was left of the last minute's is forgotten."""
+        self.weather.sweeps.clear()
+        self.weather.looks.clear()
+        with suppress(*BAD_WEATHER):
+            session_sweep.run(self.clock)
+
     def sweep(self) -> None:
+        """The minute, and its jobs for now."""
+        self.minute()
+        while self.weather.sweeps:
+            self.sweep_shard(self.weather.sweeps.pop(0))
+
+    def sweep_shard(self, job: str) -> None:
         faults = self.weather.faults
         try:
-            swept = session_sweep.run(self.clock, lambda: timedelta(seconds=55))
+            swept = session_sweep.work(session_sweep.read_job(job), self.clock, lambda: timedelta(seconds=55))
         except BAD_WEATHER:
             return
         require(swept.is_done, "a sweep has time")
         require(swept.failed == 0 or self.weather.faults > faults, "a sweep does not fail in good weather")
+
+    def change_pool(self, code: str) -> None:
+        """The operator drains a free code, removes one that drains if it may go, and adds one that has gone."""
+        before, now = self._pool_row(code), self.clock()
+        try:
+            if before["state"] == "free":
+                pool.drain_code(OPERATOR, COUNTRY, code, now)
+            elif before["state"] == "draining":
+                pool.remove_code(OPERATOR, COUNTRY, code, now)
+            else:
+                pool.add_code(OPERATOR, ShortCode(COUNTRY, code, CARRIER, Purpose.SESSIONS))
+        except BAD_WEATHER:
+            pass
+        except WrongState:
+            require(now < _moment(before["drained_at"]) + UNTIL_REMOVABLE, "a code that has drained may go")
+        if before["state"] == "draining" and self._pool_row(code)["state"] == "removed":
+            for (_, used), sessions in self.threads.items():
+                for session_id in sessions if used == code else ():
+                    rested = now - self.seen[session_id].earliest_end()
+                    require(not self.seen[session_id].may_live(now), "a code goes when nobody lives on it")
+                    require(rested + SKEW >= SETTINGS.quarantine, "a code goes when it has rested")
 
     def settle(self) -> None:
         """Good weather: what was accepted goes on its way, and what has ended leaves nothing."""
@@ -367,7 +517,8 @@ class World:
         left = self._session_rows()
         require({row["sk"] for row in left} <= {"session"}, "no word of a session outlives it")
         require(not any("check_at" in row for row in left), "nobody looks at what has ended")
-        require(not self._held(), "no code is held for what has ended")
+        require(not self.held(), "no code is held for what has ended")
+        self._check_bill()
 
     def check_rows(self) -> None:
         """What is true at any moment, whoever died."""
@@ -375,7 +526,7 @@ class World:
         sessions = {row["pk"]: row for row in found if row["sk"] == "session"}
         require({row["pk"] for row in found} <= set(sessions), "rows lie under a session's own row")
         living = {pk.removeprefix("X#") for pk, row in sessions.items() if "check_at" in row}
-        require(set(self._held()) <= living, "no code is held by what is gone")
+        require(set(self.held()) <= living, "no code is held by what is gone")
 
     def _session_rows(self) -> list[dict[str, Any]]:
         """What is a session's own: beside it lie notices until they are spoken, or tidied after a death."""
@@ -390,7 +541,46 @@ class World:
             {name: next(iter(value.values())) for name, value in row.items()} for row in self.aws.rows(table).values()
         ]
 
+    # --- What it costs (C6)
+
+    def _rated(self) -> set[str]:
+        """The words of every reply that is rated; they are its id here, too."""
+        return {row["pk"].split("#", 2)[2] for row in self.rows("LedgerTable") if row["pk"].startswith("RATE#")}
+
+    def _check_bill(self) -> None:
+        """The totals of the days are a peso and its taxes for each reply that is rated, each once."""
+        days = [f"{NOON + timedelta(days=number):%Y-%m-%d}" for number in (-1, 20)]
+        found = rating_reports.get_totals(OPERATOR, "DO", *days, limit=1000, cursor=None, now=self.clock())
+        billed = [(one.currency, one.count, str(one.total)) for one in found.sums]
+        count = len(self._rated())
+        require(billed == ([("DOP", count, f"{count * 1.3:.2f}")] if count else []), "each reply is billed once")
+
     # --- What is seen
+
+    def _page_is_told(self, connection: str, frame: dict[str, Any]) -> None:
+        session_id, now = self.pages[connection], self.clock()
+        self.told[connection].append(frame)
+        if frame["type"] in ("ended", "replaced"):
+            is_over = not self.seen[session_id].must_live(now)
+            require(frame["type"] == "replaced" or is_over, "no page is told of an end that has not come")
+            return
+        require(self.seen[session_id].may_just_have_lived(now), "no page is told anything after the end")
+        if frame["type"] == "message":
+            found = self._sessions_with(frame["message"]["text"])
+            require(found <= {session_id}, "a page is told of its own session only")
+            require(found or not self.seen[session_id].must_live(now), "a page is told of what is there")
+
+    def _listening(self, session_id: str | None) -> set[str]:
+        row = self.aws.rows("SessionsTable").get((f"X#{session_id}", "session"), {})
+        return {one["S"] for one in row.get("sockets", {"L": []})["L"]}
+
+    def _require_told(self, listening: set[str], words: str, faults: int) -> None:
+        """In good weather every page that listened, and still does, was told of these words."""
+        if self.weather.faults > faults:
+            return
+        for connection in listening & self._listening(next(iter({self.pages[one] for one in listening}), None)):
+            said = [frame["message"]["text"] for frame in self.told[connection] if frame["type"] == "message"]
+            require(words in said, "whoever listens is told of a reply")
 
     def _note_answered(self, user: WebUser, asked: Asked, body: dict[str, Any]) -> None:
         session_id = body["id"]
@@ -415,7 +605,7 @@ class World:
         """A session is one from its first text on; its user may have had no answer yet. It is opened once."""
         row = self.aws.rows("SessionsTable").get((f"X#{session_id}", "session"))
         if session_id not in self.seen and row is not None and (row["says"]["N"] != "0" or not needs_text):
-            opened = datetime.strptime(row["opened_at"]["S"], "%Y-%m-%dT%H:%M:%S.%f%z")
+            opened = _moment(row["opened_at"]["S"])
             self.seen[session_id] = Seen(opened, opened, self.clock())
 
     def _note_ended(self, session_id: str | None) -> None:
@@ -449,9 +639,17 @@ class World:
                 rested = self.clock() - at + session_notices.LIFE
                 require(rested + SKEW >= SETTINGS.quarantine, "a code rests after a notice, too")
         if session_id not in self.threads[handset, code]:
+            row = self._pool_row(code)
+            is_in_time = (
+                row["state"] == "draining" and _moment(row["drained_at"]) + SKEW >= self.seen[session_id].opened
+            )
+            require(row["state"] == "free" or is_in_time, "no session that opens later has a code that drains")
             self.threads[handset, code].append(session_id)
         require((handset, text.text) not in self.inbox, "a text goes out once")
         self.inbox.add((handset, text.text))
+        self.said.append((self._said_at(session_id, text), handset, self.addresses[text.text]))
+        if self.caps is not None:
+            self._keeps_to(self.caps, handset, self.addresses[text.text])
         return None
 
     def _notice_arrives(self, text: Outgoing) -> None:
@@ -464,6 +662,33 @@ class World:
         require(not is_held, "a notice says what is true")
         self.notices[ended] = self.clock()
 
+    def _keeps_to(self, caps: Caps, handset: str, address: str) -> None:
+        """Whoever died, nobody gets more than the caps; they may well get less."""
+        to_handset = sorted(moment for moment, other, _ in self.said if other == handset)
+        require(_is_within(to_handset, caps.handset_texts), "no handset hears more than its cap an hour")
+        from_source = sorted(moment for moment, _, other in self.said if other == address)
+        require(_is_within(from_source, caps.source_recipients), "no source writes to more than its cap an hour")
+        opened = {
+            session_id: seen.opened
+            for session_id, seen in self.seen.items()
+            if self.addresses.get(session_id) == address
+        }
+        require(_is_within(sorted(opened.values()), caps.source_sessions), "no source opens more than its cap an hour")
+        writing = {one for (other, _), found in self.threads.items() if other == handset for one in found}
+        at_once = [one for one in writing & set(opened) if self.seen[one].must_live(self.clock() + SKEW)]
+        require(len(at_once) <= caps.at_once, "no source holds a handset more often at once than it may")
+
+    def _said_at(self, session_id: str, text: Outgoing) -> datetime:
+        """When it was booked: a session's first text with its opening, any other within the request that said it."""
+        rows = self.aws.rows("SessionsTable")
+        if text.reference.split(".")[3] == "1":
+            moment = rows[f"X#{session_id}", "session"]["opened_at"]["S"]
+        else:
+            moment = next(
+                row["at"]["S"] for row in rows.values() if row.get("text", {}).get("S") == text.text and "at" in row
+            )
+        return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f%z")
+
     # --- How it is asked
 
     def _next_request(self, user: WebUser, handsets: tuple[str, ...], *, names_them: bool) -> Asked:
@@ -473,7 +698,10 @@ class World:
         if user.session is None or names_them:
             body["to"] = list(user.handsets if user.session else handsets)
         path = "/sessions" if user.session is None else "/sessions/{session_id}/messages"
-        return Asked(key, self._event("POST", path, user.session, body=body, key=key_of(key)), user.session, text)
+        address = user.address or address_of(key)
+        self.addresses[text] = self.addresses[id_of(key)] = address
+        event = self._event("POST", path, user.session, body=body, key=key_of(key), address=address)
+        return Asked(key, event, user.session, text, address)
 
     def _request(self, event: dict[str, Any]) -> tuple[int, Any]:
         faults = self.weather.faults
@@ -486,7 +714,14 @@ class World:
         return answered["statusCode"], json.loads(answered["body"] or "{}")
 
     def _event(
-        self, method: str, resource: str, session_id: str | None, *, body: Any = None, key: str | None = None
+        self,
+        method: str,
+        resource: str,
+        session_id: str | None,
+        *,
+        body: Any = None,
+        key: str | None = None,
+        address: str = "192.0.2.1",
     ) -> dict[str, Any]:
         return {
             "resource": resource,
@@ -496,7 +731,11 @@ class World:
             "queryStringParameters": None,
             "multiValueQueryStringParameters": None,
             "pathParameters": {"session_id": session_id} if session_id else None,
-            "requestContext": {"requestId": "r", "authorizer": {"session": session_id} if session_id else None},
+            "requestContext": {
+                "requestId": "r",
+                "authorizer": {"session": session_id} if session_id else None,
+                "identity": {"sourceIp": address},
+            },
             "body": json.dumps(body) if body is not None else None,
             "isBase64Encoded": False,
         }
@@ -519,10 +758,23 @@ class World:
     def _sessions_with_part(self, chunk: str) -> set[str]:
         return {row["pk"].removeprefix("X#") for row in self._rows_of_parts() if chunk in self._parts_in(row)}
 
-    def _held(self) -> list[str]:
+    def _pool_row(self, code: str) -> dict[str, Any]:
+        (row,) = (row for row in self.rows("RoutesTable") if row["pk"] == f"CODES#{COUNTRY}" and row["sk"] == code)
+        return row
+
+    def held(self) -> list[str]:
         """The sessions that hold a code of a handset."""
         found = [row for row in self.rows("RoutesTable") if row["pk"].startswith("H#")]
         return [row["session_id"] for row in found if "free_at" not in row]
+
+
+def _is_within(moments: Sequence[datetime], most: int) -> bool:
+    """Whether no hour holds more of these moments; a request that was said moments after it was booked counts then."""
+    return all(later - first >= HOUR - MOMENTS for first, later in zip(moments, moments[most:], strict=False))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
 class Crowd:
@@ -558,9 +810,14 @@ class Crowd:
             self._answer_in_parts: 6,
             self._part_comes: 20,
             lambda: self.world.read(self._user()): 10,
+            lambda: self.world.listen(self._user()): 8,
+            self._some_page: 6,
             lambda: self.world.extend(self._user()): 4,
             lambda: self.world.end(self._user()): 3,
-            self.world.sweep: 12,
+            self.world.sweep: 9,
+            self.world.minute: 3,
+            self._look: 6,
+            self._operator: 6,
         }
         return self.chance.choices(list(acts), list(acts.values()))[0]
 
@@ -572,8 +829,11 @@ class Crowd:
             self._part_comes: 10,
             self._moment: 15,
             self.world.sweep: 5,
+            self._look: 5,
             self.world.work: 5,
+            lambda: self.world.change_pool(self.chance.choice(self.codes)): 10,
             lambda: self.world.extend(self._user()): 5,
+            lambda: self.world.listen(self._user()): 5,
         }
         return self.chance.choices(list(acts), list(acts.values()))[0]
 
@@ -595,6 +855,11 @@ class Crowd:
         }
         self.world.clock.move(seconds=self.chance.choices(list(steps), list(steps.values()))[0])
 
+    def _operator(self) -> None:
+        if self.chance.random() < 0.3:
+            self.world.clock.move(seconds=UNTIL_REMOVABLE.total_seconds())
+        self.world.change_pool(self.chance.choice(self.codes))
+
     def _moment(self) -> None:
         self.world.clock.move(seconds=self.chance.choice((0.001, 1)))
 
@@ -612,6 +877,17 @@ class Crowd:
         if self.world.threads:
             handset, code = self.chance.choice(sorted(self.world.threads))
             self.world.answer(handset, code if self.chance.random() < 0.9 else self.chance.choice(self.codes))
+
+    def _some_page(self) -> None:
+        if self.world.pages:
+            connection = self.chance.choice(list(self.world.pages))
+            self.chance.choice((self.world.ping, self.world.ping, self.world.hang_up))(connection)
+
+    def _look(self) -> None:
+        """One of the sweeper's jobs comes: in any order, any number of times, or never."""
+        waiting = [*self.world.weather.sweeps, *self.world.weather.looks]
+        if waiting:
+            self.world.sweep_shard(self.chance.choice(waiting))
 
     def _answer_again(self) -> None:
         if self.world.replies:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
@@ -16,7 +17,7 @@ from moto import mock_aws
 from moto.backends import get_backend
 from moto.dynamodb.models.dynamo_type import DynamoType
 
-from recado import access, aws, queues
+from recado import access, aws, queues, sockets
 from recado.tables import base
 from tests import conftest
 from tests.simulation.memory_dynamodb import Item, Key, MemoryDynamoDB
@@ -24,6 +25,7 @@ from tests.simulation.memory_dynamodb import Item, Key, MemoryDynamoDB
 DYNAMODB_ATTEMPTS = 1 + base.RETRIES_MAX  # PynamoDB's clients, timeouts included
 SQS_ATTEMPTS = 3  # recado.aws: total_max_attempts
 SQS = "SendMessageBatch"
+POST = "PostToConnection"  # recado.aws: one attempt
 
 
 class Gate(Protocol):
@@ -61,6 +63,9 @@ class MemoryAws:
     def send_message_batch(self, **asked: Any) -> dict[str, Any]:
         return self._attempt(SQS, asked, SQS_ATTEMPTS)
 
+    def post_to_connection(self, **asked: Any) -> dict[str, Any]:
+        return self._attempt(POST, asked, 1)
+
     def _attempt(self, operation: str, asked: dict[str, Any], attempts: int) -> dict[str, Any]:
         while True:
             attempts -= 1
@@ -75,7 +80,7 @@ class MemoryAws:
             self.gate.before(operation, asked)
         answer, refusal = dict[str, Any](), None
         try:
-            answer = {} if operation == SQS else self.dynamodb.apply(operation, asked)
+            answer = {} if operation in (SQS, POST) else self.dynamodb.apply(operation, asked)
         except ClientError as error:  # an answer like another: it may be lost on its way
             refusal = error
         if self.gate is not None:
@@ -90,7 +95,9 @@ class MotoAws:
 
     def __init__(self) -> None:
         self.gate: Gate | None = None
-        self._events = [client.meta.events for client in (base.shared_connection().client, aws.client("sqs"))]
+        self._events = [
+            client.meta.events for client in (base.shared_connection().client, aws.client("sqs"), aws.sockets_client())
+        ]
         for events in self._events:
             events.register_first("before-send", self._before)
             events.register_last("before-send", self._after)
@@ -134,6 +141,7 @@ def memory_aws() -> Iterator[MemoryAws]:
         found = MemoryAws()
         patch.setattr(base.shared_connection(), "_client", found)
         patch.setattr(queues, "client", lambda _: found)
+        patch.setattr(sockets, "sockets_client", lambda: found)
         yield found
     _forget_clients()
 
@@ -158,6 +166,8 @@ def _forget_clients() -> None:
 
 
 def _read(request: Any) -> tuple[str, dict[str, Any]]:
+    if "@connections" in request.url:
+        return POST, {"ConnectionId": unquote(request.url.rpartition("/")[2]), "Data": request.body}
     target = request.headers["X-Amz-Target"]
     operation = (target.decode() if isinstance(target, bytes) else target).rsplit(".", 1)[1]
     asked: dict[str, Any] = json.loads(request.body)

@@ -20,7 +20,6 @@ from recado.errors import (
 )
 from recado.rules.credit_bags import Zone
 from recado.rules.roles import Role
-from recado.rules.short_codes import CodeState
 from recado.tables import ledger, short_codes
 from recado.tables.base import Transaction
 from recado.tables.ledger import Account, Entry
@@ -437,53 +436,6 @@ def test_a_purchase_that_died_before_it_arrived_is_made_when_asked_again() -> No
     assert available() == 500
 
 
-# --- short codes ---
-
-
-def test_a_code_is_added_once_for_one_purpose() -> None:
-    code = ShortCode("DO", "44201", "signed_webhook", Purpose.SESSIONS)
-    schools.add_code(OPERATOR, code)
-
-    assert schools.add_code(OPERATOR, code) == code
-    with pytest.raises(AlreadyExists):
-        schools.add_code(OPERATOR, replace(code, purpose=Purpose.SCHOOLS))
-    assert schools.list_codes(OPERATOR, None) == [code]
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"country": "PE"}, "/country"),
-        ({"code": "12"}, "/code"),
-        ({"carrier": "pigeon"}, "/carrier"),
-        ({"school": "liceo-1"}, "/school"),
-    ],
-)
-def test_a_code_with_a_field_that_cannot_be_accepted_is_refused_by_that_field(
-    changes: dict[str, Any], field: str
-) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        schools.add_code(OPERATOR, replace(ShortCode("DO", "44201", "sns", Purpose.SESSIONS), **changes))
-
-    assert [problem.field for problem in refused.value.fields] == [field]
-
-
-def test_a_code_of_a_school_that_is_not_there_is_not_added() -> None:
-    with pytest.raises(NotFound):
-        schools.add_code(OPERATOR, ShortCode("CL", "44201", "sns", Purpose.SCHOOLS, "liceo-1"))
-
-
-def test_a_drained_code_says_since_when() -> None:
-    schools.add_code(OPERATOR, ShortCode("DO", "44201", "sns", Purpose.SESSIONS))
-
-    drained = schools.drain_code(OPERATOR, "DO", "44201", NOW)
-
-    assert (drained.state, drained.drained_at) == (CodeState.DRAINING, NOW)
-    assert schools.drain_code(OPERATOR, "DO", "44201", LATER) == drained
-    with pytest.raises(NotFound):
-        schools.drain_code(OPERATOR, "DO", "44209", NOW)
-
-
 # --- who may ---
 
 
@@ -497,9 +449,6 @@ def test_nothing_here_is_open_to_a_school() -> None:
         lambda: schools.list_schools(DIRECTOR, limit=10, cursor=None),
         lambda: schools.change_school(DIRECTOR, "liceo-1", {"name": "x"}),
         lambda: schools.sell_bag(DIRECTOR, "liceo-1", order, request_key="r", now=NOW, is_first=True),
-        lambda: schools.add_code(DIRECTOR, ShortCode("DO", "44201", "sns", Purpose.SESSIONS)),
-        lambda: schools.list_codes(DIRECTOR, None),
-        lambda: schools.drain_code(DIRECTOR, "CL", "44101", NOW),
     ]
 
     for act in acts:
@@ -507,4 +456,3 @@ def test_nothing_here_is_open_to_a_school() -> None:
             act()
 
     assert available() == 0
-    assert short_codes.list_codes("DO") == []

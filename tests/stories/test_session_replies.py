@@ -13,6 +13,7 @@ from recado.carriers.speech import Outgoing, Refused, RefusedBecause
 from recado.errors import SessionEnded
 from recado.rules import notice_words
 from recado.rules.country_time import local_day
+from recado.rules.fleet_rows import FleetEntry
 from recado.rules.reply_parts import Part
 from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
@@ -30,6 +31,7 @@ from tests.session_worlds import (
     Killed,
     answer,
     answer_to,
+    claim_pair,
     create_codes,
     deliver,
     just_before,
@@ -140,7 +142,7 @@ def test_a_vpn_handsets_reply_is_counted_and_neither_shown_nor_rated_C3(
     clock: TestClock, talk: tuple[str, Outgoing]
 ) -> None:
     session_id, text = talk
-    assert fleets.create_member(COUNTRY, ANA)
+    assert fleets.create_entry(COUNTRY, FleetEntry(ANA))
 
     assert answer(text, "no puedo", clock) is ReplyOutcome.UNROUTED
     assert answer_part(text, 1, 2, "no ", clock) is ReplyOutcome.UNROUTED
@@ -297,6 +299,21 @@ def test_what_waits_a_minute_is_shown_without_the_rest_and_that_is_no_activity(
     assert (session.joining_since, session.check_at) == (None, ends_at)
 
 
+def test_a_part_that_comes_while_the_sweeper_looks_is_looked_at_in_its_own_minute(
+    clock: TestClock, talk: tuple[str, Outgoing]
+) -> None:
+    session_id, text = talk
+    clock.move(seconds=60)
+
+    with just_before("UpdateItem", lambda: answer_part(text, 1, 2, "uno ", clock), nth=1):
+        assert sweep(clock).kept == 1
+
+    session = session_table.find_session(session_id)
+    assert session is not None
+    assert session.check_at is not None
+    assert session.check_at <= clock() + timedelta(seconds=60)
+
+
 def test_a_part_that_comes_after_all_is_shown_at_once_by_itself_and_nothing_twice(
     clock: TestClock, talk: tuple[str, Outgoing]
 ) -> None:
@@ -375,7 +392,7 @@ def test_a_part_reaches_the_session_that_holds_the_pair_when_it_comes_and_a_dupl
     sessions.end(first, clock)
     clock.move(seconds=SETTINGS.quarantine_seconds)
     second = open_session(clock, name="again")
-    assert routes.claim_route(ANA, text.sender, second, clock())
+    claim_pair(ANA, text.sender, second, clock())
 
     assert answer_part(text, 1, 2, "antes ", clock) is ReplyOutcome.DUPLICATE
 
@@ -506,7 +523,7 @@ def test_a_reply_that_was_taken_and_is_delivered_again_after_the_end_is_no_late_
 
     assert deliver(carrier, clock) == []
     day = local_day(COUNTRY, clock())
-    assert session_counts.list_counts(COUNTRY, day, day) == []
+    assert [one.late for one in session_counts.list_counts(COUNTRY, day, day)] == [0]
 
 
 @pytest.mark.usefixtures("notices_on")
@@ -561,7 +578,7 @@ def test_who_must_not_be_told_is_not(
     elif why == "opted out":
         answer(text, "STOP", clock, reply_id="stop")
     elif why == "a fleet handset":
-        fleets.create_member(COUNTRY, ANA)
+        fleets.create_entry(COUNTRY, FleetEntry(ANA))
     elif why == "never written to":
         code = next(one for one in CODES if one != text.sender)
     elif why == "a removed code":
@@ -644,7 +661,7 @@ def test_a_pair_claimed_anew_in_that_moment_gets_no_notice(
     clock.move(seconds=SETTINGS.quarantine_seconds - 1)
     ahead = clock() + timedelta(seconds=1)
 
-    with just_before("TransactWriteItems", lambda: routes.claim_route(ANA, text.sender, "another", ahead), nth=1):
+    with just_before("TransactWriteItems", lambda: claim_pair(ANA, text.sender, "another", ahead), nth=1):
         answer(text, "tarde", clock)
 
     assert jobs_on("SessionsQueue") == []

@@ -1,7 +1,8 @@
 """Sessions: C1 to C9 and invariants 5 and 6, by the clock that the tests move."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from threading import Lock
 from typing import Any
 
@@ -19,11 +20,14 @@ from recado.errors import (
     SessionEnded,
     StillSending,
 )
+from recado.rules.fleet_rows import FleetEntry
 from recado.rules.short_codes import CodeState
 from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
-from recado.tables import fleets, opt_outs, ratings, routes, short_codes
+from recado.tables import fleets, opt_outs, ratings, routes, session_counts, short_codes
 from recado.tables import sessions as session_table
+from recado.tables.base import Transaction
+from recado.tables.session_counts import DayCounts
 from recado.tables.sessions import Direction, NotReached, Session, SessionState
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import jobs_on
@@ -35,10 +39,12 @@ from tests.session_worlds import (
     COUNTRY,
     HELLO,
     LUIS,
+    UPDATES_OF_BOOKING,
     WANDA,
     Killed,
     answer,
     answer_to,
+    claim_pair,
     create_codes,
     deliver,
     id_of,
@@ -57,6 +63,7 @@ from tests.worlds import NOON, FakeCarrier, TestClock, opt_out
 pytestmark = pytest.mark.usefixtures("aws")
 
 MOMENT = timedelta(microseconds=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -143,7 +150,7 @@ def test_a_fleet_handset_receives_and_is_marked_as_one_that_cannot_answer(
     clock: TestClock, carrier: FakeCarrier
 ) -> None:
     # C3
-    assert fleets.create_member(COUNTRY, ANA)
+    assert fleets.create_entry(COUNTRY, FleetEntry(ANA))
 
     session_id = open_session(clock, ANA, LUIS)
 
@@ -336,11 +343,11 @@ def test_an_answer_lost_on_the_way_changes_nothing(clock: TestClock, carrier: Fa
 def test_a_session_carried_on_at_the_last_moment_does_not_end_while_its_codes_are_claimed(
     clock: TestClock, carrier: FakeCarrier
 ) -> None:
-    with just_before("PutItem", kill, nth=1), pytest.raises(Killed):
+    with just_before("TransactWriteItems", kill, nth=2), pytest.raises(Killed):  # 1 is its own row's
         open_session(clock)
     clock.now = NOON + timedelta(minutes=4, seconds=59)
 
-    with just_before("PutItem", lambda: clock.move(seconds=2), nth=1):
+    with just_before("TransactWriteItems", lambda: clock.move(seconds=2), nth=1):
         session_id = open_session(clock, is_first=False)
 
     assert [text.to for text in deliver(carrier, clock)] == [ANA]
@@ -348,7 +355,7 @@ def test_a_session_carried_on_at_the_last_moment_does_not_end_while_its_codes_ar
 
 
 def test_a_request_carried_on_finds_the_code_it_had_claimed(clock: TestClock, carrier: FakeCarrier) -> None:
-    with just_before("UpdateItem", kill, nth=1), pytest.raises(Killed):
+    with just_before("UpdateItem", kill, nth=UPDATES_OF_BOOKING + 1), pytest.raises(Killed):
         open_session(clock)
     (held,) = routes.list_routes(ANA)
 
@@ -549,7 +556,7 @@ def test_an_accepted_reply_is_rated_once_with_its_taxes(clock: TestClock, carrie
         ("CDT", "0.02"),
     ]
     rows = boto3.resource("dynamodb").Table("LedgerTable").scan(IndexName="ByDay")["Items"]
-    assert [row["day_shard"].split("#")[0] for row in rows] == ["2026-11-23"]
+    assert [row["day_shard"].rpartition("#")[0] for row in rows] == ["DO#2026-11-23"]
 
 
 def test_a_reply_after_the_end_reaches_nobody_and_is_not_rated(clock: TestClock, carrier: FakeCarrier) -> None:
@@ -586,7 +593,7 @@ def test_a_reply_within_the_quarantine_reaches_no_later_session_of_the_handset(
 
 def test_a_fleet_handsets_reply_is_neither_shown_nor_rated(clock: TestClock, carrier: FakeCarrier) -> None:
     # C3
-    assert fleets.create_member(COUNTRY, ANA)
+    assert fleets.create_entry(COUNTRY, FleetEntry(ANA))
     session_id = open_session(clock)
     (text,) = deliver(carrier, clock)
 
@@ -848,8 +855,209 @@ def test_a_sweep_whose_answers_are_lost_ends_the_same(clock: TestClock, carrier:
     assert route.free_at is not None
 
 
+def test_what_is_kept_of_a_session_are_counts_on_the_day_it_was_opened_C7(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    clock.now = datetime(2026, 11, 24, 3, 58, tzinfo=UTC)  # the 23rd, by Dominican clocks
+    session_id = open_session(clock, ANA, LUIS, "12")
+    text, _ = deliver(carrier, clock)
+    answer(text, "sí", clock)
+    say(session_id, clock)
+    deliver(carrier, clock)
+    answer(text, "sí, sí", clock, reply_id="r2")
+    clock.move(minutes=5)
+
+    sweep(clock)
+    sweep(clock)
+
+    counted = session_counts.list_counts(COUNTRY, date(2026, 11, 22), date(2026, 11, 25))
+    assert counted == [DayCounts(date(2026, 11, 23), sessions=1, texts=2, handsets=2, replies=2, refused=1)]
+
+
+def test_a_session_that_its_user_ends_is_counted_once(clock: TestClock, carrier: FakeCarrier) -> None:
+    session_id = open_session(clock)
+
+    sessions.end(session_id, clock)
+    sessions.end(session_id, clock)
+    clock.move(minutes=6)
+    sweep(clock)
+
+    (counted,) = session_counts.list_counts(COUNTRY, NOON.date(), NOON.date())
+    assert (counted.sessions, counted.texts) == (1, 1)
+
+
+def test_a_count_that_fails_keeps_no_session_from_being_cleared(clock: TestClock) -> None:
+    session_id = open_session(clock)
+    clock.move(minutes=6)
+
+    with faults("UpdateItem", None, None, None, "lost", "lost", "lost"):  # closed, released, buried, then counted
+        swept = sweep(clock)
+
+    assert (swept.ended, swept.failed) == (1, 0)
+    assert list(rows_of(session_id)) == ["session"]
+    assert session_counts.list_counts(COUNTRY, NOON.date(), NOON.date()) == []
+
+
+def test_a_reply_between_the_sweepers_reading_and_its_closing_wins_and_nothing_is_released(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    (text,) = deliver(carrier, clock)
+    clock.now = NOON + timedelta(minutes=5)
+
+    def reply() -> None:
+        clock.now = NOON + timedelta(minutes=5) - MOMENT
+        assert answer(text, "sí", clock) is ReplyOutcome.TO_SESSION
+        clock.now = NOON + timedelta(minutes=5)
+
+    with just_before("UpdateItem", reply, nth=1):  # the closing
+        swept = sweep(clock)
+
+    assert (swept.ended, swept.kept, swept.failed) == (0, 1, 0)
+    assert words_of(session_id, clock) == [HELLO, "sí"]
+    assert "free_at" not in route_row(ANA, text.sender)
+    assert answer(text, "sigo aquí", clock, reply_id="r2") is ReplyOutcome.TO_SESSION
+
+
+def test_a_reply_after_the_sweepers_closing_reaches_nobody(clock: TestClock, carrier: FakeCarrier) -> None:
+    session_id = open_session(clock)
+    (text,) = deliver(carrier, clock)
+    clock.now = NOON + timedelta(minutes=5)
+
+    def reply() -> None:
+        clock.now = NOON + timedelta(minutes=5) - MOMENT
+        assert answer(text, "sí", clock) is ReplyOutcome.LATE
+        clock.now = NOON + timedelta(minutes=5)
+
+    with just_before("UpdateItem", reply, nth=2):  # the release
+        assert sweep(clock).ended == 1
+
+    assert list(rows_of(session_id)) == ["session"]
+    assert ratings.find_rating(CARRIER, "r1") is None
+
+
+@pytest.mark.usefixtures("one_request_at_a_time")
+def test_two_workers_on_one_shard_clear_it_once(clock: TestClock, carrier: FakeCarrier) -> None:
+    names = [name for name in map(str, range(4000)) if session_table.due_shard(id_of(name)) == 7][:30]
+    for place, name in enumerate(names):
+        open_session(clock, f"+18095570{place:03}", name=name)
+    clock.move(minutes=6)
+
+    def work() -> session_sweep.Swept:
+        return session_sweep.work(7, clock, lambda: timedelta(minutes=1))
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [one.result() for one in [pool.submit(work), pool.submit(work)]]
+
+    assert sum(one.failed for one in found) == 0
+    assert all(list(rows_of(id_of(name))) == ["session"] for name in names)
+    (counted,) = session_counts.list_counts(COUNTRY, NOON.date(), NOON.date())
+    assert (counted.sessions, counted.handsets) == (30, 30)
+    assert session_sweep.work(7, clock, lambda: timedelta(minutes=1)) == session_sweep.Swept(0, 0, 0, is_done=True)
+
+
+@pytest.mark.usefixtures("one_request_at_a_time")
+def test_a_session_of_many_handsets_is_cleared_after_the_others(clock: TestClock) -> None:
+    names = [name for name in map(str, range(4000)) if session_table.due_shard(id_of(name)) == 7][:2]
+    large = open_session(clock, *(f"+180955800{number:02}" for number in range(20)), name=names[0])
+    small = open_session(clock, name=names[1])
+    clock.move(minutes=6)
+    ended = []
+
+    with just_before("BatchWriteItem", lambda: ended.append(len(rows_of(small)))):
+        swept = session_sweep.work(7, clock, lambda: timedelta(minutes=1))
+
+    assert (swept.ended, swept.failed, swept.is_done) == (2, 0, True)
+    assert ended[-1] == 1  # when the large one's rows went, the small one had gone
+    assert list(rows_of(large)) == ["session"]
+    assert all(routes.list_routes(f"+180955800{number:02}")[0].free_at for number in range(20))
+
+
+def test_a_shard_whose_rows_cannot_be_read_together_is_swept_one_by_one(clock: TestClock) -> None:
+    session_id = open_session(clock)
+    clock.move(minutes=6)
+
+    with faults("BatchGetItem", "lost", "lost", "lost"):
+        assert sweep(clock).ended == 1
+
+    assert list(rows_of(session_id)) == ["session"]
+
+
+def test_jobs_are_put_four_times_a_minute_for_shards_in_which_something_is_due_before_the_next(
+    clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[tuple[int, list[dict[str, int]]]] = []
+
+    def note(_: str, jobs: list[dict[str, int]], *, group: str, delay_seconds: int) -> None:
+        put.append((delay_seconds, jobs))
+
+    monkeypatch.setattr(session_sweep, "put_jobs", note)
+    session_id = open_session(clock)
+    session_table.end_saying(session_id, 1)
+    session_sweep.work(session_table.due_shard(session_id), lambda: clock() + timedelta(minutes=1), lambda: MINUTE)
+
+    clock.now = NOON + timedelta(minutes=5) - session_sweep.AHEAD - MOMENT
+    assert session_sweep.run(clock) == 0
+    put.clear()
+    clock.now += MOMENT
+    assert session_sweep.run(clock) == 1
+
+    assert put == [(seconds, [{"shard": session_table.due_shard(session_id)}]) for seconds in (0, 15, 30, 45)]
+
+
+def test_a_shard_that_cannot_be_asked_keeps_no_other_waiting_and_gets_its_jobs(clock: TestClock) -> None:
+    over = open_session(clock)
+    clock.move(minutes=6)
+
+    with faults("Query", "lost", "lost", "lost"):  # the first shard's
+        session_sweep.run(clock)
+
+    assert {session_sweep.read_job(body) for body in jobs_on("SweepsQueue")} == {0, session_table.due_shard(over)}
+
+
+def test_a_session_closed_by_whoever_saw_its_end_is_due_all_the_same(clock: TestClock, carrier: FakeCarrier) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+    clock.now = NOON + timedelta(minutes=1)
+    sweep(clock)
+    clock.now = NOON + timedelta(minutes=5)
+    with pytest.raises(SessionEnded):
+        sessions.read(session_id, 0, clock)
+
+    assert sweep(clock).ended == 1
+
+    assert list(rows_of(session_id)) == ["session"]
+
+
+def test_codes_held_for_what_is_gone_rest_and_serve_again(clock: TestClock, carrier: FakeCarrier) -> None:
+    buried = open_session(clock, LUIS, name="9")
+    sessions.end(buried, clock)
+    for code, holder in zip(CODES, ("s" + "a" * 25, "s" + "a" * 25, buried), strict=True):
+        claim_pair(ANA, code, holder, clock())
+
+    with pytest.raises(NoHandsetReachable):
+        open_session(clock, ANA)
+    assert {route.free_at for route in routes.list_routes(ANA)} == {clock() + SETTINGS.quarantine}
+
+    clock.move(seconds=SETTINGS.quarantine_seconds)
+    open_session(clock, ANA, name="2")
+    assert [text.to for text in deliver(carrier, clock)] == [ANA]
+
+
+def test_codes_of_sessions_that_are_there_are_left_to_them(clock: TestClock) -> None:
+    for name in "123":
+        open_session(clock, name=name)
+    closed = id_of("1")
+    assert session_table.close(closed, clock())  # and not cleared yet: its sweeper lets go of it
+
+    with pytest.raises(NoHandsetReachable):
+        open_session(clock, name="4")
+
+    assert [route.free_at for route in routes.list_routes(ANA)] == [None, None, None]
+
+
 def test_routes_claimed_by_whoever_died_before_writing_them_down_are_freed(clock: TestClock) -> None:
-    with just_before("UpdateItem", kill, nth=1), pytest.raises(Killed):
+    with just_before("UpdateItem", kill, nth=UPDATES_OF_BOOKING + 1), pytest.raises(Killed):
         open_session(clock)
     (held,) = routes.list_routes(ANA)
     assert held.free_at is None
@@ -950,6 +1158,31 @@ def test_pages_written_after_the_end_are_deleted_by_whoever_wrote_them(clock: Te
     assert jobs_on("SessionsQueue") == []
 
 
+def test_pages_written_after_the_end_by_whoever_died_then_are_deleted_within_the_minute(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+    ended = []
+
+    def end() -> None:
+        sessions.end(session_id, clock)
+        ended.append(session_id)
+
+    ends = just_before("BatchWriteItem", end, nth=1)
+    dies = just_before("UpdateItem", lambda: kill() if ended else None)  # when it would note that its pages are there
+    with ends, dies, pytest.raises(Killed):
+        say(session_id, clock, ANA)
+    assert HELLO not in str(rows_of(session_id))
+    assert ANA in str(rows_of(session_id))
+    clock.move(seconds=61)
+
+    sweep(clock)
+
+    assert list(rows_of(session_id)) == ["session"]
+    assert "check_at" not in rows_of(session_id)["session"]
+
+
 # --- Codes over time
 
 
@@ -970,24 +1203,49 @@ def test_a_code_serves_the_handset_again_only_after_its_quarantine(clock: TestCl
     assert handset.code == used[0]
 
 
+class Held(Exception):
+    """By this session."""
+
+
+class Taken(Exception):
+    """By another, or it rests."""
+
+
+def claim(session_id: str, now: datetime) -> str:
+    try:
+        with Transaction() as write:
+            routes.claim_route(write, ANA, CODES[0], session_id, "source", now, held=Held(), taken=Taken())
+    except (Held, Taken) as refused:
+        return type(refused).__name__.lower()
+    return "claimed"
+
+
 def test_a_route_is_one_sessions_or_rests(clock: TestClock) -> None:
-    assert routes.claim_route(ANA, CODES[0], "mine", NOON)
-    assert routes.claim_route(ANA, CODES[0], "mine", NOON)
-    assert not routes.claim_route(ANA, CODES[0], "yours", NOON)
+    assert claim("mine", NOON) == "claimed"
+    assert claim("mine", NOON) == "held"
+    assert claim("yours", NOON) == "taken"
     assert not routes.release_route(ANA, CODES[0], "yours", free_at=NOON)
     free_at = NOON + timedelta(hours=1)
     assert routes.release_route(ANA, CODES[0], "mine", free_at=free_at)
     assert not routes.release_route(ANA, CODES[0], "mine", free_at=free_at + timedelta(hours=1))
-    assert not routes.claim_route(ANA, CODES[0], "mine", free_at - MOMENT)
-    assert not routes.claim_route(ANA, CODES[0], "yours", free_at - MOMENT)
-    assert routes.claim_route(ANA, CODES[0], "yours", free_at)
+    assert claim("mine", free_at - MOMENT) == "taken"
+    assert claim("yours", free_at - MOMENT) == "taken"
+    assert claim("yours", free_at) == "claimed"
     assert "free_at" not in route_row(ANA, CODES[0])
+
+
+def test_a_released_route_forgets_whose_connection_it_was(clock: TestClock) -> None:
+    assert claim("mine", NOON) == "claimed"
+    assert route_row(ANA, CODES[0])["source"] == "source"
+
+    assert routes.release_route(ANA, CODES[0], "mine", free_at=NOON)
+
+    assert "source" not in route_row(ANA, CODES[0])
 
 
 def test_a_touch_never_brings_a_deleted_session_back(clock: TestClock) -> None:
     ghost = Session(
         id="s" + "a" * 25,
-        country=COUNTRY,
         state=SessionState.OPEN,
         opened_at=NOON,
         last_activity_at=NOON,
@@ -998,7 +1256,7 @@ def test_a_touch_never_brings_a_deleted_session_back(clock: TestClock) -> None:
     assert not session_table.move_check(ghost, NOON)
     assert not session_table.end_saying(ghost.id, 1)
     assert not session_table.close(ghost.id, NOON)
-    assert sessions.text_went_out(ghost.id, 1) is True
+    assert sessions.text_went_out(ghost.id, 1, clock()) is True
     assert rows_of(ghost.id) == {}
 
 

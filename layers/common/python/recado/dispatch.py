@@ -506,7 +506,7 @@ def _write_close(page: Page, state: PageState, stored: PageState, message: Messa
 def _finish(ref: PageRef, now: datetime) -> None:
     """On every delivery, also of a page found closed: perhaps whoever closed it died before this."""
     if ref.kind is PageKind.SESSION:
-        sessions.text_went_out(ref.item, int(ref.plan))
+        sessions.text_went_out(ref.item, int(ref.plan), now)
         return
     if ref.kind is PageKind.NOTICE:
         pages.delete_page(ref)

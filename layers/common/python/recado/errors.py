@@ -5,7 +5,10 @@ RecadoError
 ├── NotAuthenticated      401 not_authenticated           no token, or one that does not hold
 ├── NotAllowed            403 not_allowed                 this role may not do that
 │   ├── NotAllowedToSend  403 not_allowed_to_send         L2
-│   └── NobodysInbox      403 token_names_nobody          L4: an inbox is a person's, and the token has no `person`
+│   ├── NobodysInbox      403 token_names_nobody          L4: an inbox is a person's, and the token has no `person`
+│   ├── CaptchaRequired   403 captcha_required            a session is opened with a CAPTCHA's solution
+│   └── CaptchaFailed     403 captcha_failed              its provider says that this one is none
+├── CaptchaUnavailable    503 captcha_unavailable         its provider does not say; nobody is let in
 ├── NotFound              404 not_found                   also what belongs to another school
 ├── WrongState            409 wrong_state                 too late, or too early, for this
 │   └── ChangedMeanwhile  409 changed_meanwhile           somebody else's change would be overwritten unseen
@@ -25,9 +28,10 @@ RecadoError
 ├── SessionEnded          410 session_ended               C7
 ├── SessionBusy           503 session_busy                others keep writing to it; ask again in a moment
 ├── StillSending          409 still_sending               C5: one message at a time
+├── SessionLimitReached   429 session_limit_reached       a cap of anonymous sessions; says which, and when to try again
 ├── NoHandsetReachable    422 no_handset_reachable        nobody of a new session could be given a code
 ├── TooLarge              413 too_large                   the request's body
-├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON
+├── UnsupportedMediaType  415 unsupported_media_type      a body that is not JSON, or not CSV where a file is taken
 ├── IdempotencyKeyMissing 400 idempotency_key_missing
 ├── IdempotencyKeyReused  422 idempotency_key_reused      same key, other body
 └── StillRunning          409 still_running               same key, the first request has not answered yet
@@ -93,6 +97,18 @@ class NotAllowedToSend(NotAllowed):
 
 class NobodysInbox(NotAllowed):
     code, title = "token_names_nobody", "An inbox is one person's; this token has no person"
+
+
+class CaptchaRequired(NotAllowed):
+    code, title = "captcha_required", "Opening a session needs the solution of a CAPTCHA"
+
+
+class CaptchaFailed(NotAllowed):
+    code, title = "captcha_failed", "The CAPTCHA's solution does not hold; each can be used once"
+
+
+class CaptchaUnavailable(RecadoError):
+    code, status, title = "captcha_unavailable", 503, "The CAPTCHA cannot be checked at this moment"
 
 
 class NotFound(RecadoError):
@@ -172,6 +188,10 @@ class StillSending(RecadoError):
     code, status, title = "still_sending", 409, "One message at a time: the one before is still going out"
 
 
+class SessionLimitReached(RecadoError):
+    code, status, title = "session_limit_reached", 429, "As much has been sent as may be sent for now"
+
+
 class NoHandsetReachable(RecadoError):
     code, status, title = "no_handset_reachable", 422, "None of the numbers can be written to now"
 
@@ -181,7 +201,7 @@ class TooLarge(RecadoError):
 
 
 class UnsupportedMediaType(RecadoError):
-    code, status, title = "unsupported_media_type", 415, "The body must be application/json"
+    code, status, title = "unsupported_media_type", 415, "The body must be of the media type that the route takes"
 
 
 class IdempotencyKeyMissing(RecadoError):

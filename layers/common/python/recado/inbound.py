@@ -26,6 +26,7 @@ from recado.rules.opt_out_words import Word
 from recado.rules.phone_numbers import read_number
 from recado.rules.receipt_times import time_member
 from recado.rules.reply_parts import Part, text_of
+from recado.session_handsets import SUBSCRIBERS
 from recado.session_replies import HandsetReply
 from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages, replies, short_codes
@@ -183,7 +184,7 @@ def _verify(carrier: str, headers: Headers, body: bytes, now: datetime) -> None:
 
 def _find_code(reply: IncomingReply) -> ShortCode | None:
     """The code that was answered: the same digits may be two codes in two countries, so the handset's comes first."""
-    handset = read_number(reply.handset, SETTINGS.session_country)
+    handset = read_number(reply.handset, SUBSCRIBERS.home)
     own = [handset.region] if handset and handset.region in SETTINGS.country_codes else []
     for country in dict.fromkeys((*own, *SETTINGS.country_codes)):
         for spelling in code_spellings(reply.code):

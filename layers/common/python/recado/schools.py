@@ -1,4 +1,4 @@
-"""What the platform's staff do: schools, contracts, bags and short codes. Nothing here is open to a school itself.
+"""What the platform's staff do: schools, contracts and bags. Nothing here is open to a school itself.
 
 It must never return credits (L6), nor touch a sandbox by its own id: a sandbox follows its school.
 """
@@ -10,7 +10,6 @@ from functools import partial
 
 from recado import credit_statement, credits, events, idempotency, log, sandboxes  # noqa: A004  # the school's word
 from recado.access import Caller
-from recado.carriers import REGISTRY
 from recado.credit_statement import Line, Question
 from recado.credits import BagRequest, Balance
 from recado.errors import AlreadyExists, FieldProblem, IdempotencyKeyReused, InvalidRequest, NotAllowed, NotFound
@@ -77,8 +76,12 @@ def create_school(caller: Caller, school: School, *, is_first: bool) -> School:
         with Transaction() as write:
             table.create_school(write, school, taken=AlreadyExists("A school of this id is there already"))
             ledger.create_account(write, school.id, Zone.DOMESTIC)
+            _check_code(write, school)
     except AlreadyExists:
-        return _the_one_asked_for(_school(school.id), school, is_first=is_first)
+        found = table.find_school(school.id)
+        if found is None:
+            raise  # it was its code that somebody removed just now
+        return _the_one_asked_for(found, school, is_first=is_first)
     return school
 
 
@@ -113,6 +116,8 @@ def change_school(caller: Caller, school_id: str, changes: Mapping[str, str]) ->
     # 2. The school; then its sandbox, if it has one.
     with Transaction() as write:
         table.change_school(write, school_id, changes, missing=NotFound("There is no such school"))
+        if changes.get("code"):
+            _check_code(write, changed)
     followed = {name: value for name, value in changes.items() if name != "code"}
     for one in _school_and_sandbox(school_id)[1:]:
         if followed:
@@ -207,46 +212,6 @@ def list_requests(caller: Caller, school_id: str) -> list[BagRequest]:
     return credits.list_requests(school_id, limit=REQUESTS_MAX)
 
 
-# --- short codes --------------------------------------------------------------------------------------------
-
-
-def add_code(caller: Caller, added: ShortCode) -> ShortCode:
-    """Adds a code to its country's pool: for sessions, for one school, or for the schools that have none of their own.
-
-    Asked again it is the same code. Raises InvalidRequest, NotFound, AlreadyExists for a code that serves otherwise.
-    """
-    check_caller(caller)
-    if added.country not in SETTINGS.country_codes:
-        raise _wrong("/country", "no_codes", "There are no short codes in this country")
-    if not school_records.is_sender(added.code):
-        raise _wrong("/code", "malformed", "3 to 8 digits, or a number in E.164")
-    if added.carrier not in REGISTRY:
-        raise _wrong("/carrier", "unknown", "There is no such carrier")
-    if added.school is not None:
-        if added.purpose is Purpose.SESSIONS:
-            raise _wrong("/school", "not_for_sessions", "A code of sessions is nobody's own")
-        _school(added.school)
-    if not short_codes.create_code(added) and short_codes.find_code(added.country, added.code) != added:
-        raise AlreadyExists("The code is in the pool already")
-    return added
-
-
-def list_codes(caller: Caller, country: str | None) -> list[ShortCode]:
-    """The pool of one country, or of all that have one."""
-    check_caller(caller)
-    countries = SETTINGS.country_codes if country is None else (country,)
-    return [code for one in countries for code in short_codes.list_codes(one)]
-
-
-def drain_code(caller: Caller, country: str, code: str, now: datetime) -> ShortCode:
-    """Stops new uses of a code; the sessions that hold it go on. Raises NotFound."""
-    check_caller(caller)
-    found = short_codes.find_code(country, code) if short_codes.drain_code(country, code, now) else None
-    if found is None:
-        raise NotFound("There is no such code")
-    return found
-
-
 # --- the steps ----------------------------------------------------------------------------------------------
 
 
@@ -313,7 +278,17 @@ def _reserve_code(school: School) -> None:
         return
     found = short_codes.find_code(school.country, school.code)
     if found is None or (found.purpose, found.school) != (Purpose.SCHOOLS, school.id):
-        raise AlreadyExists(fields=[FieldProblem("/code", "taken", "The code is in the pool already")])
+        raise _code_taken()
+
+
+def _check_code(write: Transaction, school: School) -> None:
+    """The school's own code is still its own when the school says so: it may be removed while nobody sends from it."""
+    if school.code:
+        short_codes.check_is_schools(write, school.country, school.code, school.id, refused=_code_taken())
+
+
+def _code_taken() -> AlreadyExists:
+    return AlreadyExists(fields=[FieldProblem("/code", "taken", "The code is in the pool already")])
 
 
 def _purchase(school_id: str, entry: Entry) -> None:

@@ -1,11 +1,16 @@
 """What happened in sessions, counted by the country's days. A count that fails must never fail what it counts."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from recado import log
+from recado.access import Caller
+from recado.errors import FieldProblem, InvalidRequest, NotAllowed
 from recado.rules.country_time import local_day
+from recado.rules.roles import Role
 from recado.tables import session_counts as table
-from recado.tables.session_counts import NotCounted
+from recado.tables.session_counts import DayCounts, NotCounted
+
+DAYS_MAX = timedelta(days=366)
 
 
 def count(country: str, key: str, at: datetime, **counts: int) -> bool:
@@ -19,3 +24,14 @@ def count(country: str, key: str, at: datetime, **counts: int) -> bool:
         log.trouble("session_not_counted", error.__cause__, country=country)
         return False
     return True
+
+
+def list_days(caller: Caller, country: str, first_day: date, last_day: date) -> list[DayCounts]:
+    """What was counted on each day from the first to the last. Raises NotAllowed, InvalidRequest."""
+    if caller.role is not Role.OPERATOR:
+        raise NotAllowed
+    if last_day < first_day:
+        raise InvalidRequest(fields=[FieldProblem("/query/to", "range", "Not before `from`")])
+    if last_day - first_day >= DAYS_MAX:
+        raise InvalidRequest(fields=[FieldProblem("/query/to", "range", f"At most {DAYS_MAX.days} days")])
+    return table.list_counts(country, first_day, last_day)

@@ -4,40 +4,67 @@ Only the conditional write of a route gives a code; a code once used for a hands
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from recado import fleets
+from recado.access import first_master
+from recado.at_once import for_each
 from recado.clock import Clock
-from recado.errors import FieldProblem, InvalidRequest, NoHandsetReachable, SessionEnded
-from recado.rules import idle_timeout, short_codes
+from recado.errors import (
+    FieldProblem,
+    InvalidRequest,
+    NoHandsetReachable,
+    SessionBusy,
+    SessionEnded,
+    SessionLimitReached,
+)
+from recado.rules import idle_timeout, session_caps, short_codes, signatures, subscribers
 from recado.rules.audience import is_blocked
-from recado.rules.phone_numbers import read_number
-from recado.rules.short_codes import Code
+from recado.rules.phone_numbers import country_of, read_number
+from recado.rules.session_caps import Limit
+from recado.rules.short_codes import Code, Route
 from recado.settings import SETTINGS
-from recado.tables import fleets, opt_outs, routes
+from recado.tables import caps, opt_outs, routes
 from recado.tables import sessions as table
 from recado.tables import short_codes as code_table
+from recado.tables.base import Transaction
 from recado.tables.sessions import Handset, Handsets, NotReached, RefusedNumber, Session
-from recado.tables.short_codes import Purpose
 
 SCHOOL = "web"  # what a session's pages and opt-outs have where others have a school
-FEW = 8  # handsets that are not worth a thread
-AT_ONCE = 16
+CLAIMS_MAX = 5  # tries at a handset that other sessions of the same source claim just now
+CLAIMS_LIFE = timedelta(hours=1)  # far longer than a claim takes
+
+CAPS = {NotReached.TOO_MANY_TEXTS: Limit.HANDSET_TEXTS, NotReached.TOO_MANY_SESSIONS: Limit.HANDSET_SESSIONS}
+
+type IsOpen = Callable[[str], bool]
+
+
+class _Held(Exception):  # a signal between two steps here
+    """This session has the route already."""
+
+
+class _Taken(Exception):  # a signal between two steps here
+    """Another session has the route, or it rests."""
+
+
+SUBSCRIBERS = subscribers.read_subscribers(
+    SETTINGS.session_countries, SETTINGS.subscriber_prefixes, SETTINGS.country_codes
+)
 
 
 def read_numbers(numbers: Sequence[str]) -> Handsets:
-    """The handsets that the typed numbers name, each once (C2: subscribers of one country), and who is refused."""
+    """The handsets that the typed numbers name, each once (C2: subscribers only), and who is refused."""
     if len(numbers) > SETTINGS.session_handsets_max:
         detail = f"At most {SETTINGS.session_handsets_max} numbers"
         raise InvalidRequest(fields=[FieldProblem("/to", "too_many", detail)])
     typed: dict[str, str] = {}
     refused: dict[str, RefusedNumber] = {}
     for raw in numbers:
-        number = read_number(raw, SETTINGS.session_country)
+        number = read_number(raw, SUBSCRIBERS.home)
         if number is None:
             refused[raw] = RefusedNumber(raw, NotReached.NOT_A_NUMBER)
-        elif number.region != SETTINGS.session_country:
+        elif not SUBSCRIBERS.includes(number):
             refused[raw] = RefusedNumber(raw, NotReached.NOT_A_SUBSCRIBER)
         else:
             typed.setdefault(number.e164, raw)
@@ -45,7 +72,7 @@ def read_numbers(numbers: Sequence[str]) -> Handsets:
         if is_blocked(causes, ()):
             raw = typed.pop(e164)
             refused[raw] = RefusedNumber(raw, NotReached.OPTED_OUT)
-    cannot_answer = fleets.list_members(SETTINGS.session_country, typed)  # C3: they receive all the same
+    cannot_answer = fleets.find_barred(typed)  # C3: they receive all the same
     handsets = tuple(Handset(e164, raw, can_answer=e164 not in cannot_answer) for e164, raw in typed.items())
     return Handsets(handsets, tuple(refused.values()), is_claimed=False)
 
@@ -62,7 +89,7 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
     chosen: dict[str, Handset] = {}
     problems = []
     for position, raw in enumerate(numbers):
-        number = read_number(raw, SETTINGS.session_country)
+        number = read_number(raw, SUBSCRIBERS.home)
         if number is not None and number.e164 in own:
             chosen[number.e164] = own[number.e164]
         elif raw not in refused:
@@ -75,42 +102,61 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
     return tuple(chosen.values())
 
 
-def claim_codes(session_id: str, wanted: Handsets, clock: Clock) -> Handsets:
-    """A code for each handset: the one never used for it, or the one that has rested longest (C8).
+def without_opted_out(handsets: Sequence[Handset]) -> tuple[tuple[Handset, ...], tuple[RefusedNumber, ...]]:
+    """Those who still want texts of the web, and those who said STOP since the session was opened."""
+    causes = opt_outs.list_causes(SCHOOL, [one.number for one in handsets])
+    blocked = {number for number, found in causes.items() if is_blocked(found, ())}
+    return (
+        tuple(one for one in handsets if one.number not in blocked),
+        tuple(RefusedNumber(one.typed, NotReached.OPTED_OUT) for one in handsets if one.number in blocked),
+    )
 
-    Who gets none is refused. Repeated after a death it finds the codes that the session holds already.
+
+def claim_codes(session_id: str, wanted: Handsets, source: str, is_open: IsOpen, clock: Clock) -> Handsets:
+    """A code for each handset, of its own country's pool: never used for it, or rested longest (C8).
+
+    Who gets none is refused, and who is held by as many open sessions of the same source as may be. Repeated after a
+    death it finds the codes that the session holds already.
     """
-    pool = [
-        Code(one.code, one.country, one.carrier, one.state)
-        for one in code_table.list_codes(SETTINGS.session_country)
-        if one.purpose is Purpose.SESSIONS
-    ]
-    answers = _for_each(lambda handset: _claim_code(session_id, handset, pool, clock), wanted.handsets)
+    countries = {handset.number: country_of(handset.number) for handset in wanted.handsets}
+    pools = {country: _list_pool(country) for country in sorted({one for one in countries.values() if one})}
+    holders = {one.number: signatures.holder_token(first_master(), source, one.number) for one in wanted.handsets}
+    # Before the routes are read: a claim of this source in between is then noticed.
+    latest = caps.list_latest_claims(holders.values())
+    claiming = _Claiming(session_id, source, is_open, clock)
+
+    def claim(handset: Handset) -> Handset | RefusedNumber:
+        holder, pool = holders[handset.number], pools.get(countries[handset.number] or "", [])
+        return _claim_code(claiming, handset, pool, holder, latest[holder])
+
+    answers = for_each(claim, wanted.handsets)
     claimed = tuple(one for one in answers if isinstance(one, Handset))
     without = tuple(one for one in answers if isinstance(one, RefusedNumber))
     return Handsets(claimed, (*wanted.refused, *without), is_claimed=True)
 
 
-def release(session: Session, now: datetime) -> int:
+def release(session: Session, handsets: Handsets | None, now: datetime) -> int:
     """Lets go of every (handset, code) of a closed session, to rest for the quarantine. Returns how many."""
-    found = table.find_handsets(session.id)
-    free_at = short_codes.quarantine_ends_at(now, SETTINGS.quarantine)
 
     def release_handset(handset: Handset) -> int:
         # Asked of the routes, not of what the session wrote down: whoever claimed may have died before writing.
         held = [one for one in routes.list_routes(handset.number) if _is_held(session.id, one)]
-        return sum(routes.release_route(handset.number, one.code, session.id, free_at=free_at) for one in held)
+        if session.is_unsaid and held and not table.is_still_unsaid(session):
+            return 0  # its key has opened it again since: these are the next one's
+        return sum(_let_go(handset.number, one, now, is_as_read=session.is_unsaid) for one in held)
 
-    return sum(_for_each(release_handset, found.handsets)) if found else 0
+    return sum(for_each(release_handset, handsets.handsets)) if handsets else 0
 
 
-def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachable:
-    """The refusal of a session that could write to nobody: each number's reason, and when to try again."""
-    waiting = [one for one in refused if one.reason is NotReached.NO_SHORT_CODE_FREE]
-    known = [one.retry_at for one in waiting if one.retry_at is not None]
-    # Without a known moment every code is held: the first is free when its session has ended and it has rested.
-    until = min(known, default=now + idle_timeout.IDLE_LIMIT + SETTINGS.quarantine)
-    seconds = max(1, -int(-(until - now).total_seconds() // 1)) if waiting else None
+def release_left(handsets: Handsets, now: datetime) -> int:
+    """Lets go of what is held of these handsets by sessions that are gone or buried. Returns how many."""
+    return sum(for_each(lambda one: _release_left(one.number, routes.list_routes(one.number), now), handsets.handsets))
+
+
+def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachable | SessionLimitReached:
+    """The refusal of a text that could go to nobody: each number's reason, and when to try again if that may help."""
+    moments = [moment for one in refused if (moment := _again_at(one, now)) is not None]
+    seconds = max(1, -int(-(min(moments) - now).total_seconds() // 1)) if moments else None
     members = {
         "refused": [
             {
@@ -121,26 +167,107 @@ def nobody(refused: Sequence[RefusedNumber], now: datetime) -> NoHandsetReachabl
             for one in refused
         ]
     }
-    return NoHandsetReachable(members=members, retry_after_seconds=seconds)
+    reasons = {one.reason for one in refused}
+    limit = next((CAPS[reason] for reason in CAPS if reason in reasons), None)
+    if limit is None:
+        return NoHandsetReachable(members=members, retry_after_seconds=seconds)
+    return SessionLimitReached(
+        session_caps.WORDS[limit], members={"limit": limit.value} | members, retry_after_seconds=seconds
+    )
 
 
-def _claim_code(session_id: str, handset: Handset, pool: Sequence[Code], clock: Clock) -> Handset | RefusedNumber:
-    found = routes.list_routes(handset.number)
-    own = [one.code for one in found if _is_held(session_id, one)]
-    now = clock()
-    for code in (*own, *short_codes.order_of_claim(pool, found, now)):
-        if routes.claim_route(handset.number, code, session_id, now):
-            return replace(handset, code=code)
-    return RefusedNumber(handset.typed, NotReached.NO_SHORT_CODE_FREE, short_codes.free_from(pool, found, now))
+def _again_at(refused: RefusedNumber, now: datetime) -> datetime | None:
+    """When it may go better; without a known moment the earliest at which the sessions that hold it can have ended."""
+    if refused.retry_at is not None:
+        return refused.retry_at
+    if refused.reason is NotReached.TOO_MANY_SESSIONS:
+        return now + idle_timeout.IDLE_LIMIT
+    if refused.reason is NotReached.NO_SHORT_CODE_FREE:
+        return now + idle_timeout.IDLE_LIMIT + SETTINGS.quarantine
+    return None
 
 
-def _is_held(session_id: str, route: short_codes.Route) -> bool:
+def _list_pool(country: str) -> list[Code]:
+    """The codes whose texts today's carrier takes: another's would be refused on the way."""
+    return [
+        Code(one.code, one.country, one.carrier, one.state)
+        for one in code_table.list_codes(country)
+        if one.serves_sessions_of(SETTINGS.carrier)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claiming:
+    session_id: str
+    source: str
+    is_open: IsOpen
+    clock: Clock
+
+
+def _claim_code(
+    one: _Claiming, handset: Handset, pool: Sequence[Code], holder: str, latest: str | None
+) -> Handset | RefusedNumber:
+    at_once = short_codes.sessions_of_one_source(pool, SETTINGS.sessions_per_source_and_handset)
+    for _ in range(CLAIMS_MAX):
+        # 1. What the session has, and how many others of its source are there. Their routes outlive them for a while.
+        found = routes.list_routes(handset.number)
+        own = [route.code for route in found if _is_held(one.session_id, route)]
+        if own:
+            return replace(handset, code=own[0])
+        others = [route.session_id for route in found if route.source == one.source and route.free_at is None]
+        if sum(1 for other in others if other is not None and one.is_open(other)) >= at_once:
+            return RefusedNumber(handset.typed, NotReached.TOO_MANY_SESSIONS)
+
+        # 2. The best code that is still free, unless another claim of the source came between: then all over again.
+        now = one.clock()
+        try:
+            code = _take_first_free(one, handset, short_codes.order_of_claim(pool, found, now), holder, latest, now)
+        except caps.Overtaken as overtaken:
+            latest = overtaken.latest
+            continue
+        if code is None:
+            if _release_left(handset.number, found, now):
+                found = routes.list_routes(handset.number)
+            at = short_codes.free_from(pool, found, now)
+            return RefusedNumber(handset.typed, NotReached.NO_SHORT_CODE_FREE, at)
+        return replace(handset, code=code)
+    raise SessionBusy(retry_after_seconds=1)
+
+
+def _take_first_free(
+    one: _Claiming, handset: Handset, codes: Sequence[str], holder: str, latest: str | None, now: datetime
+) -> str | None:
+    expires_at = int((now + CLAIMS_LIFE).timestamp())
+    for code in codes:
+        try:
+            with Transaction() as write:
+                # Its refusal is asked first: our own claim whose answer was lost is a claim.
+                routes.claim_route(
+                    write, handset.number, code, one.session_id, one.source, now, held=_Held(), taken=_Taken()
+                )
+                caps.note_claim(write, holder, one.session_id, seen=latest, expires_at=expires_at)
+        except _Taken:
+            continue
+        except _Held:
+            pass
+        return code
+    return None
+
+
+def _release_left(number: str, found: Sequence[Route], now: datetime) -> int:
+    """Whoever claimed for a session that was being cleared came too late for those who cleared it, and died."""
+    held = [one for one in found if one.free_at is None]
+    # Asked after the routes were read, and let go of as they were read: a session is there before it claims.
+    there = table.list_sessions({one.session_id for one in held if one.session_id}) if held else {}
+    left = [one for one in held if one.session_id not in there or there[one.session_id].check_at is None]
+    return sum(_let_go(number, one, now, is_as_read=True) for one in left)
+
+
+def _let_go(number: str, route: Route, now: datetime, *, is_as_read: bool) -> bool:
+    free_at = short_codes.quarantine_ends_at(now, SETTINGS.quarantine)
+    claimed_at = route.claimed_at if is_as_read else None
+    return routes.release_route(number, route.code, route.session_id or "", free_at=free_at, claimed_at=claimed_at)
+
+
+def _is_held(session_id: str, route: Route) -> bool:
     return route.session_id == session_id and route.free_at is None
-
-
-def _for_each[T, R](work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """`work` of each item, in order; many are worked at once, for each is a few short calls to DynamoDB."""
-    if len(items) <= FEW:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(work, items))

@@ -5,7 +5,7 @@ At most once: it is noted before it is said, and a death between the two loses i
 
 from datetime import UTC, datetime, timedelta
 
-from recado import log
+from recado import fleets, log
 from recado.clock import Clock
 from recado.ids import new_id
 from recado.queues import put_jobs
@@ -13,11 +13,12 @@ from recado.rules import notice_words, segments, short_codes
 from recado.rules.audience import is_blocked
 from recado.rules.country_time import local_day
 from recado.rules.credit_bags import Zone
+from recado.rules.phone_numbers import country_of
 from recado.rules.short_codes import CodeState, Route
 from recado.sending import job_of
-from recado.session_handsets import SCHOOL
+from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.settings import SETTINGS
-from recado.tables import fleets, notices, opt_outs, pages, routes
+from recado.tables import notices, opt_outs, pages, routes
 from recado.tables import sessions as session_table
 from recado.tables import short_codes as code_table
 from recado.tables.base import Transaction
@@ -40,7 +41,7 @@ def answer_late(handset: str, code: str, clock: Clock) -> bool:
     # 1. Whose talk was it, and may this handset be spoken to?
     now = clock()
     route = routes.find_route(handset, code)
-    if route is None or not _has_ended(route, now) or not _may_be_told(handset) or not _is_ours(code):
+    if route is None or not _has_ended(route, now) or not _may_be_told(handset) or not _is_ours(handset, code):
         return False
 
     # 2. Noted first. The pair rests from now on as if released now, so that the answer to the notice, too, is nobody's.
@@ -51,7 +52,7 @@ def answer_late(handset: str, code: str, clock: Clock) -> bool:
             notices.count_notice(
                 write,
                 handset,
-                local_day(SETTINGS.session_country, now),
+                local_day(country_of(handset) or SUBSCRIBERS.home, now),
                 notices_max=NOTICES_PER_DAY,
                 expires_at=int((now + ROWS_LIFE).timestamp()),
                 refused=_NotNow(),
@@ -83,9 +84,9 @@ def _has_ended(route: Route, now: datetime) -> bool:
     return session is None or not session.is_open
 
 
-def _is_ours(code: str) -> bool:
+def _is_ours(handset: str, code: str) -> bool:
     """Whether the code is still in the pool: nothing can be said from another."""
-    found = code_table.find_code(SETTINGS.session_country, code)
+    found = code_table.find_code(country_of(handset) or "", code)
     return found is not None and found.state is not CodeState.REMOVED
 
 
@@ -93,4 +94,4 @@ def _may_be_told(handset: str) -> bool:
     # Asked again, after the wave's claim, where it is spoken: here it only saves the page.
     if is_blocked(opt_outs.find_causes(SCHOOL, handset), ()):
         return False
-    return not fleets.list_members(SETTINGS.session_country, [handset])
+    return not fleets.find_barred([handset])

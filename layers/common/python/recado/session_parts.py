@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from recado import log
+from recado import live, log
 from recado.rules import idle_timeout, reply_parts
 from recado.tables import reply_parts as table
 from recado.tables import sessions as session_table
@@ -73,6 +73,7 @@ def _show(
         )
         session_table.create_text(write, session.id, line, expires_at=expires_at, refused=_Moved())
         table.save_joining(write, session.id, key, shown.joining, seen=kept, expires_at=expires_at, refused=_Moved())
+    live.tell_message(session.id, line, now)
     log.outcome("session_parts_not_waited_for", session=session.id, missing=key.of - len(kept.joining.waiting))
 
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import log, session_counts, session_notices
+from recado import fleets, live, log, session_counts, session_notices, tariffs
 from recado.clock import Clock
 from recado.errors import SessionBusy, SessionEnded
-from recado.rules import idle_timeout, opt_out_words, reply_parts, tariffs
+from recado.rules import idle_timeout, opt_out_words, reply_parts
 from recado.rules.audience import REPLIED_STOP
 from recado.rules.carrier_times import believed
 from recado.rules.opt_out_words import Word
+from recado.rules.phone_numbers import country_of
 from recado.rules.reply_parts import Line, Part
-from recado.session_handsets import SCHOOL
+from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.sessions import TOUCHES_MAX, expires_at, get_open_session
-from recado.settings import SETTINGS
-from recado.tables import fleets, opt_outs, ratings, routes
+from recado.tables import opt_outs, ratings, routes
 from recado.tables import reply_parts as parts_table
 from recado.tables import sessions as table
 from recado.tables.base import Transaction
@@ -71,7 +71,7 @@ def take_reply(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
         # Delivered again after the end of whoever took it: that is no late reply.
         if ratings.is_taken(reply.carrier, reply.id, reply.part.number if reply.part else None):
             return ReplyOutcome.DUPLICATE
-        now, country = clock(), SETTINGS.session_country
+        now, country = clock(), country_of(reply.handset) or SUBSCRIBERS.home
         session_counts.count(country, reply.id, now, **{outcome.value: 1})
         # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.
         is_obeyed = _obey_word(reply, now)
@@ -91,7 +91,7 @@ def _deliver(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
             session = get_open_session(route.session_id, now)
         except SessionEnded:
             return ReplyOutcome.LATE
-        if fleets.list_members(session.country, [reply.handset]):
+        if fleets.find_barred([reply.handset]):
             return ReplyOutcome.UNROUTED
 
         # 2. Rated, counted as activity and stored, or none of it.
@@ -112,9 +112,17 @@ def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
         return
     with Transaction() as write:
         # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
-        ratings.create_rating(write, _rated(session, reply, now), seen_before=_SeenBefore())
-        table.hear(write, session, now, opened_after=now - idle_timeout.LONGEST_SESSION, refused=_Moved())
-        _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
+        ratings.create_rating(write, _rated(reply, now), seen_before=_SeenBefore())
+        table.hear(
+            write,
+            session,
+            now,
+            opened_after=now - idle_timeout.LONGEST_SESSION,
+            is_answer=True,
+            refused=_Moved(),
+        )
+        shown = _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
+    live.tell_message(session.id, shown, now)
 
 
 def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime, now: datetime) -> None:
@@ -123,15 +131,17 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
     # Read after the session: whoever changes a message changes its session, too, and then ours is not as it was seen.
     seen = parts_table.find_joining(session.id, key)
     taken = reply_parts.take(seen.joining if seen else None, part, reply.text, at, now)
+    shown: Text | None = None
     with Transaction() as write:
         ratings.note_seen(write, reply.carrier, reply.id, part.number, seen_before=_SeenBefore())
         if taken.is_new:
-            ratings.create_rating(write, _rated(session, reply, now, part.of), seen_before=_SeenBefore())
+            ratings.create_rating(write, _rated(reply, now, part.of), seen_before=_SeenBefore())
         table.hear(
             write,
             session,
             now,
             opened_after=now - idle_timeout.LONGEST_SESSION,
+            is_answer=taken.is_new,
             look_at=now + reply_parts.PATIENCE if taken.joining.waiting else None,
             refused=_Moved(),
         )
@@ -139,11 +149,13 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
             write, session.id, key, taken.joining, seen=seen, expires_at=expires_at(session), refused=_Moved()
         )
         if taken.line is not None:
-            _write_line(write, session, reply, taken.line, now)
+            shown = _write_line(write, session, reply, taken.line, now)
+    if shown is not None:
+        live.tell_message(session.id, shown, now)
 
 
-def _write_line(write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime) -> None:
-    """The transcript's next line, and what it asks for if it is an opt-out word as a whole."""
+def _write_line(write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime) -> Text:
+    """The transcript's next line, as it will be shown, and what it asks for if it is an opt-out word as a whole."""
     text = Text(
         session.seq + 1, Direction.IN, line.text, line.at, reply.handset, reply.code, is_partial=line.is_partial
     )
@@ -151,17 +163,19 @@ def _write_line(write: Transaction, session: Session, reply: HandsetReply, line:
     note = None if line.is_partial else _note_of(line.text, now)
     if note is not None:
         opt_outs.change_cause(write, SCHOOL, reply.handset, note)
+    return text
 
 
-def _rated(session: Session, reply: HandsetReply, now: datetime, parts: int = 1) -> RatedReply:
+def _rated(reply: HandsetReply, now: datetime, parts: int = 1) -> RatedReply:
+    country = country_of(reply.handset) or ""  # and so the code's: a handset is given one of its own country's
     return RatedReply(
         carrier=reply.carrier,
         reply_id=reply.id,
-        country=session.country,
+        country=country,
         number=reply.handset,
         code=reply.code,
         rated_at=now,
-        rating=tariffs.rate(session.country, now.date()),
+        rating=tariffs.rate(country, now),
         parts=parts,
     )
 

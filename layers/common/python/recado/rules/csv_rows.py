@@ -137,4 +137,4 @@ def _decode(raw: bytes) -> str:
 
 
 def _problem(file: str, code: str, detail: str) -> InvalidRequest:
-    return InvalidRequest("The roster cannot be read", fields=[FieldProblem(file, code, detail)])
+    return InvalidRequest("The file cannot be read", fields=[FieldProblem(file, code, detail)])

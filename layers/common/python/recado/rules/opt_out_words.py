@@ -23,6 +23,7 @@ WORDS: Mapping[str, Word] = MappingProxyType(
         "SALIR": Word.STOP,
         "CANCELAR": Word.STOP,
         "NO MAS": Word.STOP,
+        "BLOQUEAR": Word.STOP,
         # What carriers and handsets everywhere understand (CTIA, Messaging Principles, opt-out keywords).
         "STOP": Word.STOP,
         "STOPALL": Word.STOP,

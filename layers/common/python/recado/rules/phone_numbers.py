@@ -48,13 +48,17 @@ def is_e164(text: str) -> bool:
 
 def zone_of(e164: str, country: str) -> Zone:
     """Whether a number is at home for a school of this country. Where countries share a code, as +1, by area code."""
+    return Zone.DOMESTIC if country_of(e164) == country else Zone.INTERNATIONAL
+
+
+def country_of(e164: str) -> str | None:
+    """The number's own country, ISO 3166-1 alpha-2; by area code where countries share theirs. None for no number."""
     try:
         number = phonenumbers.parse(e164)
     except phonenumbers.NumberParseException:
-        return Zone.INTERNATIONAL
+        return None
     code = number.country_code or 0
-    region = phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)
-    return Zone.DOMESTIC if region == country else Zone.INTERNATIONAL
+    return phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)
 
 
 def _plain(raw: str) -> str | None:

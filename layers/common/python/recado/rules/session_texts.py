@@ -6,6 +6,7 @@ Must never change what the text says: only line ends become one kind, for browse
 import unicodedata
 
 from recado.errors import FieldProblem, InvalidRequest
+from recado.rules.links import count_links
 from recado.rules.segments import count_segments
 
 SEGMENTS_MAX = 10
@@ -13,8 +14,8 @@ LINE_END = "\n"
 NOT_TEXT = ("Cc", "Cs")  # Unicode: control characters, halves of surrogate pairs
 
 
-def read_text(raw: str) -> str:
-    """The text as it will be sent. Raises InvalidRequest: nothing to send, control characters, over 10 segments."""
+def read_text(raw: str, *, links_max: int) -> str:
+    """The text as it will be sent. Raises InvalidRequest: empty, control characters, over 10 segments, links."""
     text = raw.replace("\r\n", LINE_END).replace("\r", LINE_END)
     if not text.strip():
         raise _refused("empty", "There is nothing to send")
@@ -23,6 +24,9 @@ def read_text(raw: str) -> str:
     count = count_segments(text)
     if count > SEGMENTS_MAX:
         raise _refused("too_long", f"{count} segments; a message has at most {SEGMENTS_MAX}")
+    links = count_links(text)
+    if links > links_max:
+        raise _refused("too_many_links", f"{links} links; a message has at most {links_max}")
     return text
 
 

@@ -8,12 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
+
+from recado.rules.idle_timeout import LONGEST_SESSION
+
+REMOVAL_MARGIN = timedelta(seconds=60)  # a claim under way when the draining began, and the sweeper's minute
+CODES_MIN = 2  # with one, the code a handset used last is its only one
+
+SHARE_OF_ONE_SOURCE = 4  # a quarter
 
 
 class CodeState(StrEnum):
     FREE = "free"
     DRAINING = "draining"  # sessions that hold it go on; nobody claims it
-    REMOVED = "removed"
+    REMOVED = "removed"  # given to nobody until it is added again
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One handset's last use of one code. `free_at` is None while a session holds it.
+    """One handset's last use of one code. `free_at` is None while a session holds it, opened by `source`.
 
     `noticed_at`: when the handset was told that this use has ended (C9), if it was. A notice makes the pair rest more,
     and is no use: `free_before_notice` is the `free_at` of the use itself.
@@ -36,6 +44,7 @@ class Route:
     session_id: str | None
     free_at: datetime | None
     claimed_at: datetime
+    source: str | None = None
     noticed_at: datetime | None = None
     free_before_notice: datetime | None = None
 
@@ -73,16 +82,49 @@ def free_from(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> 
     )
 
 
+def sessions_of_one_source(codes: Iterable[Code], wanted: int) -> int:
+    """How many sessions of one source may hold a handset at once: `wanted`, but never more than a quarter of its pool.
+
+    At least one: whoever has no session with the handset may open one.
+    """
+    return max(1, min(wanted, len(_free(codes)) // SHARE_OF_ONE_SOURCE))
+
+
 def quarantine_ends_at(released_at: datetime, quarantine: timedelta) -> datetime:
     """When a released code may be claimed again for the same handset: its `free_at`."""
     return released_at + quarantine
 
 
-def sessions_per_handset_and_day(codes: int, quarantine: timedelta) -> float:
-    """How many short sessions a day a pool can give one handset: the last code always rests (C8)."""
-    if quarantine <= timedelta(0):
+def removable_at(drained_at: datetime, quarantine: timedelta) -> datetime:
+    """When a draining code can be removed: whoever claimed it has ended, and the pair has rested.
+
+    A session opened before the draining began may claim it a moment later, for its worker had read the pool already;
+    it ends at the latest one longest session after it opened, and is released within the sweeper's minute.
+    """
+    return drained_at + LONGEST_SESSION + quarantine + REMOVAL_MARGIN
+
+
+def sessions_per_handset(codes: int, period: timedelta, quarantine: timedelta, session: timedelta) -> float:
+    """How many sessions of this length a pool can give one handset in this period, at most and for good.
+
+    Each session takes a code out for its own length and the quarantine, so a handset is refused exactly when as many
+    sessions as there are codes began within that time. With two codes or more, the last used one's rest costs nothing:
+    when it has rested, so has the other. One code serves each handset once (C8).
+    """
+    cycle = _cycle(quarantine, session)
+    return codes * (period / cycle) if codes >= CODES_MIN else 0.0
+
+
+def codes_needed(sessions: float, period: timedelta, quarantine: timedelta, session: timedelta) -> int:
+    """The fewest codes that give one handset this many sessions in each such period."""
+    wanted = sessions * (_cycle(quarantine, session) / period)
+    return max(CODES_MIN, ceil(wanted - wanted * 1e-12))  # what a float adds is no session
+
+
+def _cycle(quarantine: timedelta, session: timedelta) -> timedelta:
+    if quarantine <= timedelta(0) or session < timedelta(0):
         raise ValueError("a quarantine has a length")
-    return max(codes - 1, 0) * (timedelta(hours=24) / quarantine)
+    return quarantine + session
 
 
 def _free(codes: Iterable[Code]) -> list[str]:

@@ -64,6 +64,21 @@ def session_id(master: bytes, key: str) -> str:
     return _id("s", derive(master, "session-id", _fingerprint(key)))
 
 
+def source_token(master: bytes, source: str) -> str:
+    """What stands for an anonymous caller's connection wherever something is counted for it: it cannot be read back."""
+    return _base64url(derive(master, "session-source", source))
+
+
+def text_token(master: bytes, text: str) -> str:
+    """What stands for a text whose repetitions are counted."""
+    return _base64url(derive(master, "session-text", _fingerprint(text)))
+
+
+def holder_token(master: bytes, source: str, number: str) -> str:
+    """What stands for a source's sessions with one handset."""
+    return _base64url(derive(master, "session-holder", source, number))
+
+
 def webhook_secret(master: bytes, carrier: str, direction: Literal["to_carrier", "from_carrier"]) -> str:
     """The secret of one direction of a carrier's webhooks (Standard Webhooks: `whsec_`, base64 of 24 to 64 bytes)."""
     return "whsec_" + base64.b64encode(derive(master, "carrier-webhook", carrier, direction)).decode()

@@ -122,7 +122,7 @@ class Transaction:
     def check(self, model: type[Model], pk: str, sk: str, condition: Condition, refused: Refused) -> None:
         self._adders.append((0, lambda write: write.condition_check(model, pk, sk, condition=condition), refused))
 
-    def delete(self, row: Model, condition: Condition, refused: Refused) -> None:
+    def delete(self, row: Model, condition: Condition | None, refused: Refused) -> None:
         self._adders.append((1, lambda write: write.delete(row, condition=condition), refused))
 
     def commit(self) -> None:

@@ -3,17 +3,24 @@
 It holds no text. The amounts are as they were on the day: a later tariff changes nothing here.
 """
 
+import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
+from itertools import groupby, islice
+from typing import Any
 from zlib import crc32
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 
+from recado.rules.country_time import local_day
 from recado.rules.tariffs import Rating
-from recado.tables.base import LedgerMeta, Row, Transaction
+from recado.tables.base import BaseMeta, LedgerMeta, Row, Transaction
 
 DAY_SHARDS = 8  # a busy day's rows are spread over these
+QUERY_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,20 @@ class RatedReply:
     parts: int = 1
 
 
+class _ByDayIndex(GlobalSecondaryIndex[Any]):
+    class Meta(BaseMeta):
+        index_name = "ByDay"
+        projection = AllProjection()
+
+    day_shard = UnicodeAttribute(hash_key=True)
+    rated_at = UTCDateTimeAttribute(range_key=True)
+
+
 class _RatingRow(Row):
     class Meta(LedgerMeta):
         pass
+
+    by_day = _ByDayIndex()
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
@@ -64,7 +82,7 @@ def create_rating(write: Transaction, reply: RatedReply, *, seen_before: Excepti
     rating = reply.rating
     row = _RatingRow(
         *_key(reply.carrier, reply.reply_id),
-        day_shard=f"{reply.rated_at:%Y-%m-%d}#{crc32(reply.reply_id.encode()) % DAY_SHARDS}",
+        day_shard=_day_shard(reply.country, local_day(reply.country, reply.rated_at), _shard_of(reply.reply_id)),
         rated_at=reply.rated_at,
         country=reply.country,
         number=reply.number,
@@ -81,11 +99,9 @@ def create_rating(write: Transaction, reply: RatedReply, *, seen_before: Excepti
 def find_rating(carrier: str, reply_id: str) -> RatedReply | None:
     """The rating of one reply, consistently."""
     try:
-        row = _RatingRow.get(*_key(carrier, reply_id), consistent_read=True)
+        return _rated(_RatingRow.get(*_key(carrier, reply_id), consistent_read=True))
     except _RatingRow.DoesNotExist:
         return None
-    parts = int(row.parts or 1)
-    return RatedReply(carrier, reply_id, row.country, row.number, row.code, row.rated_at, _rating(row), parts)
 
 
 def is_taken(carrier: str, reply_id: str, part: int | None) -> bool:
@@ -107,12 +123,49 @@ def note_seen(write: Transaction, carrier: str, reply_id: str, part: int, *, see
     write.put(_SeenRow(pk, _part_key(part)), _SeenRow.pk.does_not_exist(), lambda _: seen_before)
 
 
+def list_day(
+    country: str, day: date, *, begin: datetime | None = None, skip: int = 0, limit: int
+) -> Iterator[RatedReply]:
+    """At most `limit` of what was rated on a day of the country's, by time, then carrier and id.
+
+    From `begin` on, without the first `skip` of that very moment. Read from an index, so the last seconds may miss.
+    """
+    shards = [_list_shard(_day_shard(country, day, shard), begin) for shard in range(DAY_SHARDS)]
+    return islice(heapq.merge(*shards, key=_place), skip, skip + limit)
+
+
+def _list_shard(day_shard: str, begin: datetime | None) -> Iterator[RatedReply]:
+    condition = _ByDayIndex.rated_at >= begin if begin is not None else None
+    rows = _RatingRow.by_day.query(day_shard, range_key_condition=condition, page_size=QUERY_PAGE)
+    # An index keeps no order among rows of the same moment.
+    for _, together in groupby(map(_rated, rows), key=lambda reply: reply.rated_at):
+        yield from sorted(together, key=_place)
+
+
+def _place(reply: RatedReply) -> tuple[datetime, str, str]:
+    return reply.rated_at, reply.carrier, reply.reply_id
+
+
+def _shard_of(reply_id: str) -> int:
+    return crc32(reply_id.encode()) % DAY_SHARDS
+
+
+def _day_shard(country: str, day: date, shard: int) -> str:
+    return f"{country}#{day:%Y-%m-%d}#{shard}"
+
+
 def _key(carrier: str, reply_id: str) -> tuple[str, str]:
     return f"RATE#{carrier}#{reply_id}", "r"
 
 
 def _part_key(part: int) -> str:
     return f"p#{part:02}"
+
+
+def _rated(row: _RatingRow) -> RatedReply:
+    _, carrier, reply_id = row.pk.split("#", 2)
+    parts = int(row.parts or 1)
+    return RatedReply(carrier, reply_id, row.country, row.number, row.code, row.rated_at, _rating(row), parts)
 
 
 def _rating(row: _RatingRow) -> Rating | None:

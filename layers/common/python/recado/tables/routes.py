@@ -4,11 +4,12 @@ A route is claimed and released under conditions only. It never says that its se
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
 from recado.rules.short_codes import Route
-from recado.tables.base import RoutesMeta, Row, Transaction, put_if, update_if
+from recado.tables.base import RoutesMeta, Row, Transaction, read_raw, update_if
 
 # After its last use a route is remembered this long, then DynamoDB tidies it. Far longer than any session and its
 # quarantine; it also frees the pair of a worker that died between two steps nobody takes up again.
@@ -22,6 +23,7 @@ class _RouteRow(Row):
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     session_id = UnicodeAttribute()
+    source = UnicodeAttribute(null=True)
     claimed_at = UTCDateTimeAttribute()
     free_at = UTCDateTimeAttribute(null=True)
     noticed_at = UTCDateTimeAttribute(null=True)
@@ -42,18 +44,50 @@ def list_routes(number: str) -> list[Route]:
     return [_route(row) for row in _RouteRow.query(_pk(number), consistent_read=True)]
 
 
-def claim_route(number: str, code: str, session_id: str, now: datetime) -> bool:
-    """Takes a pair that is free, or is this session's already; False when it is another's or rests."""
-    row = _RouteRow(_pk(number), code, session_id=session_id, claimed_at=now, expires_at=int((now + LIFE).timestamp()))
-    is_mine = (_RouteRow.session_id == session_id) & _RouteRow.free_at.does_not_exist()
-    return put_if(row, _RouteRow.pk.does_not_exist() | (_RouteRow.free_at <= now) | is_mine)
+def claim_route(
+    write: Transaction,
+    number: str,
+    code: str,
+    session_id: str,
+    source: str,
+    now: datetime,
+    *,
+    held: Exception,
+    taken: Exception,
+) -> None:
+    """Takes a pair that is free, in a transaction. Raises `held` when this session has it already, else `taken`."""
+    row = _RouteRow(
+        _pk(number),
+        code,
+        session_id=session_id,
+        source=source,
+        claimed_at=now,
+        expires_at=int((now + LIFE).timestamp()),
+    )
+
+    def refused(raw: dict[str, Any] | None) -> Exception:
+        is_mine = read_raw(_RouteRow.session_id, raw) == session_id and read_raw(_RouteRow.free_at, raw) is None
+        return held if is_mine else taken
+
+    write.put(row, _RouteRow.pk.does_not_exist() | (_RouteRow.free_at <= now), refused)
 
 
-def release_route(number: str, code: str, session_id: str, *, free_at: datetime) -> bool:
-    """Lets go of a pair that this session holds, to rest until `free_at`; False when it does not hold it."""
-    changes = [_RouteRow.free_at.set(free_at), _RouteRow.expires_at.set(int((free_at + LIFE).timestamp()))]
-    is_mine = (_RouteRow.session_id == session_id) & _RouteRow.free_at.does_not_exist()
-    return update_if(_RouteRow(_pk(number), code), changes, is_mine)
+def release_route(
+    number: str, code: str, session_id: str, *, free_at: datetime, claimed_at: datetime | None = None
+) -> bool:
+    """Lets go of a pair that this session holds, to rest until `free_at`; False when it does not hold it.
+
+    With `claimed_at` only of that very claim: not of one that was made since it was read.
+    """
+    changes = [
+        _RouteRow.free_at.set(free_at),
+        _RouteRow.expires_at.set(int((free_at + LIFE).timestamp())),
+        _RouteRow.source.remove(),
+    ]
+    is_held = (_RouteRow.session_id == session_id) & _RouteRow.free_at.does_not_exist()
+    if claimed_at is not None:
+        is_held &= _RouteRow.claimed_at == claimed_at
+    return update_if(_RouteRow(_pk(number), code), changes, is_held)
 
 
 def note_notice(
@@ -79,4 +113,6 @@ def _pk(number: str) -> str:
 
 
 def _route(row: _RouteRow) -> Route:
-    return Route(row.sk, row.session_id, row.free_at, row.claimed_at, row.noticed_at, row.free_before_notice)
+    return Route(
+        row.sk, row.session_id, row.free_at, row.claimed_at, row.source, row.noticed_at, row.free_before_notice
+    )

@@ -115,6 +115,12 @@ def check_contract(write: Transaction, school_id: str, contract: Contract, moved
     write.check(SchoolRow, f"S#{school_id}", "CONTRACT", condition, lambda _: moved)
 
 
+def check_code_is_another(write: Transaction, school_id: str, code: str, refused: Exception) -> None:
+    """Makes a transaction depend on the school not sending from this code."""
+    condition = SchoolRow.pk.does_not_exist() | (SchoolRow.code != code)
+    write.check(SchoolRow, f"S#{school_id}", "CONTRACT", condition, lambda _: refused)
+
+
 def _school(row: SchoolRow) -> School:
     return School(
         id=row.pk.removeprefix("S#"),

@@ -4,7 +4,7 @@ The session's row decides: what writes to a session does so under a condition on
 Its pages lie under the same key (`tables/pages.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from zlib import crc32
 from pynamodb.attributes import (
     BooleanAttribute,
     JSONAttribute,
+    ListAttribute,
     NumberAttribute,
     UnicodeAttribute,
     UTCDateTimeAttribute,
@@ -22,9 +23,9 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
-from recado.tables.base import BaseMeta, Row, SessionsMeta, Transaction, delete_if, update_if
+from recado.tables.base import BaseMeta, Row, SessionsMeta, Transaction, update_if
 
-DUE_SHARDS = 16
+DUE_SHARDS = 64  # each has a sweeping worker of its own when many sessions end at once
 QUERY_PAGE = 200
 
 
@@ -42,28 +43,37 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`seq` counts activity, `says` texts. `sending` is the number of the text going out, on `pages` pages, of which
-    `paged` says that all are written; `said_by` is what the latest text was said for. Without `check_at` it is buried.
-    Before `joining_since` came no part of a reply that still waits for others; None: nothing waits.
+    """`seq` counts activity, `says` texts, `replies` answers. `sending` is the number of the text going out, on `pages`
+    pages, of which `paged` says that all are written; `said_by` is what the latest text was said for. Before
+    `joining_since` came no part of a reply that still waits for others; None: nothing waits. `sockets` are the
+    connections of its pages, the oldest first.
+
+    Without `check_at` it is buried.
     """
 
     id: str
-    country: str
     state: SessionState
     opened_at: datetime
     last_activity_at: datetime
     check_at: datetime | None
     seq: int = 0
     says: int = 0
+    replies: int = 0
     sending: int | None = None
     pages: int = 0
     paged: int | None = None
     said_by: str | None = None
     joining_since: datetime | None = None
+    sockets: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
         return self.state is SessionState.OPEN
+
+    @property
+    def is_unsaid(self) -> bool:
+        """Nothing was said in it, by nobody: a handset may answer an older text before the first one is said."""
+        return self.says == 0 and self.replies == 0
 
 
 class NotReached(StrEnum):
@@ -73,6 +83,8 @@ class NotReached(StrEnum):
     NOT_A_SUBSCRIBER = "not_a_subscriber"
     OPTED_OUT = "opted_out"
     NO_SHORT_CODE_FREE = "no_short_code_free"
+    TOO_MANY_TEXTS = "too_many_texts"
+    TOO_MANY_SESSIONS = "too_many_sessions"  # of the same source, with this handset
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,10 @@ class Text:
     is_partial: bool = False
 
 
+class _Other(Exception):
+    """The row is not the one that was seen."""
+
+
 class _DueIndex(GlobalSecondaryIndex[Any]):
     class Meta(BaseMeta):
         index_name = "Due"
@@ -136,7 +152,6 @@ class _SessionRow(Row):
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
-    country = UnicodeAttribute()
     state = UnicodeAttribute()
     opened_at = UTCDateTimeAttribute()
     last_activity_at = UTCDateTimeAttribute()
@@ -144,11 +159,13 @@ class _SessionRow(Row):
     due_shard = NumberAttribute(null=True)
     seq = NumberAttribute()
     says = NumberAttribute()
+    replies = NumberAttribute(default=0)
     sending = NumberAttribute(null=True)
     pages = NumberAttribute(default=0)
     paged = NumberAttribute(null=True)
     said_by = UnicodeAttribute(null=True)
     joining_since = UTCDateTimeAttribute(null=True)
+    sockets: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     expires_at = NumberAttribute()
 
 
@@ -179,6 +196,16 @@ class _TextRow(Row):
     expires_at = NumberAttribute()
 
 
+class _LeftOutRow(Row):
+    class Meta(SessionsMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    refused = JSONAttribute()
+    expires_at = NumberAttribute()
+
+
 class _AnyRow(Row):
     """Whatever lies under a session's key: pages too."""
 
@@ -194,47 +221,46 @@ _HANDSETS = "handsets"
 
 
 def due_shard(session_id: str) -> int:
-    """Which of the 16 shards of the index a session is in."""
+    """Which shard of the index a session is in."""
     return crc32(session_id.encode()) % DUE_SHARDS
 
 
 def find_session(session_id: str) -> Session | None:
     """A session's row, consistently."""
     try:
-        row = _SessionRow.get(session_key(session_id), _SESSION, consistent_read=True)
+        return _session(_SessionRow.get(session_key(session_id), _SESSION, consistent_read=True))
     except _SessionRow.DoesNotExist:
         return None
-    return Session(
-        id=session_id,
-        country=row.country,
-        state=SessionState(row.state),
-        opened_at=row.opened_at,
-        last_activity_at=row.last_activity_at,
-        check_at=row.check_at,
-        seq=int(row.seq),
-        says=int(row.says),
-        sending=_whole(row.sending),
-        pages=int(row.pages),
-        paged=_whole(row.paged),
-        said_by=row.said_by,
-        joining_since=row.joining_since,
-    )
+
+
+def list_sessions(session_ids: Iterable[str]) -> dict[str, Session]:
+    """The rows of those that are there, by id, consistently."""
+    keys = [(session_key(session_id), _SESSION) for session_id in session_ids]
+    found = (_session(row) for row in _SessionRow.batch_get(keys, consistent_read=True))
+    return {session.id: session for session in found}
 
 
 def find_handsets(session_id: str) -> Handsets | None:
     """A session's handsets, consistently."""
     try:
-        row = _HandsetsRow.get(session_key(session_id), _HANDSETS, consistent_read=True)
+        return _handsets(_HandsetsRow.get(session_key(session_id), _HANDSETS, consistent_read=True))
     except _HandsetsRow.DoesNotExist:
         return None
-    return Handsets(
-        tuple(Handset(number, typed, bool(can_answer), code) for number, typed, can_answer, code in row.handsets),
-        tuple(
-            RefusedNumber(typed, NotReached(reason), datetime.fromisoformat(retry_at) if retry_at else None)
-            for typed, reason, retry_at in row.refused
-        ),
-        bool(row.is_claimed),
-    )
+
+
+def list_handsets(session_ids: Iterable[str]) -> dict[str, Handsets]:
+    """The handsets of those sessions that have theirs, by the session's id, consistently."""
+    keys = [(session_key(session_id), _HANDSETS) for session_id in session_ids]
+    return {_id(row.pk): _handsets(row) for row in _HandsetsRow.batch_get(keys, consistent_read=True)}
+
+
+def find_left_out(session_id: str, say_number: int) -> tuple[RefusedNumber, ...]:
+    """Which of those it was for a text did not go to, consistently."""
+    try:
+        row = _LeftOutRow.get(session_key(session_id), _left_out_key(say_number), consistent_read=True)
+    except _LeftOutRow.DoesNotExist:
+        return ()
+    return _unpacked_refused(row.refused)
 
 
 def list_texts(session_id: str, *, after: int, limit: int) -> list[Text]:
@@ -259,7 +285,12 @@ def list_texts(session_id: str, *, after: int, limit: int) -> list[Text]:
 def list_due(shard: int, now: datetime) -> Iterator[str]:
     """Sessions of one shard whose `check_at` has come, the longest overdue first; a page is read when it is needed."""
     for row in _SessionRow.due.query(shard, range_key_condition=_DueIndex.check_at <= now, page_size=QUERY_PAGE):
-        yield row.pk.removeprefix(session_key(""))
+        yield _id(row.pk)
+
+
+def has_due(shard: int, until: datetime) -> bool:
+    """Whether anybody must look at a session of this shard before then."""
+    return any(_SessionRow.due.query(shard, range_key_condition=_DueIndex.check_at <= until, limit=1))
 
 
 def create_session(
@@ -269,7 +300,6 @@ def create_session(
     row = _SessionRow(
         session_key(session.id),
         _SESSION,
-        country=session.country,
         state=session.state.value,
         opened_at=session.opened_at,
         last_activity_at=session.last_activity_at,
@@ -277,6 +307,7 @@ def create_session(
         due_shard=due_shard(session.id),
         seq=session.seq,
         says=session.says,
+        replies=session.replies,
         expires_at=expires_at,
     )
     write.put(row, _SessionRow.pk.does_not_exist(), lambda _: taken)
@@ -284,7 +315,7 @@ def create_session(
         session_key(session.id),
         _HANDSETS,
         handsets=_packed_handsets(handsets),
-        refused=_packed_refused(handsets),
+        refused=_packed_refused(handsets.refused),
         is_claimed=handsets.is_claimed,
         expires_at=expires_at,
     )
@@ -296,7 +327,7 @@ def save_handsets(session_id: str, handsets: Handsets) -> bool:
     row = _HandsetsRow(session_key(session_id), _HANDSETS)
     changes = [
         _HandsetsRow.handsets.set(_packed_handsets(handsets)),
-        _HandsetsRow.refused.set(_packed_refused(handsets)),
+        _HandsetsRow.refused.set(_packed_refused(handsets.refused)),
         _HandsetsRow.is_claimed.set(handsets.is_claimed),
     ]
     return update_if(row, changes, _HandsetsRow.pk.exists())
@@ -338,11 +369,17 @@ def hear(
     now: datetime,
     *,
     opened_after: datetime,
+    is_answer: bool,
     look_at: datetime | None = None,
     refused: Exception,
 ) -> None:
-    """Notes activity, as part of a transaction that stores a reply. `look_at`: a part that waits is looked at then."""
+    """Notes activity, as part of a transaction that stores a reply, and with `is_answer` one more of them.
+
+    `look_at`: a part that waits is looked at then.
+    """
     changes = _activity(session, now)
+    if is_answer:
+        changes.append(_SessionRow.replies.set(session.replies + 1))
     if look_at is not None:
         changes.append(_SessionRow.joining_since.set(session.joining_since or now))
         changes.append(_SessionRow.check_at.set(min(session.check_at or look_at, look_at)))
@@ -379,6 +416,22 @@ def create_text(write: Transaction, session_id: str, text: Text, *, expires_at: 
     write.put(row, _TextRow.pk.does_not_exist(), lambda _: refused)
 
 
+def create_left_out(
+    write: Transaction,
+    session_id: str,
+    say_number: int,
+    left_out: Sequence[RefusedNumber],
+    *,
+    expires_at: int,
+    refused: Exception,
+) -> None:
+    """Keeps whom a text does not go to; only ever together with the text."""
+    row = _LeftOutRow(
+        session_key(session_id), _left_out_key(say_number), refused=_packed_refused(left_out), expires_at=expires_at
+    )
+    write.put(row, _LeftOutRow.pk.does_not_exist(), lambda _: refused)
+
+
 def note_paged(session_id: str, say_number: int) -> bool:
     """Says that every page of the text is written: from now on it may be spoken. False: closed, or given up."""
     condition = (_SessionRow.state == SessionState.OPEN.value) & (_SessionRow.sending == say_number)
@@ -396,6 +449,20 @@ def end_saying(session_id: str, say_number: int) -> bool:
     return update_if(_row(session_id), [_SessionRow.sending.remove()], _SessionRow.sending == say_number)
 
 
+def join(session: Session, connection: str, *, instead_of: Collection[str] = ()) -> bool:
+    """Adds a page's connection to an open session; False when it is closed, or its connections are not as seen."""
+    kept = [one for one in session.sockets if one not in instead_of]
+    condition = (_SessionRow.state == SessionState.OPEN.value) & _sockets_as_seen(session)
+    return update_if(_row(session.id), [_SessionRow.sockets.set([*kept, connection])], condition)
+
+
+def leave(session: Session, connections: Collection[str]) -> bool:
+    """Takes connections away, also after the end; False when the session's connections are not as seen."""
+    kept = [one for one in session.sockets if one not in connections]
+    change = _SessionRow.sockets.set(kept) if kept else _SessionRow.sockets.remove()
+    return update_if(_row(session.id), [change], _SessionRow.pk.exists() & _sockets_as_seen(session))
+
+
 def move_check(session: Session, check_at: datetime) -> bool:
     """Looks at an open session again then; False when its `check_at` is not what was seen, or another part waits."""
     since = _SessionRow.joining_since
@@ -405,14 +472,19 @@ def move_check(session: Session, check_at: datetime) -> bool:
 
 
 def close(session_id: str, now: datetime) -> bool:
-    """Closes an open session, over or not; False when it is not open."""
-    return update_if(_row(session_id), _closing(now), _SessionRow.state == SessionState.OPEN.value)
+    """Closes an open session, over or not; False when it is not open. From now on somebody must look at it."""
+    changes = [_SessionRow.state.set(SessionState.CLOSED.value), _SessionRow.check_at.set(now)]
+    return update_if(_row(session_id), changes, _SessionRow.state == SessionState.OPEN.value)
 
 
-def close_over(session_id: str, now: datetime, *, idle_since: datetime, opened_before: datetime) -> bool:
-    """Closes an open session without activity since `idle_since`, or opened before; a reply in between wins: False."""
+def close_over(session_id: str, *, idle_since: datetime, opened_before: datetime) -> bool:
+    """Closes an open session without activity since `idle_since`, or opened before; a reply in between wins: False.
+
+    `check_at` stays: it is never after the end, so what is over is due.
+    """
     is_over = (_SessionRow.last_activity_at <= idle_since) | (_SessionRow.opened_at <= opened_before)
-    return update_if(_row(session_id), _closing(now), (_SessionRow.state == SessionState.OPEN.value) & is_over)
+    changes = [_SessionRow.state.set(SessionState.CLOSED.value)]
+    return update_if(_row(session_id), changes, (_SessionRow.state == SessionState.OPEN.value) & is_over)
 
 
 def delete_rows(session_id: str) -> int:
@@ -426,22 +498,50 @@ def delete_rows(session_id: str) -> int:
     return count
 
 
-def bury_session(session_id: str) -> bool:
-    """Leaves of a closed session that it was there: nobody looks at it again, and its id never opens another."""
+def look_again(session_id: str, check_at: datetime) -> bool:
+    """Has a closed session cleared once more then; False when it is not closed."""
+    changes = [_SessionRow.check_at.set(check_at)]
+    return update_if(_row(session_id), changes, _SessionRow.state == SessionState.CLOSED.value)
+
+
+def bury_session(session_id: str) -> Session | None:
+    """Leaves of a closed session that it was there: nobody looks at it again, and its id never opens another.
+
+    Returns it as it was at the end; None when somebody else has buried it.
+    """
     changes = [
         _SessionRow.check_at.remove(),
         _SessionRow.due_shard.remove(),
         _SessionRow.sending.remove(),
         _SessionRow.paged.remove(),
         _SessionRow.joining_since.remove(),
+        _SessionRow.sockets.remove(),
     ]
-    return update_if(_row(session_id), changes, _SessionRow.state == SessionState.CLOSED.value)
+    row = _row(session_id)
+    is_unburied = (_SessionRow.state == SessionState.CLOSED.value) & _SessionRow.check_at.exists()
+    return _session(row) if update_if(row, changes, is_unburied) else None
 
 
-def delete_unsaid(session_id: str) -> bool:
-    """Deletes a closed session that never sent anything, so that its id may open it after all."""
-    condition = (_SessionRow.state == SessionState.CLOSED.value) & (_SessionRow.says == 0)
-    return delete_if(_row(session_id), condition)
+def is_still_unsaid(session: Session) -> bool:
+    """Whether this is still the closed session that never sent anything, and not one that its key opened since."""
+    found = find_session(session.id)
+    return found is not None and not found.is_open and found.is_unsaid and found.opened_at == session.opened_at
+
+
+def delete_unsaid(session: Session) -> bool:
+    """Deletes a closed session that never sent anything, with its handsets, so that its id may open it after all.
+
+    False when it is not there, or another under its id.
+    """
+    is_closed = (_SessionRow.state == SessionState.CLOSED.value) & (_SessionRow.opened_at == session.opened_at)
+    is_unheard = _SessionRow.replies.does_not_exist() | (_SessionRow.replies == 0)
+    try:
+        with Transaction() as write:
+            write.delete(_row(session.id), is_closed & (_SessionRow.says == 0) & is_unheard, lambda _: _Other())
+            write.delete(_HandsetsRow(session_key(session.id), _HANDSETS), None, lambda _: _Other())
+    except _Other:
+        return False
+    return True
 
 
 def session_key(session_id: str) -> str:
@@ -449,12 +549,47 @@ def session_key(session_id: str) -> str:
     return f"X#{session_id}"
 
 
+def _id(pk: str) -> str:
+    return pk.removeprefix(session_key(""))
+
+
 def _text_key(seq: int) -> str:
     return f"t#{seq:08}"
 
 
+def _left_out_key(say_number: int) -> str:
+    return f"l#{say_number:08}"
+
+
 def _row(session_id: str) -> _SessionRow:
     return _SessionRow(session_key(session_id), _SESSION)
+
+
+def _session(row: _SessionRow) -> Session:
+    return Session(
+        id=_id(row.pk),
+        state=SessionState(row.state),
+        opened_at=row.opened_at,
+        last_activity_at=row.last_activity_at,
+        check_at=row.check_at,
+        seq=int(row.seq),
+        says=int(row.says),
+        replies=int(row.replies),
+        sending=_whole(row.sending),
+        pages=int(row.pages),
+        paged=_whole(row.paged),
+        said_by=row.said_by,
+        joining_since=row.joining_since,
+        sockets=tuple(row.sockets or ()),
+    )
+
+
+def _handsets(row: _HandsetsRow) -> Handsets:
+    return Handsets(
+        tuple(Handset(number, typed, bool(can_answer), code) for number, typed, can_answer, code in row.handsets),
+        _unpacked_refused(row.refused),
+        bool(row.is_claimed),
+    )
 
 
 def _activity(session: Session, now: datetime) -> list[Action]:
@@ -475,19 +610,24 @@ def _still(session: Session, opened_after: datetime) -> Condition:
     return condition
 
 
-def _closing(now: datetime) -> list[Action]:
-    # The sweeper finds it at once, whoever closed it.
-    return [_SessionRow.state.set(SessionState.CLOSED.value), _SessionRow.check_at.set(now)]
+def _sockets_as_seen(session: Session) -> Condition:
+    found: Condition = _SessionRow.sockets.does_not_exist()
+    return _SessionRow.sockets == list(session.sockets) if session.sockets else found
 
 
 def _packed_handsets(handsets: Handsets) -> list[list[Any]]:
     return [[one.number, one.typed, one.can_answer, one.code] for one in handsets.handsets]
 
 
-def _packed_refused(handsets: Handsets) -> list[list[Any]]:
-    return [
-        [one.typed, one.reason.value, one.retry_at.isoformat() if one.retry_at else None] for one in handsets.refused
-    ]
+def _packed_refused(refused: Sequence[RefusedNumber]) -> list[list[Any]]:
+    return [[one.typed, one.reason.value, one.retry_at.isoformat() if one.retry_at else None] for one in refused]
+
+
+def _unpacked_refused(packed: Sequence[Sequence[Any]]) -> tuple[RefusedNumber, ...]:
+    return tuple(
+        RefusedNumber(typed, NotReached(reason), datetime.fromisoformat(retry_at) if retry_at else None)
+        for typed, reason, retry_at in packed
+    )
 
 
 def _whole(number: float | None) -> int | None:

@@ -1,6 +1,6 @@
 """The pool of short codes: one row a code, with its one purpose, its carrier and its state.
 
-A code serves sessions or schools, never both; what it was created for it stays.
+A code serves sessions or schools, never both; what it was created for it stays until it is removed and added again.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from enum import StrEnum
 from pynamodb.attributes import UnicodeAttribute, UTCDateTimeAttribute
 
 from recado.rules.short_codes import CodeState
-from recado.tables.base import RoutesMeta, Row, put_if, update_if
+from recado.tables.base import RoutesMeta, Row, Transaction, put_if, update_if
 
 
 class Purpose(StrEnum):
@@ -29,6 +29,11 @@ class ShortCode:
     school: str | None = None
     state: CodeState = CodeState.FREE
     drained_at: datetime | None = None
+    removed_at: datetime | None = None
+
+    def serves_sessions_of(self, carrier: str) -> bool:
+        """Whether sessions whose texts this carrier takes may hold it; its state is asked elsewhere."""
+        return self.purpose is Purpose.SESSIONS and self.carrier == carrier
 
 
 class _CodeRow(Row):
@@ -42,10 +47,11 @@ class _CodeRow(Row):
     school = UnicodeAttribute(null=True)
     state = UnicodeAttribute()
     drained_at = UTCDateTimeAttribute(null=True)
+    removed_at = UTCDateTimeAttribute(null=True)
 
 
 def create_code(code: ShortCode) -> bool:
-    """Adds a code to its country's pool; False when it is there already, whatever for."""
+    """Adds a code to its country's pool, also one that was removed; False when it is there, whatever for."""
     row = _CodeRow(
         _pk(code.country),
         code.code,
@@ -55,7 +61,7 @@ def create_code(code: ShortCode) -> bool:
         state=code.state.value,
         drained_at=code.drained_at,
     )
-    return put_if(row, _CodeRow.pk.does_not_exist())
+    return put_if(row, _CodeRow.pk.does_not_exist() | (_CodeRow.state == CodeState.REMOVED.value))
 
 
 def find_code(country: str, code: str) -> ShortCode | None:
@@ -79,6 +85,22 @@ def drain_code(country: str, code: str, now: datetime) -> bool:
     return find_code(country, code) is not None
 
 
+def remove_code(
+    write: Transaction, country: str, code: str, now: datetime, *, drained_until: datetime, refused: Exception
+) -> None:
+    """Takes a code out of the pool; refused unless it is draining since `drained_until` or earlier."""
+    changes = [_CodeRow.state.set(CodeState.REMOVED.value), _CodeRow.removed_at.set(now)]
+    condition = (_CodeRow.state == CodeState.DRAINING.value) & (_CodeRow.drained_at <= drained_until)
+    write.update(_CodeRow(_pk(country), code), changes, condition, lambda _: refused)
+
+
+def check_is_schools(write: Transaction, country: str, code: str, school_id: str, refused: Exception) -> None:
+    """Makes a transaction depend on the code being this school's own, and not removed."""
+    is_own = (_CodeRow.purpose == Purpose.SCHOOLS.value) & (_CodeRow.school == school_id)
+    condition = is_own & (_CodeRow.state != CodeState.REMOVED.value)
+    write.check(_CodeRow, _pk(country), code, condition, lambda _: refused)
+
+
 def _pk(country: str) -> str:
     return f"CODES#{country}"
 
@@ -92,4 +114,5 @@ def _short_code(row: _CodeRow) -> ShortCode:
         school=row.school,
         state=CodeState(row.state),
         drained_at=row.drained_at,
+        removed_at=row.removed_at,
     )
