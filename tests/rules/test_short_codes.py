@@ -490,7 +490,7 @@ class SessionsOnSharedCodes(RuleBasedStateMachine):
         self.unsaid.add(session)
         self.opened_at[session] = self.active_at[session] = self.now
         routes = [
-            Route(code, str(row.session), row.free_at, row.claimed_at, None, row.free_before_notice)
+            Route(code, str(row.session), row.free_at, row.claimed_at, free_before_notice=row.free_before_notice)
             for (owner, code), row in self.routes.items()
             if owner == handset
         ]

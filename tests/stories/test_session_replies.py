@@ -299,6 +299,21 @@ def test_what_waits_a_minute_is_shown_without_the_rest_and_that_is_no_activity(
     assert (session.joining_since, session.check_at) == (None, ends_at)
 
 
+def test_a_part_that_comes_while_the_sweeper_looks_is_looked_at_in_its_own_minute(
+    clock: TestClock, talk: tuple[str, Outgoing]
+) -> None:
+    session_id, text = talk
+    clock.move(seconds=60)
+
+    with just_before("UpdateItem", lambda: answer_part(text, 1, 2, "uno ", clock), nth=1):
+        assert sweep(clock).kept == 1
+
+    session = session_table.find_session(session_id)
+    assert session is not None
+    assert session.check_at is not None
+    assert session.check_at <= clock() + timedelta(seconds=60)
+
+
 def test_a_part_that_comes_after_all_is_shown_at_once_by_itself_and_nothing_twice(
     clock: TestClock, talk: tuple[str, Outgoing]
 ) -> None:
@@ -508,7 +523,7 @@ def test_a_reply_that_was_taken_and_is_delivered_again_after_the_end_is_no_late_
 
     assert deliver(carrier, clock) == []
     day = local_day(COUNTRY, clock())
-    assert session_counts.list_counts(COUNTRY, day, day) == []
+    assert [one.late for one in session_counts.list_counts(COUNTRY, day, day)] == [0]
 
 
 @pytest.mark.usefixtures("notices_on")
