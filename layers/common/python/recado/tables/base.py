@@ -59,42 +59,49 @@ class RoutesMeta(BaseMeta):
 
 def is_refused(error: PynamoDBException) -> bool:
     """Whether a single write was refused by its own condition; an answer that never came is no refusal."""
-    # Not `cause_response_code`: it fails itself on a timeout, which has no response.
-    response = getattr(error.cause, "response", None) or {}
-    return bool(response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
+    return _code_of(error) == "ConditionalCheckFailedException"
 
 
 def put_if(row: Model, condition: Condition) -> bool:
     """Puts a row under a condition; False when the condition did not hold."""
-    try:
-        row.save(condition=condition)
-    except PutError as error:
-        if is_refused(error):
-            return False
-        raise
-    return True
+    return _written_if(lambda: row.save(condition=condition))
 
 
 def update_if(row: Model, actions: Sequence[Action], condition: Condition) -> bool:
     """Updates a row under a condition and refreshes `row`; False when the condition did not hold."""
-    try:
-        row.update(actions=list(actions), condition=condition)
-    except UpdateError as error:
-        if is_refused(error):
-            return False
-        raise
-    return True
+    return _written_if(lambda: row.update(actions=list(actions), condition=condition))
 
 
 def delete_if(row: Model, condition: Condition | None) -> bool:
     """Deletes a row under a condition; False when the condition did not hold."""
-    try:
-        row.delete(condition=condition)
-    except DeleteError as error:
-        if is_refused(error):
-            return False
-        raise
+    return _written_if(lambda: row.delete(condition=condition))
+
+
+def _written_if(write: Callable[[], object]) -> bool:
+    """Whether the condition held. A write that met somebody's transaction was not made, and is tried again."""
+    for attempt in range(CONFLICT_ATTEMPTS_MAX):
+        try:
+            write()
+        except (PutError, UpdateError, DeleteError) as error:
+            if is_refused(error):
+                return False
+            if _code_of(error) != "TransactionConflictException" or attempt == CONFLICT_ATTEMPTS_MAX - 1:
+                raise
+            _let_others_finish(attempt)
+        else:
+            break
     return True
+
+
+def _code_of(error: PynamoDBException) -> str | None:
+    # Not `cause_response_code`: it fails itself on a timeout, which has no response.
+    response = getattr(error.cause, "response", None) or {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code
+
+
+def _let_others_finish(attempt: int) -> None:
+    time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  # spreads contenders, hides nothing
 
 
 class Transaction:
@@ -138,7 +145,7 @@ class Transaction:
                     raise refusal from error
                 if attempt == CONFLICT_ATTEMPTS_MAX - 1 or not _is_conflict(error):
                     raise
-                time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  # spreads contenders, hides nothing
+                _let_others_finish(attempt)
             else:
                 return
 

@@ -1,0 +1,78 @@
+"""A single write that meets somebody else's transaction: DynamoDB refuses it without having made it."""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from pynamodb.exceptions import UpdateError
+
+from recado import sessions
+from recado.tables import short_codes
+from recado.tables.base import CONFLICT_ATTEMPTS_MAX, shared_connection
+from recado.tables.short_codes import CodeState
+from tests.session_worlds import COUNTRY, create_codes, open_session
+from tests.worlds import NOON, TestClock
+
+CONFLICT = {
+    "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+    "message": "Transaction is ongoing for the item",
+}
+
+
+@contextmanager
+def conflicts(operation: str, times: int) -> Iterator[list[str]]:
+    """The first attempts at this operation meet a transaction. Gives the list of attempts as they happen."""
+    attempts: list[str] = []
+
+    def meet(request: Any, **_: Any) -> AWSResponse | None:
+        name = request.headers.get("X-Amz-Target", b"")
+        if not (name.decode() if isinstance(name, bytes) else name).endswith(operation):
+            return None
+        attempts.append("met" if len(attempts) < times else "arrived")
+        body = io.BytesIO(json.dumps(CONFLICT).encode())
+        body.stream = lambda **_: iter([body.getvalue()])  # type: ignore[attr-defined]
+        return AWSResponse(request.url, 400, {}, body) if attempts[-1] == "met" else None
+
+    events = shared_connection().client.meta.events
+    events.register_first("before-send", meet)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "sleep", lambda _: None)
+            yield attempts
+    finally:
+        events.unregister("before-send", meet)
+
+
+@pytest.fixture(autouse=True)
+def pool(aws: None) -> None:
+    create_codes()
+
+
+def test_a_write_that_meets_a_transaction_is_made_after_it() -> None:
+    with conflicts("UpdateItem", 2) as attempts:
+        assert short_codes.drain_code(COUNTRY, "44101", NOON)
+
+    assert attempts == ["met", "met", "arrived"]
+    drained = short_codes.find_code(COUNTRY, "44101")
+    assert drained is not None
+    assert drained.state is CodeState.DRAINING
+
+
+def test_extending_a_session_while_a_reply_is_stored_is_no_error() -> None:
+    clock = TestClock()
+    session_id = open_session(clock)
+
+    with conflicts("UpdateItem", 1):
+        assert sessions.extend(session_id, clock) > clock()
+
+
+def test_a_row_that_is_never_free_is_an_error_and_not_a_refusal() -> None:
+    with conflicts("UpdateItem", 1000) as attempts, pytest.raises(UpdateError):
+        short_codes.drain_code(COUNTRY, "44101", NOON)
+
+    assert len(attempts) == CONFLICT_ATTEMPTS_MAX
