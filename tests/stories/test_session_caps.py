@@ -441,6 +441,16 @@ def test_a_text_into_a_session_that_ends_meanwhile_gives_back_what_it_took(
     assert everything_used("2") == before
 
 
+def test_a_text_that_was_noted_stays_counted_whatever_became_of_it(clock: TestClock, carrier: FakeCarrier) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+
+    with just_before("BatchWriteItem", lambda: sessions.end(session_id, clock), nth=1), pytest.raises(SessionEnded):
+        say(session_id, clock, ANA, name="2")
+
+    assert everything_used("2") == {"all": 2, ANA: 2, "2 to": 1}
+
+
 # --- At the very cap
 
 
