@@ -377,6 +377,7 @@ TEXTS = {
     "the longest of the rarest": "😀" * 2000,
     "a formula": "=cmd|' /C calc'!A0",
     "only blanks": "   ",
+    "nothing at all": "",
     "private and unassigned": "\ue000\U000e0041\uffff",
     "line separators": "a\u2028b\u2029c\x85d",
     "decomposed": "n\u0303 ñ",

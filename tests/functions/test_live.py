@@ -74,7 +74,8 @@ def test_a_line_is_told_exactly_as_it_is_read_C4(carrier: FakeCarrier, moment: T
 
     (told,) = pages.told[PAGE]
     assert [told["message"]] == read["messages"]
-    assert told["message"].keys() == read["messages"][0].keys() == {"seq", "direction", "text", "at", "number", "code"}
+    names = {"seq", "direction", "text", "at", "number", "code", "is_partial"}
+    assert told["message"].keys() == read["messages"][0].keys() == names
     assert told["expires_at"] == read["expires_at"]
 
 

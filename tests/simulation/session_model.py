@@ -252,6 +252,7 @@ class World:
     promised: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     inbox: set[tuple[str, str]] = field(default_factory=set)
     addresses: dict[str, str] = field(default_factory=dict)
+    answered: list[Asked] = field(default_factory=list)
     said: list[tuple[datetime, str, str]] = field(default_factory=list)
     limited: set[str] = field(default_factory=set)
     counter: int = 0
@@ -292,6 +293,15 @@ class World:
             self.limited.add(body["limit"])
         elif status in (409, 422, 503):
             user.asked = asked if body["code"] in ("still_running", "session_busy") else None
+
+    def ask_what_was_answered(self, asked: Asked) -> None:
+        """The request that opened a session comes once more: a page is loaded again, or somebody tries it on."""
+        opened = id_of(asked.key)
+        self._note_perhaps(opened)
+        status, _ = self._request(asked.event)
+        self._note_perhaps(opened)
+        if status == 410:
+            self._note_ended(opened)
 
     def work(self) -> None:
         """Works the jobs that wait. One that its worker's death leaves is left to the sweeper's fresh job."""
@@ -545,7 +555,8 @@ class World:
 
     def _rated(self) -> set[str]:
         """The words of every reply that is rated; they are its id here, too."""
-        return {row["pk"].split("#", 2)[2] for row in self.rows("LedgerTable") if row["pk"].startswith("RATE#")}
+        found = [row["pk"] for row in self.rows("LedgerTable") if row["pk"].startswith("RATE#") and row["sk"] == "r"]
+        return {pk.split("#", 2)[2] for pk in found}
 
     def _check_bill(self) -> None:
         """The totals of the days are a peso and its taxes for each reply that is rated, each once."""
@@ -591,6 +602,8 @@ class World:
             self._note_ended(asked.session)
         handsets = tuple(one["number"] for one in body["handsets"])
         self.promised[asked.text] = (session_id, handsets)
+        if asked.session is None:
+            self.answered.append(asked)
         user.session, user.handsets = session_id, handsets
         # Asked again under its key a text is not said again: it is no activity then.
         seen.active = max(seen.active, min(self.clock(), datetime.fromisoformat(body["expires_at"]) - IDLE))

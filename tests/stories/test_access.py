@@ -254,7 +254,7 @@ def test_a_header_nested_without_end_is_refused() -> None:
     assert is_refused(f"{base64url(b'[' * 7000)}.{base64url(b'{}')}.x")
 
 
-def test_a_sessions_token_opens_its_session_and_no_other() -> None:
+def test_a_sessions_token_opens_its_session_and_no_other_C2() -> None:
     token = signatures.session_token(MASTER, SESSION, 1)
 
     assert access.is_session_token(SESSION, token)

@@ -93,6 +93,7 @@ def test_a_reply_is_told_with_its_line_and_when_the_session_ends_C4(
         "at": "2026-11-23T12:00:20Z",
         "number": ANA,
         "code": carrier.heard[0].sender,
+        "is_partial": False,
     }
     assert pages.told[PAGE] == [
         {"type": "message", "seq": 2, "is_sending": False, "expires_at": "2026-11-23T12:05:20Z", "message": line}
@@ -275,6 +276,17 @@ def test_rows_that_cannot_be_read_or_written_while_telling_change_nothing(
     assert outcome is ReplyOutcome.TO_SESSION
     assert attempts == [["lost"] * 3]
     assert words_of(session_id, clock) == [HELLO, "voy"]
+
+
+def test_the_end_is_carried_out_although_telling_it_fails_C7(session_id: str, clock: TestClock, pages: Pages) -> None:
+    pages.meets[PAGE] = "gone"
+
+    with faults("UpdateItem", None, "lost", "lost", "lost") as attempts:  # closing, then taking the page off the row
+        sessions.end(session_id, clock)
+
+    assert attempts[1:4] == ["lost"] * 3
+    assert list(rows_of(session_id)) == ["session"]
+    assert "sockets" not in rows_of(session_id)["session"]
 
 
 def test_who_has_gone_is_not_told_again(session_id: str, clock: TestClock, carrier: FakeCarrier, pages: Pages) -> None:

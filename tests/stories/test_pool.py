@@ -272,7 +272,7 @@ def test_a_session_that_read_the_pool_before_the_draining_may_claim_after_it_and
         clock.move(seconds=1)
         drain(now=clock())
 
-    with just_before("PutItem", drain_a_moment_before_the_claim, nth=1):
+    with just_before("TransactWriteItems", drain_a_moment_before_the_claim, nth=2):
         session_id = open_session(clock)
     drained = short_codes.find_code("DO", "44201")
     assert drained is not None

@@ -602,6 +602,16 @@ def test_a_claim_whose_answer_was_lost_is_one_claim(clock: TestClock, carrier: F
     assert open_session(clock, ANA, name="2", address=HOME, is_first=False)
 
 
+def test_a_claim_of_the_only_code_whose_answer_was_lost_is_no_refusal(aws: None, carrier: FakeCarrier) -> None:
+    create_codes("44101")
+    clock = TestClock()
+
+    with faults("TransactWriteItems", None, "applied"):
+        open_session(clock)
+
+    assert [text.sender for text in deliver(carrier, clock)] == ["44101"]
+
+
 # --- Opting out
 
 

@@ -159,7 +159,7 @@ def test_a_fleet_handset_receives_and_is_marked_as_one_that_cannot_answer(
 
 
 @pytest.mark.usefixtures("one_request_at_a_time")
-def test_many_handsets_go_out_in_pages_of_a_hundred_each_with_a_code(clock: TestClock, carrier: FakeCarrier) -> None:
+def test_many_handsets_go_out_in_pages_of_a_hundred_each_with_a_code_C5(clock: TestClock, carrier: FakeCarrier) -> None:
     # C5: to as many people as wanted.
     numbers = [f"+1809556{position:04}" for position in range(101)]
 
@@ -301,6 +301,34 @@ def test_the_same_key_finds_its_session_and_sends_nothing_again(clock: TestClock
     assert words_of(session_id, clock) == [HELLO]
 
 
+def test_the_request_that_opened_a_session_says_its_text_no_second_time_after_others_were_said(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+    say(session_id, clock)
+    deliver(carrier, clock)
+
+    assert open_session(clock, is_first=False) == session_id
+
+    assert deliver(carrier, clock) == []
+    assert words_of(session_id, clock) == [HELLO, "¿Y a las 6?"]
+
+
+def test_the_request_that_opened_a_session_overtaken_by_the_next_text_says_its_own_no_second_time(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    session_id = open_session(clock)
+    deliver(carrier, clock)
+
+    with just_before(
+        "GetItem", lambda: say(session_id, clock), nth=3
+    ):  # its first two reads see the first text as the latest
+        assert open_session(clock, is_first=False) == session_id
+
+    assert [text.text for text in deliver(carrier, clock)] == ["¿Y a las 6?"]
+
+
 def test_a_key_that_opened_a_session_days_ago_is_refused(clock: TestClock) -> None:
     sessions.end(open_session(clock), clock)
 
@@ -385,7 +413,7 @@ def test_the_same_request_while_its_text_is_spoken_does_not_have_it_spoken_again
 # --- Saying
 
 
-def test_one_message_at_a_time(clock: TestClock, carrier: FakeCarrier) -> None:
+def test_one_message_at_a_time_C5(clock: TestClock, carrier: FakeCarrier) -> None:
     # C5
     session_id = open_session(clock)
 
@@ -670,7 +698,7 @@ def test_a_reply_that_meets_the_end_while_it_is_being_written_reaches_nobody(
 # --- The end
 
 
-def test_a_session_lives_until_the_last_moment_and_ends_at_exactly_five_idle_minutes(
+def test_a_session_lives_until_the_last_moment_and_ends_at_exactly_five_idle_minutes_C7(
     clock: TestClock, carrier: FakeCarrier
 ) -> None:
     # C7, invariant 6

@@ -370,6 +370,8 @@ def _start_saying(
         session = get_open_session(session_id, now)
         if session.said_by == said_by:
             return session, False
+        if said_by == session_id and session.says > 0 and session.said_by is not None:
+            return replace(session, says=1, sending=None), False  # the text that opened it: others went out since
         _require_turn(session, now)
         number, expires_at = session.says + 1, _expires_at(session.opened_at)
         try:

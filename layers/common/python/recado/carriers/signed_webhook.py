@@ -198,7 +198,7 @@ def _reply(item: Any, place: str) -> IncomingReply:
         id=_text(item, "id", place, 128),
         handset=handset,
         code=code,
-        text=_text(item, "text", place, TEXT_LENGTH_MAX),
+        text=_text(item, "text", place, TEXT_LENGTH_MAX, length_min=0),  # people do send nothing
         sent_at=_moment(item.get("received_at"), f"{place}/received_at"),
         in_reply_to=answered if isinstance(answered, str) else None,
         part=_part(item, place),
@@ -233,9 +233,9 @@ def _receipt(item: Any, place: str) -> IncomingReceipt:
     return IncomingReceipt(state=state, part=part, reference=_text(item, "reference", place, 256), at=at)
 
 
-def _text(item: Mapping[str, Any], name: str, place: str, length_max: int) -> str:
+def _text(item: Mapping[str, Any], name: str, place: str, length_max: int, *, length_min: int = 1) -> str:
     value = item.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= length_max:
+    if not isinstance(value, str) or not length_min <= len(value) <= length_max:
         raise BadWebhook(f"{place}/{name}")
     return storable(value)  # a reply is not lost for half a character
 

@@ -158,14 +158,14 @@ def _key(carrier: str, reply_id: str) -> tuple[str, str]:
     return f"RATE#{carrier}#{reply_id}", "r"
 
 
-def _part_key(part: int) -> str:
-    return f"p#{part:02}"
-
-
 def _rated(row: _RatingRow) -> RatedReply:
     _, carrier, reply_id = row.pk.split("#", 2)
     parts = int(row.parts or 1)
     return RatedReply(carrier, reply_id, row.country, row.number, row.code, row.rated_at, _rating(row), parts)
+
+
+def _part_key(part: int) -> str:
+    return f"p#{part:02}"
 
 
 def _rating(row: _RatingRow) -> Rating | None:

@@ -114,5 +114,11 @@ def _pk(number: str) -> str:
 
 def _route(row: _RouteRow) -> Route:
     return Route(
-        row.sk, row.session_id, row.free_at, row.claimed_at, row.source, row.noticed_at, row.free_before_notice
+        row.sk,
+        row.session_id,
+        row.free_at,
+        row.claimed_at,
+        source=row.source,
+        noticed_at=row.noticed_at,
+        free_before_notice=row.free_before_notice,
     )
