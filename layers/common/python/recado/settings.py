@@ -29,6 +29,10 @@ class Settings:
     carrier: str
     carrier_url: str
     carrier_dedupe_hours: int
+    carrier_credentials_path: str
+    carrier_configuration_set: str
+    carrier_part_price_max: str
+    public_url: str
     countries: str
     session_country: str
     token_life_seconds_max: int
