@@ -67,6 +67,8 @@ def each(texts: Sequence[Outgoing], may_start: Callable[[], bool], call: Callabl
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Heard | Refused | Unknown:
     """What was answered; Refused when not a byte was taken; Unknown when it may have been."""
+    if not url.startswith(("https://", "http://")):  # urllib3 would read a bare name as one of http
+        return Refused(RefusedBecause.ROUTE, "not_an_address")
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS_MAX, read=READ_SECONDS_MAX)
     try:
         response = _POOL.request(

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from recado import clock
 from recado.carriers.outgoing_calls import Heard, each, post, price_max, refused_or_unknown
@@ -156,7 +156,7 @@ def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
     status = form.get("MessageStatus", "")
     if status not in STATUSES:
         raise BadWebhook("/MessageStatus")
-    references = parse_qs(query, max_num_fields=FIELDS_MAX).get("reference", [])
+    references = [value for name, value in parse_qsl(query) if name == "reference"]
     if len(references) != 1 or len(references[0]) > REFERENCE_LENGTH_MAX:
         raise BadWebhook("/reference")
     state = STATUSES[status]
