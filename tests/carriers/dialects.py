@@ -158,9 +158,43 @@ TWILIO = Dialect(
 )
 
 
+# --- vonage -----------------------------------------------------------------------------------------------------------
+
+
+def _vonage_number(asked: Asked) -> str:
+    return f"+{json.loads(asked.body)['to']}"
+
+
+def _vonage_error(status: int, code: str) -> Said:
+    error = {"type": f"https://developer.vonage.com/api-errors/messages#{code}", "title": "x", "instance": "i"}
+    return Said(status, json.dumps(error).encode(), "application/problem+json")
+
+
+def _vonage_answer(asked: Asked, fates: Sequence[Fate]) -> Said:
+    (fate,) = fates
+    return {
+        Fate.ACCEPTED: Said(202, json.dumps({"message_uuid": f"c-{_vonage_number(asked)}"}).encode()),
+        Fate.WRONG_NUMBER: _vonage_error(422, "1170"),
+        Fate.BLOCKED: _vonage_error(422, "1240"),
+        Fate.FOR_NOW: _vonage_error(429, "1000"),
+    }[fate]
+
+
+VONAGE = Dialect(
+    texts_per_request=ONE_BY_ONE,
+    numbers=lambda asked: [_vonage_number(asked)],
+    answer=_vonage_answer,
+    route_refused=lambda: Said(401, b'{"type": "https://developer.vonage.com/api-errors#unauthorized"}'),
+    throttled=lambda: Said(429),
+    environment={},
+    account=lambda url: Account(url, user="key", password="secret", secrets_from_carrier=("signature-secret" * 2,)),
+)
+
+
 DIALECTS = {
     "end_user_messaging": END_USER_MESSAGING,
     "signed_webhook": SIGNED_WEBHOOK,
     "sns": SNS,
     "twilio": TWILIO,
+    "vonage": VONAGE,
 }

@@ -156,8 +156,9 @@ def test_an_answer_that_has_no_row_goes_by_its_status(
 
 
 def test_one_text_that_breaks_us_loses_nobody_elses_answer(server: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, third = twilio.price_max, replace(TEXT, to="+56900000003")
-    monkeypatch.setattr(twilio, "price_max", lambda text, account: 1 / 0 if text == "broken" else real(text, account))
+    third = replace(TEXT, to="+56900000003")
+    broken = "recado.carriers.twilio.price_max"
+    monkeypatch.setattr(broken, lambda text, _: 1 / 0 if text == "broken" else None)
     texts = [TEXT, replace(TEXT, text="broken"), third]
 
     answers = twilio.send(texts, replace(ACCOUNT, url=server.url), lambda: True)

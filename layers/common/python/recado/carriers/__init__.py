@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from recado.carriers import end_user_messaging, signed_webhook, simulated, sns, twilio
+from recado.carriers import end_user_messaging, signed_webhook, simulated, sns, twilio, vonage
 from recado.carriers.speech import Account, Answer, Line, Outgoing
 
 REGISTRY: dict[str, ModuleType] = {
@@ -11,6 +11,7 @@ REGISTRY: dict[str, ModuleType] = {
     "signed_webhook": signed_webhook,
     "sns": sns,
     "twilio": twilio,
+    "vonage": vonage,
 }
 # Not in the registry: no stack, no short code and no webhook can name it. A sandbox's texts go there, and no others.
 SIMULATED = "simulated"
