@@ -107,7 +107,10 @@ class Endpoint:
             watch.cancel()
             watch.join()
             connection.close()
-        return Got(response.status, _document(data), time.monotonic() - began)
+        took = time.monotonic() - began
+        if took >= ANSWER_SECONDS_MAX:  # cut off while it was read: what came is no answer
+            return Got(0, None, took, "no answer in time")
+        return Got(response.status, _document(data), took)
 
 
 type Problem = str | None
