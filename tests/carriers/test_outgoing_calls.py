@@ -78,14 +78,44 @@ def test_an_answer_may_be_as_large_as_said_and_not_one_byte_more(server: StubSer
         assert (len(heard.body), heard.trouble) == ((size, "") if is_whole else (0, "too_large"))
 
 
-def test_a_redirect_is_not_followed(server: StubServer) -> None:
-    server.behave = lambda request, _: say(request, Said(307))
+def test_of_an_answer_without_end_no_more_is_read_than_may_be(server: StubServer) -> None:
+    pieces, piece = 64, b"x" * ANSWER_BYTES_MAX
+    written: list[int] = []
+    gone = threading.Event()
+
+    def behave(request: BaseHTTPRequestHandler, _: Asked) -> None:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (pieces * len(piece)))
+        try:
+            for _ in range(pieces):
+                request.wfile.write(piece)
+                written.append(len(piece))
+        except OSError:  # they have gone
+            gone.set()
+        request.close_connection = True
+
+    server.behave = behave
 
     heard = post(server.url, b"{}", {})
 
-    assert isinstance(heard, Heard)
-    assert heard.status == 307
-    assert len(server.seen) == 1
+    assert heard == Heard(200, b"", "too_large")
+    assert gone.wait(10), "it read all of it"
+    assert len(written) < pieces / 2  # what the system itself keeps between the two
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server: StubServer, status: int) -> None:
+    def behave(request: BaseHTTPRequestHandler, asked: Asked) -> None:
+        request.send_response(status if asked.path == "/" else 200)
+        request.send_header("Location", "/elsewhere")
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    server.behave = behave
+
+    heard = post(f"{server.url}/", b"{}", {})
+
+    assert heard == Heard(status, b"")
+    assert [asked.path for asked in server.seen] == ["/"]
 
 
 @pytest.mark.parametrize("url", ["", "carrier", "ftp://127.0.0.1/", "http://", "http://[::1/"])
