@@ -17,6 +17,7 @@ from botocore.stub import Stubber
 from recado.carriers import end_user_messaging
 from recado.carriers.speech import Accepted, Account, Answer, BadWebhook, Outgoing, Refused, RefusedBecause, Unknown
 from recado.rules.delivery_states import Receipt
+from tests.conftest import resources
 
 SERVICE = "pinpoint-sms-voice-v2"
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -182,6 +183,17 @@ def test_every_exception_of_the_model_is_in_the_table_or_ambiguous_on_purpose() 
     named = {shape.name for shape in model().operation_model("SendTextMessage").error_shapes}
 
     assert named - {exception for exception, _ in end_user_messaging.ERRORS} == {"InternalServerException"}
+
+
+def test_who_sends_may_send_from_this_account_only() -> None:
+    policies = resources("AWS::Serverless::Function")["Dispatch"]["Policies"]
+    statements = [
+        one for policy in policies for one in policy["Statement"] if "sms-voice:SendTextMessage" in one["Action"]
+    ]
+
+    assert [one["Resource"] for one in statements] == [
+        [{"Fn::Sub": "arn:${AWS::Partition}:sms-voice:${AWS::Region}:${AWS::AccountId}:*"}]
+    ]
 
 
 def test_a_refusals_code_never_says_a_number(stubber: Stubber) -> None:

@@ -15,6 +15,7 @@ from recado.tables import replies, short_codes
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.apps import Context, call, load_app, load_event
 from tests.conftest import client, jobs_on
+from tests.permissions import NotPermitted, as_function
 from tests.worlds import NOON, SCHOOL, TestClock, create_school
 
 TOKEN = "auth-token-of-tests"
@@ -113,6 +114,19 @@ def test_a_token_signs_its_own_carriers_webhooks_and_no_other_account_does() -> 
 
     assert call("inbound", load_event("inbound_twilio_receipt"))[0] == 200
     assert inbound.account_of("signed_webhook").password == ""
+
+
+def test_who_sends_may_read_the_account_and_nobody_else_has_its_password() -> None:
+    put_account(sender="MG0123")
+
+    with as_function("dispatch"):
+        account = inbound.account_of("twilio")
+
+    assert (account.user, account.password, account.sender) == ("AC0123456789abcdef", TOKEN, "MG0123")
+    assert account.secrets_to_carrier == ()
+    carrier_credentials.forget()
+    with as_function("send"), pytest.raises(NotPermitted):
+        inbound.account_of("twilio")
 
 
 def test_neither_token_nor_number_nor_text_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
