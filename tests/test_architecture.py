@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "tables": ({"recado.tables", "recado.rules", *FOUNDATION}, {"pynamodb"}),
     "carriers": (
         {"recado.carriers", "recado.rules", *FOUNDATION},
-        {"boto3", "botocore", "urllib3", "standardwebhooks"},
+        {"boto3", "botocore", "urllib3", "standardwebhooks", "jwt"},
     ),
     "edge": ({"recado"}, {"aws_lambda_powertools", "pydantic"}),
     "stories": ({"recado"}, {"jwt"}),

@@ -4,19 +4,21 @@ import base64
 import gzip
 import json
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from recado import clock, inbound, log, web
-from recado.carriers import sns
-from recado.carriers.speech import BadWebhook
+from recado.carriers import end_user_messaging, sns
+from recado.carriers.speech import PATH, BadWebhook
 
 app = web.resolver()
 
 CarrierName = Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[a-z0-9_]+$")]
 SNS = "sns"
+EVENTS_CARRIER = "end_user_messaging"
 
 
 class RepliesTaken(BaseModel):
@@ -33,12 +35,12 @@ class ReceiptsTaken(BaseModel):
 
 @app.post("/carriers/<carrier>/replies", summary="A carrier brings what handsets answered", tags=["carriers"])
 def take_replies(carrier: CarrierName) -> RepliesTaken:
-    return RepliesTaken(taken=len(inbound.take_replies(carrier, _headers(), _body(), clock.now)))
+    return RepliesTaken(taken=len(inbound.take_replies(carrier, _headers(carrier, "replies"), _body(), clock.now)))
 
 
 @app.post("/carriers/<carrier>/receipts", summary="A carrier reports what became of texts", tags=["carriers"])
 def take_receipts(carrier: CarrierName) -> ReceiptsTaken:
-    return ReceiptsTaken(taken=inbound.take_receipts(carrier, _headers(), _body(), clock.now))
+    return ReceiptsTaken(taken=inbound.take_receipts(carrier, _headers(carrier, "receipts"), _body(), clock.now))
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
@@ -51,8 +53,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | N
     return web.answer(app, event, context)
 
 
-def _headers() -> dict[str, str]:
-    return dict(app.current_event.raw_event.get("headers") or {})
+def _headers(carrier: str, kind: str) -> dict[str, str]:
+    """The headers, and what was asked for: the route without what AWS puts before it, the query as we write it."""
+    event = app.current_event.raw_event
+    query = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
+    path = f"/carriers/{carrier}/{kind}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+    return {**(event.get("headers") or {}), PATH: path}
 
 
 def _body() -> bytes:
@@ -61,21 +67,34 @@ def _body() -> bytes:
 
 
 def _take_topic(event: dict[str, Any]) -> None:
-    """Two-way replies; AWS invoked us by the topic's permission, so there is no signature to check.
+    """Two-way replies and events of texts; AWS invoked us by the topic's permission: there is no signature to check.
 
-    One that fails keeps no other from its place: it fails the event when all were tried. AWS brings the event again,
+    A reply that fails keeps no other from its place: it fails the whole when all were tried. AWS brings the event again:
     what was taken is known by its id, and after three tries it lies in the queue for what could not be placed.
     """
     failed: Exception | None = None
     for record in event["Records"]:
+        body = json.dumps(record["Sns"]).encode()
+        if end_user_messaging.is_event(body):
+            _take_event(body)
+            continue
         try:
-            for reply in sns.read_replies(json.dumps(record["Sns"]).encode()):
+            for reply in sns.read_replies(body):
                 inbound.take_reply(SNS, reply, clock.now)
         except Exception as error:  # noqa: BLE001  # raised below, when the others have been taken
             log.trouble("reply_not_taken", error, carrier=SNS)
             failed = error
     if failed is not None:
         raise failed
+
+
+def _take_event(body: bytes) -> None:
+    try:
+        receipts = end_user_messaging.read_receipts(body)
+    except BadWebhook as error:
+        log.trouble("receipt_not_understood", error, carrier=EVENTS_CARRIER)
+        return
+    inbound.queue_receipts(EVENTS_CARRIER, receipts, clock.now())
 
 
 def _take_delivery_log(event: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 # Each service that our code or PynamoDB makes a client of; botocore brings 430.
-SERVICES = frozenset({"apigatewaymanagementapi", "dynamodb", "s3", "sns", "sqs", "ssm"})
+SERVICES = frozenset({"apigatewaymanagementapi", "dynamodb", "pinpoint-sms-voice-v2", "s3", "sns", "sqs", "ssm"})
 # Glob patterns of what is never imported: names, carriers, places and time zones of numbers, short numbers, programs.
 NOT_NEEDED = (
     "bin",
@@ -54,7 +54,7 @@ def slim_dist_infos(layer: Path) -> None:
 
 
 def slim_botocore(data: Path) -> None:
-    """Leaves our services only. `endpoints.json` of all 430 would be read at each start: 1.2 MB for four names."""
+    """Leaves our services only. `endpoints.json` of all 430 would be read at each start: 1.2 MB for a few names."""
     for path in data.iterdir():
         if path.is_dir() and path.name not in SERVICES:
             remove(path)

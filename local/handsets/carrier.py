@@ -25,6 +25,7 @@ OWN_NUMBER = "29999"  # what a text comes from that names no code
 CODE_LENGTH_MAX = 15
 WAVE_MAX = 500
 TEXT_LENGTH_MAX = 1_600
+REFERENCE_LENGTH_MAX = 256
 NUMBER = re.compile(r"\+[1-9][0-9]{7,14}")  # E.164
 CODE = re.compile(r"[0-9A-Za-z+]{1,15}")
 
@@ -179,7 +180,7 @@ def read_wave(body: object) -> list[Outgoing]:
 def _read_outgoing(place: str, message: object) -> Outgoing:
     if not isinstance(message, Mapping):
         raise WaveError(place, "must be an object")
-    reference = _read_text(place, message, "reference", 200)
+    reference = _read_text(place, message, "reference", REFERENCE_LENGTH_MAX)
     number = _read_text(place, message, "to", 40)
     code = message.get("from")
     if code == "":

@@ -1,12 +1,11 @@
-"""The signed webhook carrier against a real server that misbehaves in every way of the retry table."""
+"""The signed webhook carrier's own: its wave, its signatures both ways, its replies and receipts.
+
+What every carrier must do is in `test_every_carrier.py`.
+"""
 
 import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -24,78 +23,26 @@ from recado.carriers.speech import (
 )
 from recado.rules.delivery_states import Receipt
 from recado.rules.reply_parts import Part
+from tests.carriers.dialects import FROM_CARRIER, SIGNED_WEBHOOK, TO_CARRIER, Fate
+from tests.carriers.stub_server import Behave, Said, StubServer, say, stub_server
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-TO_CARRIER = "whsec_dG8tY2Fycmllci1zZWNyZXQtMzItYnl0ZXMtbG9uZyE="
-FROM_CARRIER = "whsec_ZnJvbS1jYXJyaWVyLXNlY3JldC0zMi1ieXRlcy1sIQ=="
 TEXTS = [Outgoing(f"m.s.id.p.0.{i}", f"+5690000000{i}", "20600", "Hola ñandú", 60) for i in range(3)]
 
-type Reply = Callable[[BaseHTTPRequestHandler, dict[str, Any]], None]
+
+def saying(status: int, body: bytes = b"") -> Behave:
+    return lambda request, _: say(request, Said(status, body))
 
 
-@dataclass
-class Server:
-    """A carrier's server: `reply` answers, `seen` keeps each request's headers and body."""
-
-    url: str = ""
-    reply: Reply = lambda request, body: accept_all(request, body)
-    seen: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-
-def answer(request: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
-    request.send_response(status)
-    request.send_header("Content-Length", str(len(body)))
-    request.end_headers()
-    request.wfile.write(body)
-
-
-def accept_all(request: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
-    items = [
-        {"reference": one["reference"], "status": "accepted", "id": f"c-{index}"}
-        for index, one in enumerate(body["messages"])
-    ]
-    answer(request, 200, json.dumps({"messages": items}).encode())
-
-
-def answer_items(items: list[Any]) -> Reply:
-    return lambda request, _: answer(request, 200, json.dumps({"messages": items}).encode())
-
-
-def answer_status(status: int, body: bytes = b"") -> Reply:
-    return lambda request, _: answer(request, status, body)
-
-
-def close_without_answer(request: BaseHTTPRequestHandler, _: dict[str, Any]) -> None:
-    request.connection.shutdown(socket.SHUT_RDWR)
-    request.close_connection = True
+def answer_items(items: list[Any]) -> Behave:
+    return saying(200, json.dumps({"messages": items}).encode())
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    told = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            told.seen.append((dict(self.headers.items()), body))
-            told.reply(self, json.loads(body))
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    told.url = f"http://127.0.0.1:{http.server_port}/send"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    signed_webhook._pool.cache_clear()
-    yield told
-    signed_webhook._pool.cache_clear()
-    http.shutdown()
-    http.server_close()
-    thread.join()
+def server() -> Iterator[StubServer]:
+    with stub_server() as told:
+        told.behave = lambda request, asked: say(request, SIGNED_WEBHOOK.answer(asked, [Fate.ACCEPTED] * len(TEXTS)))
+        yield told
 
 
 def account(url: str) -> Account:
@@ -106,12 +53,12 @@ def send(url: str) -> list[Any]:
     return signed_webhook.send(TEXTS, account(url), lambda: True)
 
 
-def test_a_wave_is_one_signed_post_and_each_text_has_its_answer(server: Server) -> None:
+def test_a_wave_is_one_signed_post_and_each_text_has_its_answer(server: StubServer) -> None:
     answers = send(server.url)
 
-    assert answers == [Accepted("c-0"), Accepted("c-1"), Accepted("c-2")]
-    [(headers, body)] = server.seen
-    document = Webhook(TO_CARRIER).verify(body, headers)
+    assert answers == [Accepted(f"c-{text.to}") for text in TEXTS]
+    [asked] = server.seen
+    document = Webhook(TO_CARRIER).verify(asked.body, asked.headers)
     assert document["messages"][0] == {
         "reference": "m.s.id.p.0.0",
         "to": "+56900000000",
@@ -121,50 +68,40 @@ def test_a_wave_is_one_signed_post_and_each_text_has_its_answer(server: Server) 
     }
 
 
-def test_during_a_change_of_secret_both_signatures_go_out(server: Server) -> None:
+def test_during_a_change_of_secret_both_signatures_go_out(server: StubServer) -> None:
     signed_webhook.send(TEXTS, Account(server.url, (FROM_CARRIER, TO_CARRIER), ()), lambda: True)
 
-    [(headers, body)] = server.seen
+    [asked] = server.seen
     for secret in (TO_CARRIER, FROM_CARRIER):
-        Webhook(secret).verify(body, headers)
+        assert Webhook(secret).verify(asked.body, asked.headers)
 
 
-def test_every_post_has_its_own_webhook_id_for_receivers_drop_ids_they_have_seen(server: Server) -> None:
+def test_every_post_has_its_own_webhook_id_for_receivers_drop_ids_they_have_seen(server: StubServer) -> None:
     send(server.url)
     send(server.url)
 
-    first, second = (headers["webhook-id"] for headers, _ in server.seen)
+    first, second = (asked.headers["webhook-id"] for asked in server.seen)
     assert first != second
 
 
 @pytest.mark.parametrize(
-    ("reply", "expected"),
+    ("status", "expected"),
     [
-        (answer_status(429), [Refused(RefusedBecause.FOR_NOW, "429")] * 3),
-        (answer_status(500), [Unknown("500")] * 3),
-        (answer_status(503), [Unknown("503")] * 3),
-        (answer_status(408), [Unknown("408")] * 3),
-        (answer_status(401), [Refused(RefusedBecause.ROUTE, "401")] * 3),
-        (answer_status(404), [Refused(RefusedBecause.ROUTE, "404")] * 3),
-        (answer_status(302), [Refused(RefusedBecause.ROUTE, "302")] * 3),
-        (close_without_answer, [Unknown("ProtocolError")] * 3),
-        (answer_status(200, b"<html>ok</html>"), [Unknown("not_in_answer")] * 3),
-        (answer_status(200, b"[]"), [Unknown("not_in_answer")] * 3),
-        (answer_status(200, b'{"messages": [7]}'), [Unknown("not_in_answer")] * 3),
-        (answer_status(200, b"[" * 100_000), [Unknown("not_in_answer")] * 3),
+        (408, Unknown("408")),
+        (403, Refused(RefusedBecause.ROUTE, "403")),
+        (404, Refused(RefusedBecause.ROUTE, "404")),
+        (302, Refused(RefusedBecause.ROUTE, "302")),
     ],
 )
-def test_an_answer_for_the_whole_wave_means_the_same_for_each_text(
-    server: Server, reply: Reply, expected: list[Any]
-) -> None:
-    server.reply = reply
+def test_a_status_is_for_the_whole_wave(server: StubServer, status: int, expected: Any) -> None:
+    server.behave = saying(status)
 
-    assert send(server.url) == expected
-    assert len(server.seen) == 1, "never asked twice by itself"
+    assert send(server.url) == [expected] * 3
+    assert len(server.seen) == 1
 
 
-def test_each_text_is_answered_for_itself(server: Server) -> None:
-    server.reply = answer_items(
+def test_each_text_is_answered_for_itself(server: StubServer) -> None:
+    server.behave = answer_items(
         [
             {"reference": "m.s.id.p.0.2", "status": "refused", "reason": "try_later"},
             {"reference": "m.s.id.p.0.0", "status": "refused", "reason": "wrong_number", "code": "E7"},
@@ -179,8 +116,8 @@ def test_each_text_is_answered_for_itself(server: Server) -> None:
     ]
 
 
-def test_missing_strange_doubled_and_foreign_items_are_told_apart(server: Server) -> None:
-    server.reply = answer_items(
+def test_missing_strange_doubled_and_foreign_items_are_told_apart(server: StubServer) -> None:
+    server.behave = answer_items(
         [
             {"reference": "m.s.id.p.0.0", "status": "accepted", "id": "first"},
             {"reference": "m.s.id.p.0.0", "status": "refused", "reason": "blocked"},
@@ -190,37 +127,6 @@ def test_missing_strange_doubled_and_foreign_items_are_told_apart(server: Server
     )
 
     assert send(server.url) == [Accepted("first"), Unknown("not_understood"), Unknown("not_in_answer")]
-
-
-def test_a_slow_answer_is_unknown_for_it_may_have_been_taken(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = threading.Event()
-
-    def wait_then_accept(request: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
-        gate.wait(5)
-        close_without_answer(request, body)
-
-    server.reply = wait_then_accept
-    monkeypatch.setattr(signed_webhook, "READ_SECONDS_MAX", 0.05)
-
-    answers = send(server.url)
-    gate.set()
-
-    assert answers == [Unknown("ReadTimeoutError")] * 3
-
-
-def test_a_refused_connection_was_not_taken() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
-        answers = send(f"http://127.0.0.1:{taken.getsockname()[1]}/send")
-
-    assert answers == [Refused(RefusedBecause.FOR_NOW, "not_connected")] * 3
-
-
-def test_nothing_starts_after_its_time(server: Server) -> None:
-    answers = signed_webhook.send(TEXTS, account(server.url), lambda: False)
-
-    assert answers == [Refused(RefusedBecause.FOR_NOW, "not_started")] * 3
-    assert server.seen == []
 
 
 def signed(body: str, *, secret: str = FROM_CARRIER, at: datetime = NOON) -> dict[str, str]:
@@ -267,6 +173,19 @@ def test_one_good_signature_among_others_is_enough_while_a_secret_changes() -> N
     headers["Webhook-Signature"] = f"v1a,xyz v1,AAAA {headers['Webhook-Signature']}"
 
     assert verify(headers, "{}")
+
+
+@pytest.mark.parametrize("secret", [TO_CARRIER, FROM_CARRIER])
+def test_during_a_change_of_secret_what_either_signs_holds(secret: str) -> None:
+    both = Account("", (), (TO_CARRIER, FROM_CARRIER))
+
+    assert signed_webhook.verify(signed("{}", secret=secret), b"{}", both, NOON)
+
+
+def test_after_a_change_of_secret_the_old_one_holds_no_more() -> None:
+    changed = Account("", (), (TO_CARRIER,))
+
+    assert not signed_webhook.verify(signed("{}", secret=FROM_CARRIER), b"{}", changed, NOON)
 
 
 def test_a_body_that_is_no_text_is_refused() -> None:
@@ -345,6 +264,16 @@ def test_a_document_that_is_none_is_refused(body: bytes) -> None:
     for read in (signed_webhook.read_replies, signed_webhook.read_receipts):
         with pytest.raises(BadWebhook):
             read(body)
+
+
+def test_receipts_come_many_per_post_and_more_than_many_are_refused() -> None:
+    items = [{"reference": f"m.{index}", "status": "delivered"} for index in range(signed_webhook.ITEMS_MAX + 1)]
+
+    found = signed_webhook.read_receipts(json.dumps({"type": "receipts", "receipts": items[:-1]}).encode())
+
+    assert [receipt.reference for receipt in found] == [item["reference"] for item in items[:-1]]
+    with pytest.raises(BadWebhook):
+        signed_webhook.read_receipts(json.dumps({"type": "receipts", "receipts": items}).encode())
 
 
 @pytest.mark.parametrize("state", list(Receipt))

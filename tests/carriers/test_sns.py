@@ -1,8 +1,13 @@
-"""SNS as a carrier: one Publish a text, never twice; its replies and delivery log read as AWS writes them."""
+"""SNS as a carrier, its own: what Publish says, on moto and by error code; replies and delivery log as AWS writes them.
+
+What every carrier must do is in `test_every_carrier.py`.
+"""
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -56,13 +61,6 @@ def test_each_text_is_published_once_and_answered_in_order() -> None:
     assert sorted(message[0] for message in sent()) == [text.to for text in TEXTS]
 
 
-def test_what_may_not_start_any_more_is_not_published() -> None:
-    answers = sns.send(TEXTS, Account(), lambda: False)
-
-    assert answers == [Refused(RefusedBecause.FOR_NOW, "not_started")] * 3
-    assert sent() == []
-
-
 def test_a_lost_answer_is_unknown_and_the_sdk_does_not_send_a_second_sms() -> None:
     def lose_answer(request: Any, **_: Any) -> None:
         raise ReadTimeoutError(endpoint_url=request.url)
@@ -92,6 +90,7 @@ def test_a_request_that_never_left_is_not_taken() -> None:
         ("OptedOut", 400, Refused(RefusedBecause.BLOCKED, "OptedOut")),
         ("Throttling", 400, Refused(RefusedBecause.FOR_NOW, "Throttling")),
         ("AuthorizationError", 403, Refused(RefusedBecause.ROUTE, "AuthorizationError")),
+        ("AccessDenied", 403, Refused(RefusedBecause.ROUTE, "AccessDenied")),
         ("InternalError", 500, Unknown("InternalError")),
         ("SomethingNew", 400, Unknown("SomethingNew")),
     ],
@@ -109,6 +108,24 @@ def test_a_text_says_that_it_is_transactional_and_from_which_number() -> None:
     send()
 
     assert all(b"Transactional" in body and b"%2B56200000001" in body for body in map(_bytes, attributes))
+
+
+@pytest.mark.parametrize(("text", "limit"), [("Hola", b"0.0500"), ("x" * 161, b"0.1000"), ("á" * 71, b"0.1000")])
+def test_a_text_costs_no_more_than_its_parts_may(text: str, limit: bytes) -> None:
+    bodies: list[Any] = []
+    sns._client().meta.events.register_first("before-send", lambda request, **_: bodies.append(request.body))
+
+    sns.send([replace(TEXTS[0], text=text)], Account(part_price_max=Decimal("0.05")), lambda: True)
+
+    [body] = map(_bytes, bodies)
+    assert b"AWS.SNS.SMS.MaxPrice" in body
+    assert limit in body
+
+
+def test_what_the_sdk_itself_refuses_was_not_taken_and_is_ours_to_mend() -> None:
+    [answer] = sns.send([replace(TEXTS[0], text=7)], Account(), lambda: True)  # type: ignore[arg-type]
+
+    assert answer == Refused(RefusedBecause.ROUTE, "ParamValidationError")
 
 
 def _bytes(body: Any) -> bytes:
@@ -135,6 +152,10 @@ def test_a_two_way_reply_is_read_with_the_topics_time() -> None:
 
     assert (reply.handset, reply.code, reply.text) == ("+18095550142", "+18295550100", "Llego en 10 min")
     assert reply.sent_at == datetime(2026, 11, 23, 12, 0, 0, 123000, tzinfo=UTC)
+
+
+def test_a_two_way_reply_without_a_character_is_a_reply() -> None:
+    assert [reply.text for reply in sns.read_replies(two_way(messageBody=""))] == [""]
 
 
 @pytest.mark.parametrize(

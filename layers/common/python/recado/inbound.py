@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from itertools import batched
 from typing import Any
 
-from recado import log, session_replies
+from recado import carrier_credentials, log, session_replies
 from recado.access import master_secrets
 from recado.carriers import REGISTRY
-from recado.carriers.speech import Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
+from recado.carriers.speech import PATH, Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
 from recado.clock import Clock
 from recado.errors import BadSignature, FieldProblem, InvalidRequest, NotFound, StillRunning
 from recado.queues import put_jobs
@@ -63,10 +64,15 @@ class _Moved(Exception):  # a signal between two steps here
 
 
 def account_of(carrier: str) -> Account:
-    """A carrier's account, from settings and the master secret; both live versions hold, the newest first."""
+    """A carrier's account, from settings and the master secret; both live versions hold, the newest first.
+
+    One that has an account with us has its own secrets instead, from SSM. Raises KeyError for one not registered.
+    """
+    if REGISTRY[carrier].NEEDS_CREDENTIALS:
+        return carrier_credentials.add_to(_settings_of(carrier), carrier)
     masters = [master for _, master in sorted(master_secrets().items(), reverse=True)]
-    return Account(
-        url=SETTINGS.carrier_url if carrier == SETTINGS.carrier else "",
+    return replace(
+        _settings_of(carrier),
         secrets_to_carrier=tuple(signatures.webhook_secret(master, carrier, "to_carrier") for master in masters),
         secrets_from_carrier=tuple(signatures.webhook_secret(master, carrier, "from_carrier") for master in masters),
     )
@@ -86,7 +92,7 @@ def take_receipts(carrier: str, headers: Headers, body: bytes, clock: Clock) -> 
     """A carrier's webhook of receipts: put on their queue, to be gathered by page. Returns how many."""
     _verify(carrier, headers, body, clock())
     try:
-        found: list[IncomingReceipt] = REGISTRY[carrier].read_receipts(body)
+        found: list[IncomingReceipt] = REGISTRY[carrier].read_receipts(body, headers.get(PATH, "").partition("?")[2])
     except BadWebhook as error:
         raise InvalidRequest(fields=[FieldProblem(error.place, "malformed", "Not as the format says")]) from error
     return queue_receipts(carrier, found, clock())
@@ -163,6 +169,16 @@ def code_spellings(code: str) -> tuple[str, ...]:
     """How the operator may have written the code that a carrier names: as it is, or with or without the plus."""
     digits = code.removeprefix("+")
     return tuple(dict.fromkeys((code, digits, f"+{digits}")))
+
+
+def _settings_of(carrier: str) -> Account:
+    limit = SETTINGS.carrier_part_price_max
+    return Account(
+        url=SETTINGS.carrier_url if carrier == SETTINGS.carrier else "",
+        public_url=SETTINGS.public_url,
+        configuration_set=SETTINGS.carrier_configuration_set,
+        part_price_max=Decimal(limit) if limit else None,
+    )
 
 
 def _packed(receipt: IncomingReceipt, now: datetime) -> list[str | int | None]:

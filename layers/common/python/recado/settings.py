@@ -30,6 +30,10 @@ class Settings:
     carrier: str
     carrier_url: str
     carrier_dedupe_hours: int
+    carrier_credentials_path: str
+    carrier_configuration_set: str
+    carrier_part_price_max: str
+    public_url: str
     countries: str
     session_countries: str
     subscriber_prefixes: str

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from recado.carriers import signed_webhook, simulated, sns
+from recado.carriers import end_user_messaging, signed_webhook, simulated, sns, twilio, vonage
 from recado.carriers.speech import Account, Answer, Line, Outgoing
 
 REGISTRY: dict[str, ModuleType] = {
+    "end_user_messaging": end_user_messaging,
     "signed_webhook": signed_webhook,
     "sns": sns,
+    "twilio": twilio,
+    "vonage": vonage,
 }
 # Not in the registry: no stack, no short code and no webhook can name it. A sandbox's texts go there, and no others.
 SIMULATED = "simulated"

@@ -10,15 +10,12 @@ import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-import urllib3
 from standardwebhooks import Webhook
 
+from recado.carriers.outgoing_calls import NOT_STARTED, Heard, post, refused_or_unknown
 from recado.carriers.speech import (
-    CONNECT_SECONDS_MAX,
-    READ_SECONDS_MAX,
     Accepted,
     Account,
     Answer,
@@ -38,8 +35,8 @@ from recado.rules.phone_numbers import is_e164
 from recado.rules.reply_parts import Part
 
 ECHOES_REFERENCE = True
+NEEDS_CREDENTIALS = False  # its secrets follow from the master secret
 TOLERANCE = timedelta(minutes=5)  # Standard Webhooks: "timestamp … within some allowable tolerance", 5 minutes
-ANSWER_BYTES_MAX = 1024 * 1024
 ITEMS_MAX = 1000
 TEXT_LENGTH_MAX = 2000
 GROUP_LENGTH_MAX = 128
@@ -62,17 +59,12 @@ RECEIPTS = {
 def send(texts: Sequence[Outgoing], account: Account, may_start: Callable[[], bool]) -> list[Answer]:
     """Posts a wave; answers one for one, in order. Not started in time, not connected: refused for now."""
     if not may_start():
-        return [Refused(RefusedBecause.FOR_NOW, "not_started")] * len(texts)
+        return [NOT_STARTED] * len(texts)
     body = json.dumps({"type": "messages.send", "messages": [_message(text) for text in texts]}, ensure_ascii=False)
     # A new id each time: a receiver may drop an id it has seen, and texts refused for now come again in other waves.
     headers = _signed(f"wave_{new_id()}", body, account.secrets_to_carrier)
-    try:
-        answer = _pool().request("POST", account.url, body=body.encode(), headers=headers, redirect=False)
-    except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
-        return [Refused(RefusedBecause.FOR_NOW, "not_connected")] * len(texts)
-    except urllib3.exceptions.HTTPError as error:  # read timeout, connection closed half-way: it may have been taken
-        return [Unknown(type(error).__name__)] * len(texts)
-    return _answers(texts, answer.status, answer.data)
+    heard = post(account.url, body.encode(), headers)
+    return _answers(texts, heard) if isinstance(heard, Heard) else [heard] * len(texts)
 
 
 def verify(headers: Headers, body: bytes, account: Account, now: datetime) -> bool:
@@ -100,16 +92,9 @@ def read_replies(body: bytes) -> list[IncomingReply]:
     return [_reply(item, f"/replies/{index}") for index, item in enumerate(_items(body, "replies"))]
 
 
-def read_receipts(body: bytes) -> list[IncomingReceipt]:
+def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
     """The receipts of a verified webhook. Raises BadWebhook."""
     return [_receipt(item, f"/receipts/{index}") for index, item in enumerate(_items(body, "receipts"))]
-
-
-@cache
-def _pool() -> urllib3.PoolManager:
-    # Kept alive between waves. No retries: asking again is a decision, and not this file's.
-    timeout = urllib3.Timeout(connect=CONNECT_SECONDS_MAX, read=READ_SECONDS_MAX)
-    return urllib3.PoolManager(maxsize=4, retries=False, timeout=timeout)
 
 
 def _message(text: Outgoing) -> dict[str, Any]:
@@ -132,32 +117,27 @@ def _signed(webhook_id: str, body: str, secrets: Sequence[str]) -> dict[str, str
     }
 
 
-def _answers(texts: Sequence[Outgoing], status: int, data: bytes) -> list[Answer]:
-    if status == 429:  # Too Many Requests
-        return [Refused(RefusedBecause.FOR_NOW, "429")] * len(texts)
-    if status == 408 or status >= 500:  # it may have taken the wave before it failed
-        return [Unknown(str(status))] * len(texts)
-    if status >= 300:  # it refuses us, not a recipient
-        return [Refused(RefusedBecause.ROUTE, str(status))] * len(texts)
-    given = _answers_by_reference(data)
-    return [_answer(given.get(text.reference)) for text in texts]
+def _answers(texts: Sequence[Outgoing], heard: Heard) -> list[Answer]:
+    if heard.status >= 300:
+        return [refused_or_unknown(heard.status)] * len(texts)
+    given = _answers_by_reference(heard.as_json())
+    return [_answer(given.get(text.reference), heard.trouble) for text in texts]
 
 
-def _answers_by_reference(data: bytes) -> dict[str, dict[str, Any]]:
+def _answers_by_reference(document: Any) -> dict[str, dict[str, Any]]:
     """What was answered, by reference; the first where one stands twice. Nothing of a garbled answer is believed."""
     found: dict[str, dict[str, Any]] = {}
     try:
-        items = json.loads(data[:ANSWER_BYTES_MAX])["messages"]
-        for item in items:
+        for item in document["messages"]:
             found.setdefault(item["reference"], item)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (TypeError, KeyError):
         return {}
     return found
 
 
-def _answer(item: Mapping[str, Any] | None) -> Answer:
+def _answer(item: Mapping[str, Any] | None, trouble: str) -> Answer:
     if item is None:
-        return Unknown("not_in_answer")
+        return Unknown(trouble or "not_in_answer")
     if item.get("status") == "accepted":
         return Accepted(str(item.get("id", "")))
     because = REASONS.get(str(item.get("reason")))

@@ -23,6 +23,7 @@ from recado.rules.delivery_states import WHOLE_MESSAGE, Receipt
 from recado.rules.test_numbers import Behaviour, answer_of, behaviour_of
 
 ECHOES_REFERENCE = True
+NEEDS_CREDENTIALS = False
 CODE = "00000"  # what its handsets answer to; no country gives out such a code
 
 # Behaviour → the answer at the hand-over. Every other is accepted.
@@ -72,7 +73,7 @@ def read_replies(body: bytes) -> list[IncomingReply]:
     return []
 
 
-def read_receipts(body: bytes) -> list[IncomingReceipt]:
+def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
     """None: there is no webhook to read."""
     return []
 

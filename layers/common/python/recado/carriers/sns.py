@@ -6,7 +6,6 @@ SNS does not echo our reference: each accepted text gets a lookup row (`ECHOES_R
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -19,8 +18,10 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
+    ParamValidationError,
 )
 
+from recado.carriers.outgoing_calls import CONNECTIONS, each, price_max
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -41,7 +42,7 @@ from recado.rules.delivery_states import WHOLE_MESSAGE, Receipt
 from recado.rules.phone_numbers import is_e164
 
 ECHOES_REFERENCE = False
-CONNECTIONS = 20
+NEEDS_CREDENTIALS = False  # the function's own role
 
 # Error codes of Publish (SNS API reference, "Publish", errors) → what they mean here. Anything else is ambiguous.
 ERRORS = {
@@ -58,20 +59,23 @@ ERRORS = {
     "SignatureDoesNotMatch": RefusedBecause.ROUTE,
     "ExpiredToken": RefusedBecause.ROUTE,
 }
-# Fields of a two-way message that a reply is made of, and their longest.
-TWO_WAY = {"inboundMessageId": 128, "originationNumber": 20, "destinationNumber": 20, "messageBody": 5000}
+# Fields of a two-way message that a reply is made of, their shortest and their longest.
+TWO_WAY = {
+    "inboundMessageId": (1, 128),
+    "originationNumber": (1, 20),
+    "destinationNumber": (1, 20),
+    "messageBody": (0, 5000),
+}
 # Raised before a byte of the request has left: certainly not taken.
-NOT_STARTED = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError)
+NOT_CONNECTED = (ConnectTimeoutError, EndpointConnectionError)
+# Likewise, and it is ours to mend.
+NOT_SAID = (NoCredentialsError, ParamValidationError)
 
 
 def send(texts: Sequence[Outgoing], account: Account, may_start: Callable[[], bool]) -> list[Answer]:
     """Publishes each text once; answers one for one, in order. Threads are joined before it returns."""
-
-    def speak(text: Outgoing) -> Answer:
-        return _publish(text) if may_start() else Refused(RefusedBecause.FOR_NOW, "not_started")
-
-    with ThreadPoolExecutor(max_workers=min(CONNECTIONS, len(texts))) as threads:
-        return list(threads.map(speak, texts))
+    client = _client()  # before the threads: boto3 makes no client safely on several at once
+    return each(texts, may_start, lambda text: _publish(client, text, account))
 
 
 def verify(headers: Headers, body: bytes, account: Account, now: datetime) -> bool:
@@ -95,7 +99,7 @@ def read_replies(body: bytes) -> list[IncomingReply]:
     if sent_at.tzinfo is None:
         raise BadWebhook("/Timestamp")
     for name, value in zip(TWO_WAY, fields, strict=True):
-        if not isinstance(value, str) or not 0 < len(value) <= TWO_WAY[name]:
+        if not isinstance(value, str) or not TWO_WAY[name][0] <= len(value) <= TWO_WAY[name][1]:
             raise BadWebhook(f"/Message/{name}")
     reply_id, handset, code, text = map(storable, fields)
     if not is_e164(handset):
@@ -103,13 +107,13 @@ def read_replies(body: bytes) -> list[IncomingReply]:
     return [IncomingReply(reply_id, handset, code, text, sent_at.astimezone(UTC))]
 
 
-def read_receipts(body: bytes) -> list[IncomingReceipt]:
+def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
     """The receipt in one line of SNS's delivery log in CloudWatch. Raises BadWebhook."""
     try:
         line = json.loads(body)
         carrier_id = str(line["notification"]["messageId"])
         status, said = line["status"], str(line["delivery"].get("providerResponse", ""))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadWebhook("/") from error
     state = _receipt_state(status, said)
     return [IncomingReceipt(state, WHOLE_MESSAGE, carrier_id=carrier_id, at=_reported_at(line))]
@@ -126,20 +130,24 @@ def _client() -> Any:
     return boto3.client("sns", config=config)
 
 
-def _publish(text: Outgoing) -> Answer:
+def _publish(client: Any, text: Outgoing, account: Account) -> Answer:
     attributes = {"AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Transactional"}}
     if text.sender:
         attributes["AWS.MM.SMS.OriginationNumber"] = {"DataType": "String", "StringValue": text.sender}
+    if (limit := price_max(text.text, account)) is not None:  # USD for the whole text
+        attributes["AWS.SNS.SMS.MaxPrice"] = {"DataType": "Number", "StringValue": str(limit)}
     try:
-        answer = _client().publish(PhoneNumber=text.to, Message=text.text, MessageAttributes=attributes)
-    except NOT_STARTED as error:
+        answer = client.publish(PhoneNumber=text.to, Message=text.text, MessageAttributes=attributes)
+    except NOT_CONNECTED as error:
         return Refused(RefusedBecause.FOR_NOW, type(error).__name__)
+    except NOT_SAID as error:
+        return Refused(RefusedBecause.ROUTE, type(error).__name__)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         return Refused(ERRORS[code], code) if code in ERRORS else Unknown(code)
     except BotoCoreError as error:  # read timeout, connection closed: it may have been taken
         return Unknown(type(error).__name__)
-    return Accepted(str(answer["MessageId"]))
+    return Accepted(str(answer["MessageId"])) if answer.get("MessageId") else Unknown("no_message_id")
 
 
 def _reported_at(line: dict[str, Any]) -> datetime | None:

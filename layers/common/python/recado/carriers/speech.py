@@ -1,8 +1,9 @@
 """The words every carrier shares: what goes out, what it answers, what it reports later. Knows no table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from recado.rules.delivery_states import Receipt
@@ -14,11 +15,20 @@ READ_SECONDS_MAX = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where a carrier is spoken to and with which secrets, newest first; built from settings, never logged."""
+    """Where a carrier is spoken to and with which secrets, newest first; built from settings, never logged.
+
+    `sender` is for texts that name none. `public_url` is this API as the world calls it, without a last slash.
+    """
 
     url: str = ""
-    secrets_to_carrier: tuple[str, ...] = ()
-    secrets_from_carrier: tuple[str, ...] = ()
+    secrets_to_carrier: tuple[str, ...] = field(default=(), repr=False)
+    secrets_from_carrier: tuple[str, ...] = field(default=(), repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    sender: str = ""
+    public_url: str = ""
+    configuration_set: str = ""
+    part_price_max: Decimal | None = None  # USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +125,6 @@ def storable(text: str) -> str:
     return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
 
 
+# As they came, and under HTTP/2's own name (RFC 9113 §8.3.1) the path below `public_url` with its query: some sign it.
 type Headers = Mapping[str, str]
+PATH = ":path"

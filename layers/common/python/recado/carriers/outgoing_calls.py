@@ -1,0 +1,176 @@
+"""What carriers share when they call out: one bounded HTTP POST, and a call per text on threads that are joined.
+
+It must never ask twice, follow a redirect, read without an end, or wait longer for an answer than READ_SECONDS_MAX.
+"""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
+
+from recado.carriers.speech import (
+    CONNECT_SECONDS_MAX,
+    READ_SECONDS_MAX,
+    Account,
+    Answer,
+    Outgoing,
+    Refused,
+    RefusedBecause,
+    Unknown,
+)
+from recado.rules.segments import count_segments
+
+ANSWER_BYTES_MAX = 1024 * 1024
+CONNECTIONS = 20  # kept alive per host, and texts spoken at once
+NOT_STARTED = Refused(RefusedBecause.FOR_NOW, "not_started")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A status with its body; the body is empty when it was too large, and where `trouble` says why it broke off."""
+
+    status: int
+    body: bytes
+    trouble: str = ""
+
+    def as_json(self) -> Any:
+        """The body as JSON; None for what is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+def each(texts: Sequence[Outgoing], may_start: Callable[[], bool], call: Callable[[Outgoing], Answer]) -> list[Answer]:
+    """One call per text, at once; answers one for one, in order. Every thread is joined before it returns."""
+
+    def speak(text: Outgoing) -> Answer:
+        if not may_start():
+            return NOT_STARTED
+        try:
+            return call(text)
+        except Exception as error:  # noqa: BLE001  # one text's defect must not lose the answers of the others
+            return Unknown(type(error).__name__)
+
+    with ThreadPoolExecutor(max_workers=max(1, min(CONNECTIONS, len(texts)))) as threads:
+        return list(threads.map(speak, texts))
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> Heard | Refused | Unknown:
+    """What was answered; Refused when not a byte was taken; Unknown when it may have been."""
+    if not url.startswith(("https://", "http://")):  # urllib3 would read a bare name as one of http
+        return Refused(RefusedBecause.ROUTE, "not_an_address")
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS_MAX, read=READ_SECONDS_MAX)
+    try:
+        response = _POOL.request(
+            "POST", url, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False
+        )
+    except LocationValueError:
+        return Refused(RefusedBecause.ROUTE, "not_an_address")
+    except (NewConnectionError, ConnectTimeoutError):
+        return Refused(RefusedBecause.FOR_NOW, "not_connected")
+    except SSLError as error:
+        if error.args and isinstance(error.args[0], ssl.SSLCertVerificationError):  # before anything was said
+            return Refused(RefusedBecause.ROUTE, "certificate")
+        return Unknown(type(error).__name__)
+    except HTTPError as error:  # read timeout, connection closed half-way: it may have been taken
+        return Unknown(type(error).__name__)
+    return _read(response)
+
+
+def refused_or_unknown(status: int) -> Refused | Unknown:
+    """What a status other than success means where the carrier's own table has no better word."""
+    if status == 429:  # Too Many Requests
+        return Refused(RefusedBecause.FOR_NOW, "429")
+    if status == 408 or status >= 500:  # it may have taken it before it failed
+        return Unknown(str(status))
+    return Refused(RefusedBecause.ROUTE, str(status))  # it refuses us, not a recipient
+
+
+def price_max(text: str, account: Account) -> Decimal | None:
+    """What this text may cost at most, in USD with four decimals: the setting is for one part. None: no limit."""
+    if account.part_price_max is None:
+        return None
+    return (account.part_price_max * count_segments(text)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
+class _Watch:
+    """Shuts a connection down when its time is over: urllib3's read timeout begins anew with every byte."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.is_over = False
+        self._sock = sock
+        self._timer = threading.Timer(READ_SECONDS_MAX, self._shut)
+        self._timer.start()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        self._timer.join()
+
+    def _shut(self) -> None:
+        self.is_over = True
+        try:
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # of TLS too: its own shutdown would wait
+        except OSError:
+            return  # closed already
+
+
+class _Watched:
+    """A connection whose whole answer is watched, from when the request is out until `_read` has its body."""
+
+    sock: socket.socket
+
+    def getresponse(self) -> urllib3.HTTPResponse:
+        watch = _Watch(self.sock)
+        try:
+            response: urllib3.HTTPResponse = super().getresponse()  # type: ignore[misc]  # the connection's own
+        except BaseException:
+            watch.end()
+            raise
+        response.watch = watch  # type: ignore[attr-defined]  # ours
+        return response
+
+
+class _Http(urllib3.HTTPConnectionPool):
+    ConnectionCls = type("_WatchedHttp", (_Watched, HTTPConnection), {})
+
+
+class _Https(urllib3.HTTPSConnectionPool):
+    ConnectionCls = type("_WatchedHttps", (_Watched, HTTPSConnection), {})
+
+
+def _new_pool() -> urllib3.PoolManager:
+    pool = urllib3.PoolManager(maxsize=CONNECTIONS, retries=False)  # asking again is a decision, and not this file's
+    pool.pool_classes_by_scheme = {"http": _Http, "https": _Https}
+    return pool
+
+
+_POOL = _new_pool()  # made before any thread asks for it; its connections are kept alive between calls
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> Heard:
+    watch: _Watch = response.watch  # type: ignore[attr-defined]  # set when it was opened
+    try:
+        body = response.read(ANSWER_BYTES_MAX + 1)
+    except HTTPError as error:
+        response.close()
+        return Heard(response.status, b"", "too_slow" if watch.is_over else type(error).__name__)
+    finally:
+        watch.end()
+    if len(body) > ANSWER_BYTES_MAX:
+        response.close()
+        return Heard(response.status, b"", "too_large")
+    if watch.is_over:  # in the last moment: all was read, and the connection is shut
+        response.close()
+    else:
+        response.release_conn()
+    return Heard(response.status, body)
