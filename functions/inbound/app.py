@@ -69,7 +69,7 @@ def _body() -> bytes:
 def _take_topic(event: dict[str, Any]) -> None:
     """Two-way replies and events of texts; AWS invoked us by the topic's permission: there is no signature to check.
 
-    A reply that fails keeps no other from its place: it fails the whole when all were tried. AWS brings the event again:
+    A reply that fails keeps no other from its place: the whole fails when all were tried. AWS brings the event again:
     what was taken is known by its id, and after three tries it lies in the queue for what could not be placed.
     """
     failed: Exception | None = None

@@ -12,9 +12,9 @@ from botocore.awsrequest import AWSResponse
 from pynamodb.exceptions import UpdateError
 
 from recado import sessions
+from recado.rules.short_codes import CodeState
 from recado.tables import short_codes
 from recado.tables.base import CONFLICT_ATTEMPTS_MAX, shared_connection
-from recado.tables.short_codes import CodeState
 from tests.session_worlds import COUNTRY, create_codes, open_session
 from tests.worlds import NOON, TestClock
 
