@@ -7,8 +7,7 @@ port, and ends when its input does.
 import json
 import sys
 import threading
-from bisect import bisect_right, insort
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
@@ -16,30 +15,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from tests.simulation.memory_dynamodb import Item, Key, MemoryDynamoDB, _names_and_values, _test
+from bench.partitioned_rows import PartitionedRows
+from tests.simulation.memory_dynamodb import Item, MemoryDynamoDB, _names_and_values, _test
 
 PAGE = 1000  # rows of one answer: DynamoDB's is 1 MB
 NOT_FOUND = b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>"
-
-
-class _Rows(dict[Key, Item]):
-    """The rows of a table, and the sort keys of each partition in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.partitions: defaultdict[str, list[str]] = defaultdict(list)
-
-    @override
-    def __setitem__(self, key: Key, item: Item) -> None:
-        if key not in self:
-            insort(self.partitions[key[0]], key[1])
-        super().__setitem__(key, item)
-
-    @override
-    def pop(self, key: Key, *default: Any) -> Any:
-        if key in self:
-            self.partitions[key[0]].remove(key[1])
-        return super().pop(key, *default)
 
 
 class LargeDynamoDB(MemoryDynamoDB):
@@ -47,12 +27,12 @@ class LargeDynamoDB(MemoryDynamoDB):
 
     def __init__(self) -> None:
         super().__init__({"PeopleTable": {}})
-        self.tables["PeopleTable"].rows = _Rows()
+        self.tables["PeopleTable"].rows = PartitionedRows()
 
     @override
     def _query(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         rows = self.tables[asked["TableName"]].rows
-        if not isinstance(rows, _Rows) or "IndexName" in asked:
+        if not isinstance(rows, PartitionedRows) or "IndexName" in asked:
             raise NotImplementedError("an index")
         names, values = _names_and_values(asked)
         place = asked["KeyConditionExpression"].split("=")[1].split()[0].strip("()")

@@ -11,8 +11,7 @@ import random
 import sys
 import threading
 import time
-from bisect import insort
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
@@ -20,6 +19,7 @@ from typing import Any, override
 
 from botocore.exceptions import ClientError
 
+from bench.partitioned_rows import PartitionedRows
 from bench.units import Index, index_write_units, query_units, read_units, size_of, write_units
 from tests import conftest  # noqa: F401  # first: it sets the environment
 from tests.simulation.memory_dynamodb import Item, Key, MemoryDynamoDB, _names_and_values, _test, key_of
@@ -35,33 +35,13 @@ FIRST_NUMBER = 8_095_000_000
 SAYS, ANSWERS_A_SAY = 2, 1
 
 
-class _Rows(dict[Key, Item]):
-    """Rows, and the sort keys of each partition in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.partitions: defaultdict[str, list[str]] = defaultdict(list)
-
-    @override
-    def __setitem__(self, key: Key, item: Item) -> None:
-        if key not in self:
-            insort(self.partitions[key[0]], key[1])
-        super().__setitem__(key, item)
-
-    @override
-    def pop(self, key: Key, *default: Any) -> Any:
-        if key in self:
-            self.partitions[key[0]].remove(key[1])
-        return super().pop(key, *default)
-
-
 class MeteredDynamoDB(MemoryDynamoDB):
     """Queries of a partition look at that partition only; what each call would be billed is added up."""
 
     def __init__(self) -> None:
         super().__init__(TABLES)
         for table in self.tables.values():
-            table.rows = _Rows()
+            table.rows = PartitionedRows()
         self.calls: Counter[str] = Counter()
         self.units: Counter[str] = Counter()
 
@@ -107,7 +87,7 @@ class MeteredDynamoDB(MemoryDynamoDB):
             return answer
         # Of one partition, all of it: no session here is larger than a page of DynamoDB's.
         rows = self.tables[asked["TableName"]].rows
-        if not isinstance(rows, _Rows) or "Limit" in asked:
+        if not isinstance(rows, PartitionedRows) or "Limit" in asked:
             raise NotImplementedError("a limit")
         names, values = _names_and_values(asked)
         place = asked["KeyConditionExpression"].split("=")[1].split()[0].strip("()")
