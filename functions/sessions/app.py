@@ -41,7 +41,7 @@ STILL_SENDING: dict[int, OpenAPIResponse] = {409: {"description": "`still_sendin
 
 SessionId = Annotated[str, Path(pattern=r"^[a-z2-7]{26}$")]
 Numbers = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=64)]],
+    list[Annotated[str, Field(min_length=1, max_length=32)]],
     Field(min_length=1, description="as people type them", examples=[["809 555 0101", "+1 829 555 0102"]]),
 ]
 Captcha = Annotated[

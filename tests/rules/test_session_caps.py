@@ -89,6 +89,12 @@ def test_what_was_used_long_ago_makes_room_step_by_step_not_at_the_clocks_hour()
     assert fits_from(counter.used, 2, 2, NOON) == NOON + timedelta(hours=1)  # 70 after 11:50
 
 
+def test_what_somebody_whose_clock_is_ahead_has_taken_is_waited_for_too() -> None:
+    used = dict.fromkeys(windows_of(step_of(NOON) + 1), 100)
+
+    assert fits_from(used, 100, 100, NOON) == NOON + timedelta(minutes=80)
+
+
 def test_more_than_the_cap_never_fits() -> None:
     with pytest.raises(ValueError, match="never"):
         fits_from({}, 3, 2, NOON)

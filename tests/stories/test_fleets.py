@@ -290,6 +290,7 @@ def test_a_file_that_died_half_way_is_completed_by_sending_it_again() -> None:
         ("", ("/", "empty")),
         ("8095550101\n8095550102\n", ("/", "columns")),  # a header is needed, or the first number would be lost
         ("from\n8095550101\n", ("/", "columns")),
+        ("number,number\n8095550101,8095550102\n", ("/", "columns")),
     ],
 )
 def test_a_file_whose_columns_are_not_named_is_refused_whole(text: str, problem: tuple[str, str]) -> None:

@@ -39,6 +39,7 @@ from tests.session_worlds import (
     open_session,
     route_row,
     rows_of,
+    say,
     sweep,
     words_of,
 )
@@ -125,6 +126,32 @@ def test_a_late_reply_is_counted_and_kept_nowhere_C9(clock: TestClock, talk: tup
     (counts,) = session_counts.list_counts(COUNTRY, day, day)
     assert (counts.late, counts.unrouted) == (1, 0)
     assert "tarde" not in everything()
+
+
+def test_a_late_message_in_parts_is_counted_as_one(clock: TestClock, talk: tuple[str, Outgoing]) -> None:
+    _, text = talk
+    clock.move(minutes=6)
+
+    for number in (1, 2, 3):
+        assert answer_part(text, number, 3, "tarde ", clock) is ReplyOutcome.LATE
+
+    day = local_day(COUNTRY, clock())
+    assert [one.late for one in session_counts.list_counts(COUNTRY, day, day)] == [1]
+
+
+def test_half_a_reply_is_shown_after_a_minute_however_much_its_reader_writes(
+    clock: TestClock, carrier: FakeCarrier, talk: tuple[str, Outgoing]
+) -> None:
+    session_id, text = talk
+    answer_part(text, 1, 2, "uno ", clock)
+    clock.move(seconds=50)
+    say(session_id, clock)
+    deliver(carrier, clock)
+    clock.move(seconds=10)
+
+    sweep(clock)
+
+    assert [one.text for one in session_table.list_texts(session_id, after=0, limit=9)][-1] == "uno …"
 
 
 def test_a_reply_to_a_code_that_drains_reaches_the_session_that_holds_it(
@@ -566,7 +593,17 @@ def test_a_reply_before_the_sweeper_came_is_answered_and_the_release_still_cover
 
 @pytest.mark.usefixtures("notices_on")
 @pytest.mark.parametrize(
-    "why", ["an opt-out word", "opted out", "a fleet handset", "never written to", "rested", "a removed code"]
+    "why",
+    [
+        "an opt-out word",
+        "opted out",
+        "a fleet handset",
+        "never written to",
+        "rested",
+        "a code that drains",
+        "a removed code",
+        "another carrier's code",
+    ],
 )
 def test_who_must_not_be_told_is_not(
     clock: TestClock, carrier: FakeCarrier, ended: tuple[str, Outgoing], why: str
@@ -581,12 +618,15 @@ def test_who_must_not_be_told_is_not(
         fleets.create_entry(COUNTRY, FleetEntry(ANA))
     elif why == "never written to":
         code = next(one for one in CODES if one != text.sender)
-    elif why == "a removed code":
+    elif why == "a code that drains":
+        short_codes.drain_code(COUNTRY, code, clock())
+    elif why in ("a removed code", "another carrier's code"):
+        name, value = ("state", "removed") if why == "a removed code" else ("carrier", "sns")
         boto3.resource("dynamodb").Table("RoutesTable").update_item(
             Key={"pk": f"CODES#{COUNTRY}", "sk": code},
-            UpdateExpression="SET #s = :removed",
-            ExpressionAttributeNames={"#s": "state"},
-            ExpressionAttributeValues={":removed": "removed"},
+            UpdateExpression="SET #name = :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": value},
         )
     else:
         clock.move(seconds=SETTINGS.quarantine_seconds)

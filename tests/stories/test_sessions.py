@@ -184,9 +184,27 @@ def test_more_numbers_than_a_session_may_hold_are_refused_and_nothing_is_written
     assert rows_of(id_of("1")) == {}
 
 
+def test_numbers_are_as_long_as_people_type_them_so_that_all_fit_into_one_row(clock: TestClock) -> None:
+    # A control character is six bytes of the row's JSON.
+    hostile = ["000\x01" + "\x01" * 22 + f"{position:06}" for position in range(SETTINGS.session_handsets_max - 1)]
+
+    with pytest.raises(InvalidRequest) as refused:
+        open_session(clock, ANA, "000" + "😀" * 8)
+    session_id = open_session(clock, ANA, *hostile)
+
+    assert problem_of(refused.value) == ("/to/1", "too_long")
+    assert len(sessions.get_opening(session_id, clock()).refused) == len(hostile)
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("  \n ", "empty"), ("a\x00b", "control_characters"), ("a\tb", "control_characters"), ("á" * 671, "too_long")],
+    [
+        ("  \n ", "empty"),
+        ("\u200b\ufeff", "empty"),
+        ("a\x00b", "control_characters"),
+        ("a\tb", "control_characters"),
+        ("á" * 671, "too_long"),
+    ],
 )
 def test_a_text_that_cannot_be_sent_is_refused_and_nothing_is_written(clock: TestClock, text: str, code: str) -> None:
     with pytest.raises(InvalidRequest) as refused:

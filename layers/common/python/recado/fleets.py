@@ -131,6 +131,8 @@ def import_csv(caller: Caller, country: str, content: bytes) -> Imported:
     _check(caller, country)
     opened = csv_rows.open_table(BytesIO(content), "/")
     columns = set(opened.columns)
+    if len(columns) < len(opened.columns):
+        raise InvalidRequest(fields=[FieldProblem("/", "columns", "The first line names a column twice")])
     if "number" not in columns and not {"from", "to"} <= columns:
         raise InvalidRequest(fields=[FieldProblem("/", "columns", "The first line names `number`, or `from` and `to`")])
     wanted: dict[FleetEntry, int] = {}  # the line it stands in first

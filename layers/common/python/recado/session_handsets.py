@@ -31,6 +31,7 @@ from recado.tables import short_codes as code_table
 from recado.tables.base import Transaction
 from recado.tables.sessions import Handset, Handsets, NotReached, RefusedNumber, Session
 
+TYPED_BYTES_MAX = 32  # of a number as people type it; a byte may be six in a row's JSON
 SCHOOL = "web"  # what a session's pages and opt-outs have where others have a school
 CLAIMS_MAX = 5  # tries at a handset that other sessions of the same source claim just now
 CLAIMS_LIFE = timedelta(hours=1)  # far longer than a claim takes
@@ -55,9 +56,7 @@ SUBSCRIBERS = subscribers.read_subscribers(
 
 def read_numbers(numbers: Sequence[str]) -> Handsets:
     """The handsets that the typed numbers name, each once (C2: subscribers only), and who is refused."""
-    if len(numbers) > SETTINGS.session_handsets_max:
-        detail = f"At most {SETTINGS.session_handsets_max} numbers"
-        raise InvalidRequest(fields=[FieldProblem("/to", "too_many", detail)])
+    _check_sizes(numbers)
     typed: dict[str, str] = {}
     refused: dict[str, RefusedNumber] = {}
     for raw in numbers:
@@ -84,6 +83,7 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
         raise SessionEnded
     if numbers is None:
         return found.handsets
+    _check_sizes(numbers)
     own = {handset.number: handset for handset in found.handsets}
     refused = {one.typed for one in found.refused}
     chosen: dict[str, Handset] = {}
@@ -100,6 +100,17 @@ def choose(session_id: str, numbers: Sequence[str] | None) -> tuple[Handset, ...
     if not chosen:
         raise NoHandsetReachable
     return tuple(chosen.values())
+
+
+def _check_sizes(numbers: Sequence[str]) -> None:
+    """They are kept in one row as they were typed, refused ones too: at most some 230 KB of DynamoDB's 400."""
+    if len(numbers) > SETTINGS.session_handsets_max:
+        detail = f"At most {SETTINGS.session_handsets_max} numbers"
+        raise InvalidRequest(fields=[FieldProblem("/to", "too_many", detail)])
+    long = [position for position, raw in enumerate(numbers) if len(raw.encode(errors="replace")) > TYPED_BYTES_MAX]
+    if long:
+        detail = f"At most {TYPED_BYTES_MAX} bytes of UTF-8"
+        raise InvalidRequest(fields=[FieldProblem(f"/to/{position}", "too_long", detail) for position in long])
 
 
 def without_opted_out(handsets: Sequence[Handset]) -> tuple[tuple[Handset, ...], tuple[RefusedNumber, ...]]:

@@ -85,9 +85,12 @@ def _has_ended(route: Route, now: datetime) -> bool:
 
 
 def _is_ours(handset: str, code: str) -> bool:
-    """Whether the code is still in the pool: nothing can be said from another."""
+    """Whether the code stays in the pool, and today's carrier says it.
+
+    Of one that drains the pair would rest longer than the code waits to be removed and, perhaps, a school's.
+    """
     found = code_table.find_code(country_of(handset) or "", code)
-    return found is not None and found.state is not CodeState.REMOVED
+    return found is not None and found.state is CodeState.FREE and found.serves_sessions_of(SETTINGS.carrier)
 
 
 def _may_be_told(handset: str) -> bool:

@@ -72,7 +72,8 @@ def take_reply(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
         if ratings.is_taken(reply.carrier, reply.id, reply.part.number if reply.part else None):
             return ReplyOutcome.DUPLICATE
         now, country = clock(), country_of(reply.handset) or SUBSCRIBERS.home
-        session_counts.count(country, reply.id, now, **{outcome.value: 1})
+        if reply.part is None or reply.part.number == 1:  # a message in parts is one
+            session_counts.count(country, reply.id, now, **{outcome.value: 1})
         # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.
         is_obeyed = _obey_word(reply, now)
         if outcome is ReplyOutcome.LATE and not is_obeyed:

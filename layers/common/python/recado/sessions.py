@@ -383,7 +383,7 @@ def _start_saying(
                     opened_after=now - idle_timeout.LONGEST_SESSION,
                     said_by=said_by,
                     pages=page_count,
-                    check_at=min(now + TAKE_UP_AFTER, idle_timeout.ends_at(session.opened_at, now)),
+                    check_at=_next_look(session, now),
                     refused=_Moved(),
                 )
                 line = Text(session.seq + 1, Direction.OUT, text, now)
@@ -397,6 +397,12 @@ def _start_saying(
         said = replace(session, says=number, sending=number, pages=page_count, paged=None, said_by=said_by)
         return said, True
     raise SessionBusy(retry_after_seconds=1)
+
+
+def _next_look(session: Session, now: datetime) -> datetime:
+    """At a text that is said now; not later than at parts of a reply that wait already."""
+    look_at = min(now + TAKE_UP_AFTER, idle_timeout.ends_at(session.opened_at, now))
+    return min(look_at, session.check_at) if session.joining_since and session.check_at else look_at
 
 
 def _require_waiting(session: Session) -> None:

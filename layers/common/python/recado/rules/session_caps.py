@@ -113,9 +113,10 @@ def fits_from(used: Mapping[int, int], amount: int, maximum: int, now: datetime)
     if amount > maximum:
         raise ValueError(f"{amount} never fit into {maximum}")
     first = step_of(now) + 1
+    # One step more than a window has: somebody whose clock is a moment ahead may be in the next one already.
     later = next(
         step
-        for step in range(first, first + WINDOW_STEPS)
+        for step in range(first, first + WINDOW_STEPS + 1)
         if all(used.get(window, 0) + amount <= maximum for window in windows_of(step))
     )
     return datetime.fromtimestamp(later * STEP.total_seconds(), UTC)

@@ -11,13 +11,14 @@ from recado.rules.segments import count_segments
 
 SEGMENTS_MAX = 10
 LINE_END = "\n"
+UNSEEN = ("Cf",)  # Unicode: format characters, e.g. of no width
 NOT_TEXT = ("Cc", "Cs")  # Unicode: control characters, halves of surrogate pairs
 
 
 def read_text(raw: str, *, links_max: int) -> str:
     """The text as it will be sent. Raises InvalidRequest: empty, control characters, over 10 segments, links."""
     text = raw.replace("\r\n", LINE_END).replace("\r", LINE_END)
-    if not text.strip():
+    if not "".join(letter for letter in text if unicodedata.category(letter) not in UNSEEN).strip():
         raise _refused("empty", "There is nothing to send")
     if any(unicodedata.category(letter) in NOT_TEXT and letter != LINE_END for letter in text):
         raise _refused("control_characters", "Only text and line ends")
