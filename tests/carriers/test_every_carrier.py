@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recado.carriers import REGISTRY, end_user_messaging, outgoing_calls, sns
+from recado.carriers import REGISTRY, aws_calls, end_user_messaging, outgoing_calls, sns
 from recado.carriers.speech import (
     PATH,
     Accepted,
@@ -48,7 +48,7 @@ NUMBERS = [f"+5690000000{index}" for index in range(5)]
 TEXTS = [Outgoing(f"m.s.id.p.0.{index}", number, "20600", "Hola ñandú", 60) for index, number in enumerate(NUMBERS)]
 SHORT_SECONDS = 0.2
 NEVER_SECONDS = 20.0
-MODULES_WITH_LIMITS = (outgoing_calls, sns, end_user_messaging)  # each reads the two limits when it connects
+MODULES_WITH_LIMITS = (outgoing_calls, aws_calls)  # each reads the two limits when it connects
 
 
 @dataclass

@@ -12,22 +12,10 @@ from functools import cache
 from typing import Any
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-)
 
-from recado.carriers import sns
-from recado.carriers.outgoing_calls import CONNECTIONS, each, price_max
+from recado.carriers import aws_calls, sns
+from recado.carriers.outgoing_calls import each, price_max
 from recado.carriers.speech import (
-    CONNECT_SECONDS_MAX,
-    READ_SECONDS_MAX,
-    Accepted,
     Account,
     Answer,
     BadWebhook,
@@ -78,9 +66,6 @@ ERRORS = {
 CODE_LENGTH_MAX = 40
 DESTINATION = "DestinationPhoneNumber"
 BY_FIELD = frozenset({"CANNOT_PARSE", "INVALID_PARAMETER", "FIELD_VALIDATION_FAILED"})
-# Raised before a byte of the request has left: certainly not taken; the second kind is ours to mend.
-NOT_CONNECTED = (ConnectTimeoutError, EndpointConnectionError)
-NOT_SAID = (NoCredentialsError, ParamValidationError)
 
 # `eventType` of a text's event → its receipt; None: no news yet. TEXT_SENT is in the model and never comes.
 EVENTS: dict[str, Receipt | None] = {
@@ -146,27 +131,11 @@ def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
 
 @cache
 def _client() -> Any:
-    config = Config(
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=CONNECT_SECONDS_MAX,
-        read_timeout=READ_SECONDS_MAX,
-        max_pool_connections=CONNECTIONS,
-    )
-    return boto3.client("pinpoint-sms-voice-v2", config=config)
+    return boto3.client("pinpoint-sms-voice-v2", config=aws_calls.asked_once())
 
 
 def _send(client: Any, text: Outgoing, account: Account) -> Answer:
-    try:
-        answer = client.send_text_message(**_request(text, account))
-    except NOT_CONNECTED as error:
-        return Refused(RefusedBecause.FOR_NOW, type(error).__name__)
-    except NOT_SAID as error:
-        return Refused(RefusedBecause.ROUTE, type(error).__name__)
-    except ClientError as error:
-        return _refused(error.response)
-    except BotoCoreError as error:  # read timeout, connection closed: it may have been taken
-        return Unknown(type(error).__name__)
-    return Accepted(str(answer["MessageId"])) if answer.get("MessageId") else Unknown("no_message_id")
+    return aws_calls.ask(lambda: client.send_text_message(**_request(text, account)), _refused)
 
 
 def _request(text: Outgoing, account: Account) -> dict[str, Any]:

@@ -5,27 +5,16 @@ SNS does not echo our reference: each accepted text gets a lookup row (`ECHOES_R
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-)
 
-from recado.carriers.outgoing_calls import CONNECTIONS, each, price_max
+from recado.carriers import aws_calls
+from recado.carriers.outgoing_calls import each, price_max
 from recado.carriers.speech import (
-    CONNECT_SECONDS_MAX,
-    READ_SECONDS_MAX,
-    Accepted,
     Account,
     Answer,
     BadWebhook,
@@ -66,10 +55,6 @@ TWO_WAY = {
     "destinationNumber": (1, 20),
     "messageBody": (0, 5000),
 }
-# Raised before a byte of the request has left: certainly not taken.
-NOT_CONNECTED = (ConnectTimeoutError, EndpointConnectionError)
-# Likewise, and it is ours to mend.
-NOT_SAID = (NoCredentialsError, ParamValidationError)
 
 
 def send(texts: Sequence[Outgoing], account: Account, may_start: Callable[[], bool]) -> list[Answer]:
@@ -121,13 +106,7 @@ def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
 
 @cache
 def _client() -> Any:
-    config = Config(
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=CONNECT_SECONDS_MAX,
-        read_timeout=READ_SECONDS_MAX,
-        max_pool_connections=CONNECTIONS,
-    )
-    return boto3.client("sns", config=config)
+    return boto3.client("sns", config=aws_calls.asked_once())
 
 
 def _publish(client: Any, text: Outgoing, account: Account) -> Answer:
@@ -136,18 +115,14 @@ def _publish(client: Any, text: Outgoing, account: Account) -> Answer:
         attributes["AWS.MM.SMS.OriginationNumber"] = {"DataType": "String", "StringValue": text.sender}
     if (limit := price_max(text.text, account)) is not None:  # USD for the whole text
         attributes["AWS.SNS.SMS.MaxPrice"] = {"DataType": "Number", "StringValue": str(limit)}
-    try:
-        answer = client.publish(PhoneNumber=text.to, Message=text.text, MessageAttributes=attributes)
-    except NOT_CONNECTED as error:
-        return Refused(RefusedBecause.FOR_NOW, type(error).__name__)
-    except NOT_SAID as error:
-        return Refused(RefusedBecause.ROUTE, type(error).__name__)
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        return Refused(ERRORS[code], code) if code in ERRORS else Unknown(code)
-    except BotoCoreError as error:  # read timeout, connection closed: it may have been taken
-        return Unknown(type(error).__name__)
-    return Accepted(str(answer["MessageId"])) if answer.get("MessageId") else Unknown("no_message_id")
+    return aws_calls.ask(
+        lambda: client.publish(PhoneNumber=text.to, Message=text.text, MessageAttributes=attributes), _refused
+    )
+
+
+def _refused(response: Mapping[str, Any]) -> Answer:
+    code = str(response.get("Error", {}).get("Code", ""))
+    return Refused(ERRORS[code], code) if code in ERRORS else Unknown(code)
 
 
 def _reported_at(line: dict[str, Any]) -> datetime | None:
