@@ -15,7 +15,14 @@ class EventType(StrEnum):
     CONTRACT_SUSPENDED = "contract.suspended"
     CONTRACT_ACTIVE = "contract.active"
     MESSAGE_SENT = "message.sent"
+    MESSAGE_CANCELLED = "message.cancelled"
+    MESSAGE_REFUSED = "message.refused"
+    RECIPIENTS_CHANGED = "message.recipients_changed"
+    REPLY_RECEIVED = "reply.received"
+    OPT_OUT_CHANGED = "opt_out.changed"
     IMPORT_READY = "import.ready"
+    IMPORT_APPLIED = "import.applied"
+    IMPORT_FAILED = "import.failed"
 
 
 type Data = Mapping[str, str | int | None]
