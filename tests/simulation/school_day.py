@@ -53,6 +53,7 @@ from recado.tables.opt_outs import Note
 from recado.tables.schools import Contract
 from tests import worlds
 from tests.simulation.baton import Actor, End, Killed
+from tests.simulation.event_watch import EventWatch
 from tests.simulation.facts import Asked, Facts, Person, Purchase, Span, Switching, Violation, Wording
 from tests.simulation.memory_dynamodb import Key, key_of
 from tests.simulation.money_watch import MoneyWatch
@@ -173,6 +174,7 @@ class SchoolDay:
         self.money = MoneyWatch(
             aws, self.facts, SETTINGS.ledger_table, self.pages.price_of_plan, self.pages.price_of_outcomes
         )
+        self.events = EventWatch(aws, SETTINGS.messages_table, self.money)
 
     # --- the day ----------------------------------------------------------------------------------------------
 
@@ -287,6 +289,7 @@ class SchoolDay:
                 self.pages.saw(written.get(SETTINGS.messages_table, []), run)
                 self.pages.saw_copies(written.get(SETTINGS.people_table, []), run)
             self.money.saw(written.get(SETTINGS.ledger_table, []))
+            self.events.saw(written.get(SETTINGS.messages_table, []))
         except Violation as violation:
             self.violation = self.violation or violation
             raise Killed from violation
@@ -872,6 +875,7 @@ class SchoolDay:
     def _check_end(self) -> None:
         self.pages.check_end()
         self.money.check_end()
+        self.events.check_end()
         for asked in self.facts.asked.values():
             rows = [row for row in self.pages.rows.values() if self.pages.asked_of(row) is asked]
             is_draft = asked.is_refused and [row["state"]["S"] for row in rows] == ["draft"]

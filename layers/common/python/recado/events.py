@@ -3,7 +3,7 @@
 It must never carry a text, a phone number or a name: ids and figures only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,10 +33,13 @@ class EventsBusy(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """`cause` makes it happen once: the same cause never has a second event."""
+    """`cause` makes it happen once: the same cause never has a second event.
+
+    None: what is written together with it can be written only once, and is cause enough.
+    """
 
     type: EventType
-    cause: str
+    cause: str | None
     at: datetime
     data: Data
 
@@ -55,16 +58,25 @@ def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) ->
     `add` may be called several times, each time for a transaction of its own. Raises what its writes are refused with;
     AlreadyRaised when only the event is refused; EventsBusy when others' events keep taking the number.
     """
-    if not is_lean(new.data):
+    commit_all(school_id, [new], add)
+
+
+def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transaction], None]) -> None:
+    """The same for several events, numbered in this order: the school's counter moves once for all of them.
+
+    A transaction has room for a hundred writes: one for the counter, one or two for each event, and those of `add`.
+    """
+    if not all(is_lean(one.data) for one in new):
         raise RuntimeError("an event carries ids and figures")
     for _ in range(ATTEMPTS_MAX):
-        event = Event(table.count_events(school_id) + 1, new.type, new.at, new.data)
+        first = table.count_events(school_id) + 1
+        numbered = [
+            (Event(number, one.type, one.at, one.data), one.cause) for number, one in enumerate(new, start=first)
+        ]
         try:
             with Transaction() as write:
                 add(write)  # first, so that its refusals speak first
-                table.create_event(
-                    write, school_id, event, cause=new.cause, raised=AlreadyRaised(new.cause), moved=_Moved()
-                )
+                table.create_events(write, school_id, numbered, raised=AlreadyRaised, moved=_Moved())
         except _Moved:
             continue
         return

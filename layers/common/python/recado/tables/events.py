@@ -3,13 +3,14 @@
 An event is written once per cause, alone or in the transaction of what it tells of.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
 from recado.rules.event_types import Data, EventType
-from recado.tables.base import MessagesMeta, Row, Transaction
+from recado.tables.base import MessagesMeta, Refused, Row, Transaction
 
 KEPT = timedelta(days=90)
 COUNTER = "counter"  # after every number
@@ -73,32 +74,40 @@ def find_event(school_id: str, cause: str) -> Event | None:
         return None
 
 
-def create_event(
-    write: Transaction, school_id: str, event: Event, *, cause: str, raised: Exception, moved: Exception
+def create_events(
+    write: Transaction,
+    school_id: str,
+    events: Sequence[tuple[Event, str | None]],
+    *,
+    raised: Callable[[str], Exception],
+    moved: Exception,
 ) -> None:
-    """Adds an event under its number. Refused as `raised` when this cause had its event, as `moved` when the number is
-    not the next one any more.
+    """Adds events under their numbers, one after the other, each with its cause if it has one of its own.
+
+    Refused as `raised` when a cause had its event, as `moved` when the first number is not the next one any more.
     """
-    expires_at = int((event.at + KEPT).timestamp())
-    write.put(
-        _CauseRow(f"{_pk(school_id)}#CAUSE", cause, number=event.number, expires_at=expires_at),
-        _CauseRow.pk.does_not_exist(),
-        lambda _: raised,
-    )
-    row = _EventRow(
-        _pk(school_id),
-        _sk(event.number),
-        type=event.type.value,
-        at=event.at,
-        data=dict(event.data),
-        expires_at=expires_at,
-    )
-    write.put(row, _EventRow.pk.does_not_exist(), lambda _: moved)
-    is_next = _CounterRow.latest == event.number - 1
+    for event, cause in events:
+        expires_at = int((event.at + KEPT).timestamp())
+        if cause is not None:
+            write.put(
+                _CauseRow(f"{_pk(school_id)}#CAUSE", cause, number=event.number, expires_at=expires_at),
+                _CauseRow.pk.does_not_exist(),
+                _always(raised(cause)),
+            )
+        row = _EventRow(
+            _pk(school_id),
+            _sk(event.number),
+            type=event.type.value,
+            at=event.at,
+            data=dict(event.data),
+            expires_at=expires_at,
+        )
+        write.put(row, _EventRow.pk.does_not_exist(), lambda _: moved)
+    before, last = events[0][0].number - 1, events[-1][0].number
     write.update(
         _CounterRow(_pk(school_id), COUNTER),
-        [_CounterRow.latest.set(event.number)],
-        is_next if event.number > 1 else _CounterRow.pk.does_not_exist(),
+        [_CounterRow.latest.set(last)],
+        _CounterRow.latest == before if before else _CounterRow.pk.does_not_exist(),
         lambda _: moved,
     )
 
@@ -121,6 +130,10 @@ def list_latest(school_id: str, *, limit: int) -> list[Event]:
         _pk(school_id), _EventRow.sk < COUNTER, scan_index_forward=False, limit=limit, page_size=limit
     )
     return [_event(row) for row in found]
+
+
+def _always(error: Exception) -> Refused:
+    return lambda _: error
 
 
 def _pk(school_id: str) -> str:
