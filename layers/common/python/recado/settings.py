@@ -25,6 +25,8 @@ class Settings:
     receipts_queue_url: str
     plans_queue_url: str
     roster_queue_url: str
+    portal_events_queue_url: str
+    portal_webhook_loopback: str
     import_bucket: str
     master_secret_path: str
     carrier: str

@@ -1,0 +1,28 @@
+"""Jobs about schools' portals: what happened is brought to them. It decides nothing."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from recado import log
+
+type Job = Mapping[str, Any]
+
+WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {}  # by the job's `kind`
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    failed = [record["messageId"] for record in event["Records"] if not _is_worked(record["body"], context)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _is_worked(body: str, context: LambdaContext) -> bool:
+    try:
+        job = json.loads(body)
+        WORK[job["kind"]](job, context)
+    except Exception as error:  # noqa: BLE001  # reported to SQS by its id: it comes again, in the end to the DLQ
+        log.trouble("portal_job_failed", error)
+        return False
+    return True
