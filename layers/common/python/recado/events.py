@@ -64,7 +64,7 @@ def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) ->
 def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transaction], None]) -> None:
     """The same for several events, numbered in this order: the school's counter moves once for all of them.
 
-    A transaction has room for a hundred writes: one for the counter, one or two for each event, and those of `add`.
+    A transaction has room for a hundred writes: these (`writes_of`), and those of `add`.
     """
     if not all(is_lean(one.data) for one in new):
         raise RuntimeError("an event carries ids and figures")
@@ -81,6 +81,11 @@ def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transacti
             continue
         return
     raise EventsBusy(school_id)
+
+
+def writes_of(new: Sequence[NewEvent]) -> int:
+    """How many of a transaction's writes these events take."""
+    return sum(1 if one.cause is None else 2 for one in new) + 1 if new else 0
 
 
 def find_event(school_id: str, cause: str) -> Event | None:

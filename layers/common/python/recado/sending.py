@@ -544,9 +544,8 @@ def _give_back(message: Message, refusal: Mapping[str, Any], now: datetime) -> N
         history=drafts.history_with(message, "refused", SYSTEM, now),
     )
     code = str(refusal.get("code", "unknown"))
-    asked_at = (message.accepted_at or now).isoformat()  # asked to go out again, it may be refused again
-    cause = f"{EventType.MESSAGE_REFUSED.value}#{message.id}#{asked_at}"
-    told = NewEvent(EventType.MESSAGE_REFUSED, cause, now, {"message": message.id, "code": code})
+    # No cause of its own: asked to go out again, it may be refused again; the message's state lets it happen once.
+    told = NewEvent(EventType.MESSAGE_REFUSED, None, now, {"message": message.id, "code": code})
     try:
         events.commit(
             message.school_id, told, lambda write: table.save_message(write, draft, was=message, refused=_Moved())
