@@ -6,11 +6,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from recado import log
+from recado import clock, log, recipient_events
 
 type Job = Mapping[str, Any]
 
-WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {}  # by the job's `kind`
+
+def _tell_recipients(job: Job, _: LambdaContext) -> None:
+    recipient_events.tell(recipient_events.read_job(job), clock.now())
+
+
+WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {"recipients": _tell_recipients}  # by the job's `kind`
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
