@@ -1,16 +1,29 @@
 """Jobs about schools' portals: what happened is brought to them. It decides nothing."""
 
 import json
+import random
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from recado import log
+from recado import clock, ids, log, portal_events
 
 type Job = Mapping[str, Any]
 
-WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {}  # by the job's `kind`
+
+def tell(job: Job, context: LambdaContext) -> None:
+    worker = portal_events.Worker(
+        owner=ids.new_id(),
+        clock=clock.now,
+        time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+        jitter=random.random,
+    )
+    portal_events.work(job["school"], worker)
+
+
+WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {"events": tell}  # by the job's `kind`
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

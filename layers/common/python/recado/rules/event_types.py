@@ -16,6 +16,7 @@ class EventType(StrEnum):
     CONTRACT_ACTIVE = "contract.active"
     MESSAGE_SENT = "message.sent"
     IMPORT_READY = "import.ready"
+    WEBHOOK_TEST = "webhook.test"  # a portal asked for it, to see that it arrives
 
 
 type Data = Mapping[str, str | int | None]
