@@ -1,21 +1,34 @@
 """Jobs about schools' portals: what happened is brought to them. It decides nothing."""
 
 import json
+import random
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from recado import clock, log, recipient_events
+from recado import clock, ids, log, portal_events, recipient_events
 
 type Job = Mapping[str, Any]
 
 
-def _tell_recipients(job: Job, _: LambdaContext) -> None:
+def tell(job: Job, context: LambdaContext) -> None:
+    worker = portal_events.Worker(
+        owner=ids.new_id(),
+        clock=clock.now,
+        time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+        jitter=random.random,
+    )
+    portal_events.work(job["school"], worker)
+
+
+def tell_recipients(job: Job, _: LambdaContext) -> None:
     recipient_events.tell(recipient_events.read_job(job), clock.now())
 
 
-WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {"recipients": _tell_recipients}  # by the job's `kind`
+# By the job's `kind`.
+WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {"events": tell, "recipients": tell_recipients}
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

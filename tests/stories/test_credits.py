@@ -286,7 +286,7 @@ def test_a_school_with_too_many_events_at_once_still_spends_its_credits(
 ) -> None:
     worlds.create_school(domestic=10)
     set_threshold(50)
-    monkeypatch.setattr(events, "count_events", lambda _: 7)  # never the number that is there
+    monkeypatch.setattr(events, "get_counter", lambda _: events.Counter(7))  # never the number that is there
 
     credits.note_balance(SCHOOL, NOON)
 

@@ -17,7 +17,7 @@ from recado.rules.roles import Role
 from recado.tables import events as table
 from recado.tables import ledger
 from recado.tables.base import Transaction
-from recado.tables.events import Event
+from recado.tables.events import Counter, Event
 from tests import worlds
 from tests.conftest import client
 from tests.faults import Fault, faults
@@ -75,17 +75,17 @@ def test_an_event_that_died_before_it_was_written_is_raised_by_whoever_asks_agai
 
 
 def test_two_events_of_one_moment_take_two_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    count = table.count_events
-    between: list[int] = []
+    count = table.get_counter
+    between: list[Counter] = []
 
-    def count_then_lose(school_id: str) -> int:
+    def count_then_lose(school_id: str) -> Counter:
         found = count(school_id)
         if not between:  # between our reading and our writing somebody else's event takes the number
             between.append(found)
             events.raise_event(school_id, new("theirs"))
         return found
 
-    monkeypatch.setattr(table, "count_events", count_then_lose)
+    monkeypatch.setattr(table, "get_counter", count_then_lose)
 
     events.raise_event("liceo-1", new("ours"))
 

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from recado import log
 from recado.access import Caller
 from recado.errors import NotAllowed
+from recado.queues import put_jobs
 from recado.rules.event_types import Data, EventType, is_lean
 from recado.rules.roles import IN_CHARGE
+from recado.settings import SETTINGS
 from recado.tables import events as table
 from recado.tables.base import Transaction
 from recado.tables.events import Event
@@ -69,18 +72,32 @@ def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transacti
     if not all(is_lean(one.data) for one in new):
         raise RuntimeError("an event carries ids and figures")
     for _ in range(ATTEMPTS_MAX):
-        first = table.count_events(school_id) + 1
+        counter = table.get_counter(school_id)
         numbered = [
-            (Event(number, one.type, one.at, one.data), one.cause) for number, one in enumerate(new, start=first)
+            (Event(number, one.type, one.at, one.data), one.cause)
+            for number, one in enumerate(new, start=counter.latest + 1)
         ]
         try:
             with Transaction() as write:
                 add(write)  # first, so that its refusals speak first
-                table.create_events(write, school_id, numbered, raised=AlreadyRaised, moved=_Moved())
+                table.create_events(write, school_id, numbered, counter=counter, raised=AlreadyRaised, moved=_Moved())
         except _Moved:
             continue
+        if counter.is_told and not counter.is_marked:
+            tell_portal(school_id)
         return
     raise EventsBusy(school_id)
+
+
+def tell_portal(school_id: str, delay_seconds: int = 0) -> None:
+    """Asks for somebody to bring the school's portal what it is owed. A job that is not taken is made up for: what is
+    owed is marked, and looked after each minute.
+    """
+    job = {"kind": "events", "school": school_id}
+    try:
+        put_jobs(SETTINGS.portal_events_queue_url, [job], group=school_id, delay_seconds=delay_seconds)
+    except Exception as error:  # noqa: BLE001  # the event is written: whoever raised it has not failed
+        log.trouble("portal_job_not_put", error, school=school_id)
 
 
 def writes_of(new: Sequence[NewEvent]) -> int:

@@ -15,6 +15,7 @@ from recado.queues import put_jobs
 from recado.rules import delivery_states, event_types, told_states
 from recado.rules.event_types import Data, EventType
 from recado.rules.message_states import MessageState
+from recado.rules.webhook_deliveries import WebhookState
 from recado.settings import SETTINGS
 from recado.tables import messages as message_table
 from recado.tables import pages, portal_webhooks
@@ -64,7 +65,7 @@ def ask(refs: Iterable[PageRef], now: datetime) -> None:
 def is_wanted(school_id: str) -> bool:
     """Whether the school has a webhook that wants these events. Without one nobody hears of them."""
     found = portal_webhooks.find_webhook(school_id)
-    return found is not None and found.is_enabled and found.wants(EventType.RECIPIENTS_CHANGED)
+    return found is not None and found.state is WebhookState.ENABLED and found.wants(EventType.RECIPIENTS_CHANGED)
 
 
 def tell(lot: Lot, now: datetime) -> int:

@@ -6,7 +6,6 @@ It must never ask twice, follow a redirect, read without an end, or wait longer 
 import json
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
 
+from recado.carriers.call_watch import Watch
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -103,34 +103,13 @@ def price_max(text: str, account: Account) -> Decimal | None:
     return (account.part_price_max * count_segments(text)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
 
-class _Watch:
-    """Shuts a connection down when its time is over: urllib3's read timeout begins anew with every byte."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.is_over = False
-        self._sock = sock
-        self._timer = threading.Timer(READ_SECONDS_MAX, self._shut)
-        self._timer.start()
-
-    def end(self) -> None:
-        self._timer.cancel()
-        self._timer.join()
-
-    def _shut(self) -> None:
-        self.is_over = True
-        try:
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # of TLS too: its own shutdown would wait
-        except OSError:
-            return  # closed already
-
-
 class _Watched:
     """A connection whose whole answer is watched, from when the request is out until `_read` has its body."""
 
     sock: socket.socket
 
     def getresponse(self) -> urllib3.HTTPResponse:
-        watch = _Watch(self.sock)
+        watch = Watch(self.sock, READ_SECONDS_MAX)
         try:
             response: urllib3.HTTPResponse = super().getresponse()  # type: ignore[misc]  # the connection's own
         except BaseException:
@@ -158,7 +137,7 @@ _POOL = _new_pool()  # made before any thread asks for it; its connections are k
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> Heard:
-    watch: _Watch = response.watch  # type: ignore[attr-defined]  # set when it was opened
+    watch: Watch = response.watch  # type: ignore[attr-defined]  # set when it was opened
     try:
         body = response.read(ANSWER_BYTES_MAX + 1)
     except HTTPError as error:

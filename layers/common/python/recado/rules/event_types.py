@@ -27,10 +27,11 @@ class EventType(StrEnum):
     IMPORT_READY = "import.ready"
     IMPORT_APPLIED = "import.applied"
     IMPORT_FAILED = "import.failed"
+    WEBHOOK_TEST = "webhook.test"  # a portal asked for it, to see that it arrives
 
 
 type Recipient = Mapping[str, str | Sequence[str]]
-type Data = Mapping[str, str | int | None | Sequence[Recipient]]
+type Data = Mapping[str, str | int | Sequence[Recipient] | None]
 
 
 def recipient_entry(recipient: str, people: Sequence[str], state: str) -> Recipient:

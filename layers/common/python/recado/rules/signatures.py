@@ -84,6 +84,11 @@ def webhook_secret(master: bytes, carrier: str, direction: Literal["to_carrier",
     return "whsec_" + base64.b64encode(derive(master, "carrier-webhook", carrier, direction)).decode()
 
 
+def portal_webhook_secret(master: bytes, school_id: str, number: int) -> str:
+    """The n-th secret that a school's webhook is signed with (Standard Webhooks: `whsec_`, base64 of 32 bytes)."""
+    return "whsec_" + base64.b64encode(derive(master, "portal-webhook", school_id, str(number))).decode()
+
+
 def _base64url(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 

@@ -6,14 +6,25 @@ An event is written once per cause, alone or in the transaction of what it tells
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zlib import crc32
 
-from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
+from pynamodb.attributes import (
+    BooleanAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.expressions.condition import Condition
 
 from recado.rules.event_types import Data, EventType
-from recado.tables.base import MessagesMeta, Refused, Row, Transaction
+from recado.tables.base import MessagesMeta, Refused, Row, Transaction, update_if
 
 KEPT = timedelta(days=90)
 COUNTER = "counter"  # after every number
+FIRST_SHARD = 100  # of the index `Attention`: those below are messages'
+SHARDS = 8
+LOOK_AFTER = timedelta(minutes=1)  # an event that nobody has taken up by then is looked after
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,15 @@ class Event:
     type: EventType
     at: datetime
     data: Data
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """`is_told`: a webhook wants to hear of new events; `is_marked`: somebody is to look, and has not yet."""
+
+    latest: int = 0
+    is_told: bool = False
+    is_marked: bool = False
 
 
 class _EventRow(Row):
@@ -55,14 +75,46 @@ class _CounterRow(Row):
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
     latest = NumberAttribute()
+    told = BooleanAttribute(null=True)
+    attend_shard = NumberAttribute(null=True)
+    attend_at = UTCDateTimeAttribute(null=True)
 
 
-def count_events(school_id: str) -> int:
-    """How many events the school ever had: the number of the latest."""
+def get_counter(school_id: str) -> Counter:
+    """The number of the school's latest event, and whether somebody is to be told of the next."""
     try:
-        return int(_CounterRow.get(_pk(school_id), COUNTER, consistent_read=True).latest)
+        row = _CounterRow.get(_pk(school_id), COUNTER, consistent_read=True)
     except _CounterRow.DoesNotExist:
-        return 0
+        return Counter()
+    return Counter(int(row.latest), bool(row.told), row.attend_at is not None)
+
+
+def shard_of(school_id: str) -> int:
+    """In which shard of the index `Attention` a school's events and its webhook wait."""
+    return FIRST_SHARD + crc32(school_id.encode()) % SHARDS
+
+
+def tell(write: Transaction, school_id: str, seen: Counter, attend_at: datetime, moved: Exception) -> None:
+    """From the next event on somebody is told, and looks now. Refused when there was an event meanwhile."""
+    actions = [
+        _CounterRow.latest.set(seen.latest),
+        _CounterRow.told.set(True),
+        _CounterRow.attend_shard.set(shard_of(school_id)),
+        _CounterRow.attend_at.set(attend_at),
+    ]
+    write.update(_CounterRow(_pk(school_id), COUNTER), actions, _is_at(seen.latest), lambda _: moved)
+
+
+def tell_no_more(write: Transaction, school_id: str, refused: Exception) -> None:
+    """Nobody is told of the school's events any more; said twice, it is said."""
+    actions = [_CounterRow.told.remove(), _CounterRow.attend_shard.remove(), _CounterRow.attend_at.remove()]
+    write.update(_CounterRow(_pk(school_id), COUNTER), actions, _CounterRow.pk.exists(), lambda _: refused)
+
+
+def end_attention(school_id: str, taken_up: int) -> bool:
+    """Nobody needs to look any more; False when there is an event after the last that was taken up."""
+    actions = [_CounterRow.attend_shard.remove(), _CounterRow.attend_at.remove()]
+    return update_if(_CounterRow(_pk(school_id), COUNTER), actions, _CounterRow.latest == taken_up)
 
 
 def find_event(school_id: str, cause: str) -> Event | None:
@@ -79,12 +131,13 @@ def create_events(
     school_id: str,
     events: Sequence[tuple[Event, str | None]],
     *,
+    counter: Counter,
     raised: Callable[[str], Exception],
     moved: Exception,
 ) -> None:
-    """Adds events under their numbers, one after the other, each with its cause if it has one of its own.
-
-    Refused as `raised` when a cause had its event, as `moved` when the first number is not the next one any more.
+    """Adds events under their numbers, one after the other, each with its cause if it has one of its own, and marks the
+    school where a webhook is to be told. Refused as `raised` when a cause had its event, as `moved` when the counter is
+    not as it was seen.
     """
     for event, cause in events:
         expires_at = int((event.at + KEPT).timestamp())
@@ -103,13 +156,25 @@ def create_events(
             expires_at=expires_at,
         )
         write.put(row, _EventRow.pk.does_not_exist(), lambda _: moved)
-    before, last = events[0][0].number - 1, events[-1][0].number
-    write.update(
-        _CounterRow(_pk(school_id), COUNTER),
-        [_CounterRow.latest.set(last)],
-        _CounterRow.latest == before if before else _CounterRow.pk.does_not_exist(),
-        lambda _: moved,
-    )
+    first, last = events[0][0], events[-1][0]
+    actions = [_CounterRow.latest.set(last.number)]
+    if counter.is_told and not counter.is_marked:
+        actions.append(_CounterRow.attend_shard.set(shard_of(school_id)))
+        actions.append(_CounterRow.attend_at.set(first.at + LOOK_AFTER))
+    # A mark that was seen must still be there: without it nobody would look at this event.
+    told = _CounterRow.told.exists() if counter.is_told else _CounterRow.told.does_not_exist()
+    is_as_seen = _is_at(counter.latest) & told
+    if counter.is_marked:
+        is_as_seen &= _CounterRow.attend_at.exists()
+    write.update(_CounterRow(_pk(school_id), COUNTER), actions, is_as_seen, lambda _: moved)
+
+
+def get_event(school_id: str, number: int) -> Event | None:
+    """The event of this number; None when it was never there, or is no longer kept."""
+    try:
+        return _event(_EventRow.get(_pk(school_id), _sk(number), consistent_read=True))
+    except _EventRow.DoesNotExist:
+        return None
 
 
 def list_events(school_id: str, *, after: int, limit: int) -> list[Event]:
@@ -134,6 +199,11 @@ def list_latest(school_id: str, *, limit: int) -> list[Event]:
 
 def _always(error: Exception) -> Refused:
     return lambda _: error
+
+
+def _is_at(latest: int) -> Condition:
+    is_there: Condition = _CounterRow.latest == latest
+    return is_there if latest else _CounterRow.pk.does_not_exist() | is_there
 
 
 def _pk(school_id: str) -> str:
