@@ -1,4 +1,5 @@
-"""What a portal is told: every end of a message once, in the very write that ends it, under numbers without a gap.
+"""What a portal is told: every end of a message once, in the very write that ends it, under numbers without a gap; and
+of each recipient every state once, until in the end what was told last is so.
 
 It reads the raw rows and knows the events from the guide of the API alone.
 """
@@ -22,7 +23,19 @@ TOLD_OF = {
 }
 OF_MESSAGES = frozenset(TOLD_OF.values())
 
+SHOWN = {
+    "S": "sent",
+    "W": "wrong_number",
+    "B": "blocked",
+    "U": "unknown",
+    "o": "opted_out",
+    "r": "stopped",
+    "x": "expired",
+    "n": "not_sent",
+}
+
 type Told = tuple[str, str]  # which event, of which message
+type Place = tuple[str, str, str]  # school, message and which of its recipients
 
 
 @dataclass
@@ -33,6 +46,7 @@ class EventWatch:
     states: dict[tuple[str, str], str] = field(default_factory=dict)  # message → its state
     latest: dict[str, int] = field(default_factory=dict)  # school → its latest number
     known: dict[Key, Item] = field(default_factory=dict)
+    recipients: dict[Place, str] = field(default_factory=dict)  # what was told last
 
     def saw(self, keys: list[Key]) -> None:
         """After a write to Messages and its like: what it ended, and what it tells, are the same."""
@@ -55,6 +69,34 @@ class EventWatch:
             if counter is None or (int(counter["latest"]["N"]), len(rows)) != (latest, latest):
                 raise Violation(f"{school} has {len(rows)} events, the latest is {latest}, its counter {counter}")
 
+    def check_recipients(self, letters: Mapping[tuple[str, int], str]) -> None:
+        """When nothing is on its way any more: everybody's last state has been told. `letters` by page and index."""
+        for (page, index), letter in letters.items():
+            _, school, _, message, _, number = page.split("#")
+            place = (school, message, f"t.{number}.{index}")
+            wanted = self._reported(page, index, letter) or SHOWN[letter]
+            if self.recipients.get(place) != wanted:
+                raise Violation(f"{place} is {wanted}, and told was {self.recipients.get(place)}")
+
+    def _reported(self, page: str, index: int, letter: str) -> str | None:
+        """What the carrier's receipts make of it: delivered, or the worst of what was handed over."""
+        row = self.aws.row(self.table, (page, "receipts")) or {}
+        for state in ("delivered", *(("wrong_number", "blocked", "unreachable") if letter in "SU" else ())):
+            if str(index * 16) in row.get(state, {}).get("NS", ()):
+                return state
+        return None
+
+    def _follow(self, school: str, data: Mapping[str, Any]) -> None:
+        for one in data["recipients"]:
+            place = (school, data["message"], one["recipient"])
+            if one["recipient"].split(".")[1] != str(data["page"]):
+                raise Violation(f"{place} is told on page {data['page']}")
+            if one["state"] in (self.recipients.get(place), "queued", "sending"):
+                raise Violation(f"{place} is told to be {one['state']}, again")
+            if self.recipients.get(place) == "delivered":
+                raise Violation(f"{place} was delivered, and is told to be {one['state']}")
+            self.recipients[place] = one["state"]
+
     def _end_of(self, pk: str, row: Item) -> list[Told]:
         _, school, _, message = pk.split("#")
         before, after = self.states.get((school, message), ""), row["state"]["S"]
@@ -73,6 +115,8 @@ class EventWatch:
             raise Violation(f"{school} hears {number} after {self.latest.get(school, 0)}")
         self.latest[school] = number
         event, data = row["type"]["S"], json.loads(row["data"]["S"])
+        if event == "message.recipients_changed":
+            self._follow(school, data)
         if event not in OF_MESSAGES:
             return []
         if event == "message.sent":
