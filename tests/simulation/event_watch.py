@@ -87,15 +87,15 @@ class EventWatch:
         return None
 
     def _follow(self, school: str, data: Mapping[str, Any]) -> None:
-        for one in data["recipients"]:
-            place = (school, data["message"], one["recipient"])
-            if one["recipient"].split(".")[1] != str(data["page"]):
+        for recipient, _, state in data["recipients"]:
+            place = (school, data["message"], recipient)
+            if recipient.split(".")[1] != str(data["page"]):
                 raise Violation(f"{place} is told on page {data['page']}")
-            if one["state"] in (self.recipients.get(place), "queued", "sending"):
-                raise Violation(f"{place} is told to be {one['state']}, again")
+            if state in (self.recipients.get(place), "queued", "sending"):
+                raise Violation(f"{place} is told to be {state}, again")
             if self.recipients.get(place) == "delivered":
-                raise Violation(f"{place} was delivered, and is told to be {one['state']}")
-            self.recipients[place] = one["state"]
+                raise Violation(f"{place} was delivered, and is told to be {state}")
+            self.recipients[place] = state
 
     def _end_of(self, pk: str, row: Item) -> list[Told]:
         _, school, _, message = pk.split("#")

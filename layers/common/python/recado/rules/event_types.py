@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 DATA_FIELDS_MAX = 20
 DATA_LENGTH_MAX = 200  # of one value: an id
@@ -28,6 +30,74 @@ class EventType(StrEnum):
     IMPORT_APPLIED = "import.applied"
     IMPORT_FAILED = "import.failed"
     WEBHOOK_TEST = "webhook.test"  # a portal asked for it, to see that it arrives
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """When an event of a type is raised, and what it carries. docs/api.md says the same."""
+
+    when: str
+    fields: tuple[str, ...]
+
+
+EVENTS: Mapping[EventType, Told] = MappingProxyType(
+    {
+        EventType.BALANCE_LOW: Told(
+            "a zone's available credits fall below what the school set (`PUT /school/settings`); once a crossing",
+            ("zone", "available", "threshold"),
+        ),
+        EventType.BALANCE_RESTORED: Told(
+            "they are back, or the school wants to hear of it no more", ("zone", "available", "threshold")
+        ),
+        EventType.BAG_PURCHASED: Told("support sold a bag", ("zone", "credits", "bag", "cause")),
+        EventType.BAG_REQUESTED: Told(
+            "the school asked for a bag (`POST /credits/bags/requests`): nothing is charged",
+            ("bag", "zone", "credits", "by"),
+        ),
+        EventType.CONTRACT_SUSPENDED: Told("the school's contract was suspended: its credits are frozen", ()),
+        EventType.CONTRACT_ACTIVE: Told("it is active again: they are thawed", ()),
+        EventType.MESSAGE_SENT: Told(
+            "a message has gone out to its end (`state`: `sent`), or was stopped (`stopped`); its credits are settled",
+            ("message", "state", "captured_domestic", "captured_international"),
+        ),
+        EventType.MESSAGE_CANCELLED: Told(
+            "a message that waited will not go out: somebody cancelled it (`because`: `asked`), or it waited for too "
+            "long (`expired`); its credits are given back",
+            ("message", "because"),
+        ),
+        EventType.MESSAGE_REFUSED: Told(
+            "a message to a large audience, taken a moment ago, could not go out after all, and is a draft again; "
+            "`code` as an answer of the API would have had it",
+            ("message", "code"),
+        ),
+        EventType.RECIPIENTS_CHANGED: Told(
+            "texts of a message came to another state: gathered, at most 100 of one page of it; only where a webhook "
+            "wants it",
+            ("message", "page", "recipients"),
+        ),
+        EventType.REPLY_RECEIVED: Told(
+            "a family answered a message; `word` is the opt-out word it was, if it was one",
+            ("reply", "message", "word"),
+        ),
+        EventType.OPT_OUT_CHANGED: Told(
+            "SMS are switched off (`opted_out`: 1) or on again (0) on a record (`by`: `school`), by the person "
+            "(`person`) or by a handset's reply (`handset`); or a changed number took a person's opt-out along",
+            ("person", "reply", "opted_out", "by"),
+        ),
+        EventType.IMPORT_READY: Told(
+            "a roster has been compared: to be looked at, then applied or discarded",
+            ("import", "people_new", "people_changed", "people_gone", "bad_rows"),
+        ),
+        EventType.IMPORT_APPLIED: Told(
+            "it has been applied", ("import", "people_new", "people_changed", "people_gone", "bad_rows")
+        ),
+        EventType.IMPORT_FAILED: Told(
+            "a roster could not be used as a whole, and changed nothing; `code` of the first of its `problems`",
+            ("import", "code", "problems"),
+        ),
+        EventType.WEBHOOK_TEST: Told("the portal asked for it, to see that it arrives", ("epoch",)),
+    }
+)
 
 
 type Recipient = Mapping[str, str | Sequence[str]]

@@ -3,9 +3,10 @@
 An event is written once per cause, alone or in the transaction of what it tells of.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zlib import crc32
 
 from pynamodb.attributes import (
@@ -17,7 +18,7 @@ from pynamodb.attributes import (
 )
 from pynamodb.expressions.condition import Condition
 
-from recado.rules.event_types import Data, EventType
+from recado.rules.event_types import Data, EventType, recipient_entry
 from recado.tables.base import MessagesMeta, Refused, Row, Transaction, update_if
 
 KEPT = timedelta(days=90)
@@ -152,7 +153,7 @@ def create_events(
             _sk(event.number),
             type=event.type.value,
             at=event.at,
-            data=dict(event.data),
+            data=_packed(event.data),
             expires_at=expires_at,
         )
         write.put(row, _EventRow.pk.does_not_exist(), lambda _: moved)
@@ -214,5 +215,20 @@ def _sk(number: int) -> str:
     return f"{number:012}"
 
 
+def _packed(data: Data) -> dict[str, Any]:
+    """As it is kept: of recipients the values alone. Their names would be half of a row, and a row is paid by size."""
+    return {
+        name: [list(one.values()) for one in value] if isinstance(value, list) else value
+        for name, value in data.items()
+    }
+
+
+def _unpacked(kept: Mapping[str, Any]) -> Data:
+    return {
+        name: [recipient_entry(*one) for one in value] if isinstance(value, list) else value
+        for name, value in kept.items()
+    }
+
+
 def _event(row: _EventRow) -> Event:
-    return Event(int(row.sk), EventType(row.type), row.at, row.data)
+    return Event(int(row.sk), EventType(row.type), row.at, _unpacked(row.data))
