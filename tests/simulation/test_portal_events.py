@@ -266,5 +266,3 @@ def test_killed_at_any_request_it_comes_to_the_same_end(
             except BaseException:
                 print(f"killed {when} request {at} of {requests}")  # noqa: T201
                 raise
-
-
