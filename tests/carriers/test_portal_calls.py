@@ -171,7 +171,12 @@ def test_another_address_is_tried_while_nobody_has_heard_a_byte(
 
 def test_a_resolver_that_does_not_answer_is_left(monkeypatch: pytest.MonkeyPatch, gate: threading.Event) -> None:
     monkeypatch.setattr(portal_calls, "LOOKUP_SECONDS_MAX", 0.1)
-    monkeypatch.setattr(portal_calls, "resolve", lambda *_: [] if gate.wait(30) else [])
+
+    def resolve(*_: object) -> list[str]:
+        gate.wait(30)
+        return ["93.184.216.34"]
+
+    monkeypatch.setattr(portal_calls, "resolve", resolve)
 
     assert heard("https://portal.escuela.cl/", loopback=False).reason == "lookup_timeout"
 
@@ -256,7 +261,12 @@ def test_an_answer_may_ask_for_a_pause(server: StubServer) -> None:
 
 
 def test_what_is_no_http_is_a_failure(server: StubServer) -> None:
-    server.behave = lambda request, _: (request.wfile.write(b"SSH-2.0-x\r\n"), hang_up(request))[0]  # type: ignore[func-returns-value]
+    def behave(request: BaseHTTPRequestHandler, _: Asked) -> None:
+        request.wfile.write(b"SSH-2.0-x
+")
+        hang_up(request)
+
+    server.behave = behave
 
     assert heard(server.url).reason == "not_http"
 
@@ -327,11 +337,10 @@ def tls_server(certificate: Path, key: Path) -> Iterator[tuple[str, list[str | N
 
 
 @pytest.fixture
-def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system trusts whatever is in c.pem."""
     monkeypatch.setattr(portal_calls, "resolve", lambda *_: ["127.0.0.1"])
     monkeypatch.setattr(portal_calls, "_tls", lambda: ssl.create_default_context(cafile=str(tmp_path / "c.pem")))
-    return
 
 
 @pytest.mark.usefixtures("trusting")

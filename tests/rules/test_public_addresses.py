@@ -8,7 +8,7 @@ from recado.rules.public_addresses import LENGTH_MAX, BadAddress, WebAddress, is
 @pytest.mark.parametrize(
     "address",
     [
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104  # an address like the others here
         "0.1.2.3",
         "10.0.0.1",
         "100.64.0.1",

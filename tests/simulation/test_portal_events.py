@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pytest
 
-from recado import events, portal_events, portal_webhooks
+from recado import access, events, portal_events, portal_webhooks
 from recado.carriers.portal_calls import Call, Heard
 from recado.errors import NotFound
 from recado.events import NewEvent
@@ -250,7 +250,7 @@ DAYS = {
 def test_killed_at_any_request_it_comes_to_the_same_end(
     day: str, when: Literal["before", "after"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(portal_webhooks.webhook_secrets.access, "master_secrets", lambda *_: {1: b"m" * 32})
+    monkeypatch.setattr(access, "master_secrets", lambda *_: {1: b"m" * 32})
     live, check = DAYS[day]
     with school(Gate()) as calm:
         live(calm)
