@@ -351,8 +351,8 @@ def _create(
         cursor=counter.latest,
     )
     with Transaction() as write:
-        table.save_webhook(write, caller.school_id, new, before, attend_at=now, moved=_Moved())
-        event_table.tell(write, caller.school_id, counter, now, _Moved())
+        table.save_webhook(write, caller.school_id, new, before, attend_at=None, moved=_Moved())
+        event_table.tell(write, caller.school_id, counter, None, _Moved())
     log.outcome("portal_webhook_made", school=caller.school_id, epoch=new.epoch)
     return Saved(_webhook(caller.school_id), _words(caller.school_id, secret))
 

@@ -93,6 +93,8 @@ def _ask(connection: Any, address: WebAddress, call: Call) -> Heard:
         decode_content=False,
     )
     response = connection.getresponse()
+    if connection.is_over:  # cut off in its headers, which reads like their end
+        raise _NotReached("timeout")
     retry_after = read_retry_after(response.headers.get("Retry-After"), call.at)
     reason = "" if 200 <= response.status < 300 else reason_of(response.status)
     return Heard(response.status, reason, size=_size(response), retry_after=retry_after)

@@ -95,14 +95,14 @@ def shard_of(school_id: str) -> int:
     return FIRST_SHARD + crc32(school_id.encode()) % SHARDS
 
 
-def tell(write: Transaction, school_id: str, seen: Counter, attend_at: datetime, moved: Exception) -> None:
-    """From the next event on somebody is told, and looks now. Refused when there was an event meanwhile."""
-    actions = [
-        _CounterRow.latest.set(seen.latest),
-        _CounterRow.told.set(True),
-        _CounterRow.attend_shard.set(shard_of(school_id)),
-        _CounterRow.attend_at.set(attend_at),
-    ]
+def tell(write: Transaction, school_id: str, seen: Counter, attend_at: datetime | None, moved: Exception) -> None:
+    """From the next event on somebody is told; with `attend_at` somebody looks then, for events that were before.
+
+    Refused when there was an event meanwhile.
+    """
+    actions = [_CounterRow.latest.set(seen.latest), _CounterRow.told.set(True)]
+    if attend_at is not None:
+        actions += [_CounterRow.attend_shard.set(shard_of(school_id)), _CounterRow.attend_at.set(attend_at)]
     write.update(_CounterRow(_pk(school_id), COUNTER), actions, _is_at(seen.latest), lambda _: moved)
 
 

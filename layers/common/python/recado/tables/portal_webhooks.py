@@ -135,7 +135,7 @@ def save_webhook(
         _WebhookRow.epoch.set(after.epoch),
         _WebhookRow.version.set(1 if before is None else before.version + 1),
         _WebhookRow.secrets.set([_secret_values(one) for one in after.secrets]),
-        _WebhookRow.pokes.set(0 if before is None else _WebhookRow.pokes + 1),
+        _WebhookRow.pokes.add(1),
     ]
     if is_new:
         actions.append(_WebhookRow.cursor.set(after.cursor))
@@ -152,7 +152,7 @@ def save_webhook(
 
 def poke(write: Transaction, school_id: str, seen: Webhook, attend_at: datetime, moved: Exception) -> None:
     """Says that there is something to do now. Refused when the webhook is not as it was read."""
-    actions = [_WebhookRow.pokes.set(_WebhookRow.pokes + 1), *_attend(school_id, attend_at)]
+    actions = [_WebhookRow.pokes.add(1), *_attend(school_id, attend_at)]
     write.update(_WebhookRow(*_key(school_id)), actions, _WebhookRow.version == seen.version, lambda _: moved)
 
 
