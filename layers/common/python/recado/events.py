@@ -9,7 +9,7 @@ from datetime import datetime
 
 from recado import log
 from recado.access import Caller
-from recado.errors import NotAllowed
+from recado.errors import NotAllowed, StillRunning
 from recado.queues import put_jobs
 from recado.rules.event_types import Data, EventType, is_lean
 from recado.rules.roles import IN_CHARGE
@@ -30,8 +30,11 @@ class _Moved(Exception):  # a signal between two steps here
     """Somebody else's event took the number."""
 
 
-class EventsBusy(RuntimeError):
+class EventsBusy(StillRunning):
     """The school has more events at this moment than can be numbered one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__("Too much happens at the school at this moment", retry_after_seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transacti
         if counter.is_told and not counter.is_marked:
             tell_portal(school_id)
         return
-    raise EventsBusy(school_id)
+    raise EventsBusy
 
 
 def tell_portal(school_id: str, delay_seconds: int = 0) -> None:

@@ -93,7 +93,7 @@ def tell(lot: Lot, now: datetime) -> int:
         changed = sum(len(_entries(one)) for one in news.events)
         log.outcome("recipients_told", school=lot.school_id, message=lot.message_id, page=lot.first, changed=changed)
         return changed
-    raise events.EventsBusy(lot.school_id)
+    raise events.EventsBusy
 
 
 def make_up(message: Message, shown: Mapping[int, str], now: datetime) -> bool:

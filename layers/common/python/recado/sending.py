@@ -25,7 +25,7 @@ from recado.errors import (
     RecadoError,
     WrongState,
 )
-from recado.events import NewEvent
+from recado.events import EventsBusy, NewEvent
 from recado.planning import LargeAudience, Plan, Totals
 from recado.queues import put_jobs
 from recado.rules import message_states
@@ -124,6 +124,8 @@ def accept_planned(message: Message, made: Planning, now: datetime) -> None:
             return
         plan = Plan(made.plan, Totals.of_row(made.totals))
         _accept_plan(get_school(message.school_id), message, order, plan, now, is_new=False)
+    except EventsBusy:
+        raise  # no refusal: tried again
     except RecadoError as error:
         _give_back(message, refusal_of(error), now)
 

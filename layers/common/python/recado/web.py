@@ -33,12 +33,10 @@ from recado.errors import (
     NotAuthenticated,
     NotFound,
     RecadoError,
-    StillRunning,
     TooLarge,
     TooManyRequests,
     UnsupportedMediaType,
 )
-from recado.events import EventsBusy
 from recado.rules.json_bodies import read_json, shown
 from recado.rules.rate_limits import Quota, limit_header, policy_header
 from recado.rules.roles import Role
@@ -79,10 +77,6 @@ def resolver() -> APIGatewayRestResolver:
     @app.exception_handler(RecadoError)  # type: ignore[untyped-decorator]
     def refuse(error: RecadoError) -> Response[str]:
         return problem(error)
-
-    @app.exception_handler(EventsBusy)  # type: ignore[untyped-decorator]
-    def ask_again(_: EventsBusy) -> Response[str]:
-        return problem(StillRunning("Too much happens at the school at this moment", retry_after_seconds=1))
 
     @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
     def refuse_shape(error: RequestValidationError) -> Response[str]:
