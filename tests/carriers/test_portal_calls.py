@@ -262,8 +262,7 @@ def test_an_answer_may_ask_for_a_pause(server: StubServer) -> None:
 
 def test_what_is_no_http_is_a_failure(server: StubServer) -> None:
     def behave(request: BaseHTTPRequestHandler, _: Asked) -> None:
-        request.wfile.write(b"SSH-2.0-x
-")
+        request.wfile.write(b"SSH-2.0-x\r\n")
         hang_up(request)
 
     server.behave = behave
