@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from recado import custom_groups, events, inbox, templates
+from recado import custom_groups, events, inbox, portal_webhooks, templates
 from recado.events import NewEvent
 from recado.rules import signatures, tariffs
 from recado.rules.event_types import EventType
 from recado.rules.import_states import ImportState
 from recado.rules.message_states import Category
 from recado.rules.roles import Role
-from recado.tables import imports, ratings, short_codes
+from recado.rules.webhook_deliveries import DeliveryState, delivery_id
+from recado.tables import events as event_table
+from recado.tables import imports, ratings, short_codes, webhook_deliveries
 from recado.tables import tariffs as tariff_table
 from recado.tables.base import Transaction
 from recado.tables.imports import Import
@@ -25,6 +27,7 @@ from recado.tables.portal_keys import KeyKind
 from recado.tables.ratings import RatedReply
 from recado.tables.short_codes import Purpose, ShortCode
 from recado.tables.tariffs import Announced
+from recado.tables.webhook_deliveries import Delivery
 from recado.templates import Content
 from tests import worlds
 from tests.conftest import all_tables, client, queue_url, resources
@@ -166,6 +169,17 @@ TABLE: Mapping[str, Row] = {
     "GET /school": Row(IN_CHARGE),
     "PUT /school/settings": Row(IN_CHARGE, SETTINGS | {"version": 0}),
     "GET /events": Row(IN_CHARGE, query={"after": "0"}),
+    # the school's webhook
+    "GET /portal-webhook": Row(IN_CHARGE),
+    "PUT /portal-webhook": Row(IN_CHARGE, {"url": "https://portal.escuela.cl/recado", "events": ["message.sent"]}),
+    "DELETE /portal-webhook": Row(IN_CHARGE),
+    "POST /portal-webhook/secret": Row(IN_CHARGE, {"overlap_seconds": 60}),
+    "POST /portal-webhook/test": Row(IN_CHARGE),
+    "POST /portal-webhook/enable": Row(IN_CHARGE),
+    "POST /portal-webhook/replay": Row(IN_CHARGE, {"from": 1}),
+    "GET /portal-webhook/deliveries": Row(IN_CHARGE, query={"state": "delivered"}),
+    "GET /portal-webhook/deliveries/{delivery_id}": Row(IN_CHARGE),
+    "POST /portal-webhook/deliveries/{delivery_id}/replay": Row(IN_CHARGE),
     # operator
     "GET /operator/schools": Row(OPERATOR, query={"limit": "5"}),
     "POST /operator/schools": Row(OPERATOR, NEW_SCHOOL),
@@ -255,7 +269,16 @@ def build_world(clock: TestClock) -> World:
     text = Content("Sin luz", Category.OTHER_ALERT, "Hoy {course} sale a las 13:00.", False)
     template = templates.create(DIRECTOR, text, "key-3", clock(), is_first=True)
     group = custom_groups.create_group(DIRECTOR, "Coro", [PERSON], "key-4", is_first=True)
-    events.raise_event(SCHOOL, NewEvent(EventType.MESSAGE_SENT, "test", clock(), {"message": sent.id}))
+    told = EventType.MESSAGE_SENT
+    events.raise_event(SCHOOL, NewEvent(told, "test", clock(), {"message": sent.id}))
+    portal_webhooks.save_webhook(DIRECTOR, "https://portal.escuela.cl/", [told], request_key="key-5", now=clock())
+    events.raise_event(SCHOOL, NewEvent(told, "test-2", clock(), {"message": sent.id}))
+    with Transaction() as write:  # brought, as its worker would have written it
+        event = event_table.list_latest(SCHOOL, limit=1)[0]
+        brought = Delivery(
+            event.number, event.type, DeliveryState.DELIVERED, 1, NOON, NOON, 1, None, None, done_at=NOON
+        )
+        webhook_deliveries.begin(write, SCHOOL, brought, None, AssertionError("a new table"))
     with Transaction() as write:
         waiting = Import(
             "import-1", ImportState.WAITING_FOR_UPLOAD, NOON, started_by="directora", files=("roster.zip",)
@@ -284,6 +307,7 @@ def build_world(clock: TestClock) -> World:
             "carrier": "signed_webhook",
             "reply_id": "r-1",
             "valid_from": "2026-12-24",
+            "delivery_id": delivery_id(SCHOOL, event.number),
         }
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -262,8 +263,7 @@ def test_an_answer_may_ask_for_a_pause(server: StubServer) -> None:
 
 def test_what_is_no_http_is_a_failure(server: StubServer) -> None:
     def behave(request: BaseHTTPRequestHandler, _: Asked) -> None:
-        request.wfile.write(b"SSH-2.0-x
-")
+        request.wfile.write(b"SSH-2.0-x\r\n")
         hang_up(request)
 
     server.behave = behave
@@ -401,3 +401,20 @@ def test_the_address_of_plain_http_on_the_tls_port_is_no_way_around(server: Stub
 
     assert heard(server.url.replace("http://", "https://")).reason in ("tls", "hung_up")
     assert server.seen == []
+
+
+def test_the_example_of_the_guide_believes_a_call_and_no_other(server: StubServer) -> None:
+    guide = (Path(__file__).parent.parent.parent / "docs/webhooks.md").read_text()
+    example: dict[str, Any] = {}
+    exec(guide.partition("```python\n")[2].partition("```")[0], example)  # noqa: S102  # our own page
+    server.behave = lambda request, asked: say(
+        request, Said(example["take"](asked.body, asked.headers, SECRETS[0], seen))
+    )
+    seen: set[str] = set()
+
+    assert heard(server.url).status == 204
+    assert seen == {"w1"}
+    other = signatures.portal_webhook_secret(b"n" * 32, "liceo-1", 1)
+    assert post(Call(server.url, "w2", BODY, (other,), dt.datetime.now(dt.UTC), loopback=True)).status == 401
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=6)
+    assert post(Call(server.url, "w3", BODY, SECRETS, old, loopback=True)).status == 401

@@ -11,7 +11,6 @@ from itertools import batched
 from recado import events, ids, log, portal_events, webhook_secrets
 from recado.access import Caller
 from recado.errors import (
-    ChangedMeanwhile,
     FieldProblem,
     IdempotencyKeyReused,
     InvalidRequest,
@@ -36,6 +35,7 @@ from recado.tables.webhook_deliveries import Delivery
 
 OVERLAP_DEFAULT = timedelta(hours=24)  # how long the old secret still signs after a rotation
 OVERLAP_MAX = timedelta(days=7)
+BUSY = "It is being changed by somebody else at this moment; ask again"
 SECRETS_MAX = 3  # that sign at once
 ATTEMPTS_MAX = 5  # each one lost means that somebody else wrote
 REPLAY_MAX = 500  # events of one request
@@ -95,7 +95,7 @@ def save_webhook(
             return _change(caller, url, types, before, made_for, now)
         except _Moved:
             continue
-    raise ChangedMeanwhile
+    raise WrongState(BUSY)
 
 
 def delete_webhook(caller: Caller, now: datetime) -> None:
@@ -114,7 +114,7 @@ def delete_webhook(caller: Caller, now: datetime) -> None:
             continue
         log.outcome("portal_webhook_deleted", school=caller.school_id)
         return
-    raise ChangedMeanwhile
+    raise WrongState(BUSY)
 
 
 def enable_webhook(caller: Caller, now: datetime) -> Webhook:
@@ -137,7 +137,7 @@ def enable_webhook(caller: Caller, now: datetime) -> Webhook:
         events.tell_portal(caller.school_id)
         log.outcome("portal_webhook_enabled", school=caller.school_id)
         return _webhook(caller.school_id)
-    raise ChangedMeanwhile
+    raise WrongState(BUSY)
 
 
 def rotate_secret(caller: Caller, overlap: timedelta, *, request_key: str | None, now: datetime) -> Saved:
@@ -170,7 +170,7 @@ def rotate_secret(caller: Caller, overlap: timedelta, *, request_key: str | None
             continue
         log.outcome("portal_secret_rotated", school=caller.school_id, number=new.number)
         return Saved(_webhook(caller.school_id), _words(caller.school_id, new))
-    raise ChangedMeanwhile
+    raise WrongState(BUSY)
 
 
 def send_test(caller: Caller, *, request_key: str | None, now: datetime) -> Delivery:
@@ -178,7 +178,7 @@ def send_test(caller: Caller, *, request_key: str | None, now: datetime) -> Deli
     _check(caller)
     webhook = _enabled(caller.school_id)
     cause = f"webhook.test#{fingerprint(request_key) if request_key else ids.new_id()}"
-    events.raise_event(caller.school_id, NewEvent(EventType.WEBHOOK_TEST, cause, now, {"epoch": webhook.epoch}))
+    events.raise_event(caller.school_id, NewEvent(EventType.WEBHOOK_TEST, cause, now, {}))
     event = events.find_event(caller.school_id, cause)
     if event is None:  # a key of months ago
         raise IdempotencyKeyReused
@@ -437,7 +437,7 @@ def _begin(
             begun, pending = begun + len(new), pending + waiting
             break
         else:
-            raise ChangedMeanwhile
+            raise WrongState(BUSY)
     return begun, pending
 
 

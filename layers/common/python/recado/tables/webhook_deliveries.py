@@ -125,7 +125,8 @@ def begin(write: Transaction, school_id: str, new: Delivery, before: Delivery | 
         *_progress(new),
     ]
     write.update(row, actions, condition, lambda _: moved)
-    _put_due(write, school_id, new)
+    if new.next_at is not None:
+        _put_due(write, school_id, new)
 
 
 def save_attempt(write: Transaction, school_id: str, after: Delivery, before: Delivery, moved: Exception) -> None:
