@@ -152,6 +152,7 @@ def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:
         "Carrier": CARRIER,
         "CarrierUrl": f"{handsets_url}/send",
         "CarrierDedupeHours": "0",
+        "SnsDeliveryLogs": "made",  # the handsets are SNS's, too
         "TokenLifeSecondsMax": str(12 * 3600),
         "QuarantineSeconds": "3600",
         # Everybody is loopback here, one source: its caps are everybody's.
