@@ -108,7 +108,7 @@ def ask_for_delivery_logs(session: Any, stack: str) -> str:
     role = session.client("iam").get_role(RoleName=names[0])["Role"]["Arn"]
     sns = session.client("sns")
     wanted = {"DeliveryStatusIAMRole": role, "DeliveryStatusSuccessSamplingRate": ALL_DELIVERIES}
-    found = sns.get_sms_attributes(attributes=list(wanted)).get("attributes", {})
+    found = sns.get_sms_attributes().get("attributes", {})
     if found.get("DeliveryStatusIAMRole", role) not in ("", role):
         wanted["DeliveryStatusIAMRole"] = found["DeliveryStatusIAMRole"]
     if all(found.get(name) == value for name, value in wanted.items()):
