@@ -4,6 +4,7 @@ One seed makes one day, always the same. Everybody runs recado's own code; the w
 """
 
 import heapq
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,11 +25,11 @@ from recado import (
     estimates,
     idempotency,
     ids,
-    inbound,
     log,
     messages,
     plan_work,
     planning,
+    receipts,
     schools,
     sending,
 )
@@ -396,6 +397,9 @@ class SchoolDay:
         if self.is_on(self.weather.duplicate):
             self.after_a_while(0, self.random.choice((0, 0, 1, 40)), lambda: self._deliver(job))
         job.receives += 1
+        if job.queue == SETTINGS.receipts_queue_url:  # put back, for its lookup row
+            self.take_receipt(json.loads(job.body))
+            return
         if job.queue == SETTINGS.plans_queue_url:
             for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment
                 self._deliver_plan(job)
@@ -881,18 +885,23 @@ class SchoolDay:
 
     # --- receipts ---------------------------------------------------------------------------------------------
 
-    def take_receipt(self, place: tuple[str, int], job: dict[str, Any], tries: int = 4) -> None:
-        """The receipts queue brings one; it comes again when it could not be added."""
-        span = Span(self.step)
-        self.facts.receipts.setdefault(place, []).append(span)
+    def take_receipt(self, job: dict[str, Any], span: Span | None = None, tries: int = 4) -> None:
+        """The receipts queue brings one; it comes again when it could not be added. `span` is of its first coming."""
 
         def on_end(run: Run) -> None:
-            if run.end is End.DONE and not run.result:
-                span.acked = self.step
+            if run.end is End.DONE and not run.result.again:
+                if span is not None and not run.result.waiting:
+                    span.acked = self.step
             elif tries > 1 and not self.is_on(self.weather.job_lost):
-                self.after_a_while(30, 90, lambda: self.take_receipt(place, job, tries - 1))
+                self.after_a_while(30, 90, lambda: self.take_receipt(job, span, tries - 1))
 
-        self.start("receipt", REQUEST_LIFE, lambda _: inbound.add_receipts([job]), on_end)
+        self.start("receipt", REQUEST_LIFE, lambda _: receipts.add_receipts([job]), on_end)
+
+    def bring_receipt(self, place: tuple[str, int], job: dict[str, Any]) -> None:
+        """A carrier's own, of the recipient at `place`."""
+        span = Span(self.step)
+        self.facts.receipts.setdefault(place, []).append(span)
+        self.take_receipt(job, span)
 
 
 def _person(person_id: str, school: str, number: str | None, place: int) -> Person:

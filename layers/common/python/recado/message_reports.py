@@ -5,7 +5,7 @@ A receipt changes what is shown here and nothing else: credits are the letters' 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recado import credits, messages, sending  # noqa: A004  # the school's word
@@ -58,7 +58,7 @@ class Line:
     """One recipient, or one person who was skipped: `state` is a RecipientState or a SkipReason.
 
     `code` is the carrier's own word for a refusal; `handed_over_at` when the carrier was told, `reported_at` when it
-    first reported back.
+    first reported back; `is_closed`: no receipt is expected any more.
     """
 
     people: Sequence[Named]
@@ -69,6 +69,7 @@ class Line:
     segments: int
     handed_over_at: datetime | None
     reported_at: datetime | None
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,7 @@ def _line(message: Message, page: Page, index: int, recipient: PageRecipient, *,
         segments=recipient.segments,
         handed_over_at=_handed_over_at(page.state, index),
         reported_at=first_reported(page.reported, index),
+        is_closed=is_over,
     )
 
 
@@ -296,7 +298,7 @@ def _with_names(line: Line, known: Mapping[str, Person]) -> Line:
     is_skipped = line.number is None and line.state in SkipReason
     only = known.get(line.people[0].person_id) if is_skipped else None
     number = only.record.number if only is not None else line.number
-    return Line(named, number, line.state, line.code, line.zone, line.segments, line.handed_over_at, line.reported_at)
+    return replace(line, people=named, number=number)
 
 
 def _read_cursor(text: str | None) -> Place:
