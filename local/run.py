@@ -177,6 +177,8 @@ def _start_handsets(running: Emulator, ports: Ports, master: bytes) -> subproces
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(LAYER),
         "RECADO_API_URL": running.api_url,
+        "RECADO_AWS_ENDPOINT_URL": running.endpoint_url,
+        "RECADO_STACK": STACK,
         "RECADO_HANDSETS_PORT": str(ports.handsets),
         "RECADO_HANDSETS_STATE": str(FOLDER / "handsets"),
         "RECADO_HANDSETS_NAMES": str(FOLDER / "handsets" / "names.json"),
