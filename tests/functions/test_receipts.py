@@ -353,6 +353,12 @@ def test_a_malformed_receipt_is_named_and_the_good_ones_of_its_post_are_taken() 
     assert [len(json.loads(one)["receipts"]) for one in jobs_on("ReceiptsQueue")] == [2]
 
 
+def test_the_malformed_receipt_of_the_event_is_named() -> None:
+    answered = call("inbound", load_event("inbound_receipts_malformed"))
+
+    assert answered == (200, {"taken": 1, "malformed": ["/receipts/1/status"]})
+
+
 def test_a_post_of_malformed_receipts_only_is_refused_by_their_places() -> None:
     status, body = post({"status": "delivered"}, 7)
 
