@@ -145,6 +145,30 @@ def sweep(result: Result) -> Lines:
     yield _row("  seconds of a new table, at 4,000", [f"{minute['seconds_of_a_new_table']:.0f}"])
 
 
+def receipts(result: Result) -> Lines:
+    """The burst: what was measured, then what follows from it for Lambda and DynamoDB."""
+    workers, absorbed = result["workers"], result["absorbed"]
+    yield _row(f"receipts, {result['receipts']:,} of {result['pages']:,} pages", [""])
+    yield _row("  posts of 1,000, and events of snss log", [f"{result['posts']:,}", f"{result['log_events']:,}"])
+    yield _row("  webhook: processor seconds", [f"{result['webhook']['processor_seconds']:.1f}"])
+    yield _row("  messages in the queue, put back", [f"{result['queue'][name]:,}" for name in ("messages", "put_back")])
+    yield _row("  requests to put them (64 KB)", [f"{result['queue']['requests_to_put_them']:,}"])
+    yield _row("  workers at once, batches", [f"{workers['at_once']:,}", f"{workers['batches']:,}"])
+    yield _row("  processor seconds of all workers", [f"{workers['processor_seconds']:.1f}"])
+    yield _row("  seconds of the slowest batch", [f"{workers['seconds_of_the_slowest_batch']:.1f}"])
+    yield _row("  peak megabytes", [f"{workers['peak_megabytes']:.0f}"])
+    for name, found in result["per_receipt"].items():
+        yield _row(f"  {_words(name)} for each receipt", [f"{found:.3f}"])
+    yield _row("  write units of the busiest page", [f"{result['most_write_units_of_a_page']:,}"])
+    yield _row("  largest row, bytes", [f"{result['largest_row_bytes']:,}"])
+    yield "by those figures, on AWS"
+    per_second = result["webhook"]["receipts_a_second_of_one_on_lambda"]
+    yield _row("  receipts a second of one webhook function", [f"{per_second:,.0f}"])
+    yield _row("  seconds of one batch", [f"{workers['seconds_of_one_on_lambda']:.1f}"])
+    for name, found in absorbed.items():
+        yield _row(f"  {_words(name)}", [f"{found:.1f}"])
+
+
 TABLES: dict[str, Callable[[Result], Lines]] = {
     "cost": cost,
     "follow": follow,
@@ -154,6 +178,7 @@ TABLES: dict[str, Callable[[Result], Lines]] = {
     "planning": planning,
     "live": live,
     "sweep": sweep,
+    "receipts": receipts,
 }
 ON_REQUEST = {"live"}  # it brings a whole stack up
 

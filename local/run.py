@@ -152,6 +152,7 @@ def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:
         "Carrier": CARRIER,
         "CarrierUrl": f"{handsets_url}/send",
         "CarrierDedupeHours": "0",
+        "SnsDeliveryLogs": "made",  # the handsets are SNS's, too
         "TokenLifeSecondsMax": str(12 * 3600),
         "QuarantineSeconds": "3600",
         # Everybody is loopback here, one source: its caps are everybody's.
@@ -176,6 +177,8 @@ def _start_handsets(running: Emulator, ports: Ports, master: bytes) -> subproces
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(LAYER),
         "RECADO_API_URL": running.api_url,
+        "RECADO_AWS_ENDPOINT_URL": running.endpoint_url,
+        "RECADO_STACK": STACK,
         "RECADO_HANDSETS_PORT": str(ports.handsets),
         "RECADO_HANDSETS_STATE": str(FOLDER / "handsets"),
         "RECADO_HANDSETS_NAMES": str(FOLDER / "handsets" / "names.json"),

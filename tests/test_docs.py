@@ -19,6 +19,7 @@ import pytest
 from local.run import ROOT, stack_parameters
 from recado import about, sandboxes, tables
 from recado.carriers import signed_webhook
+from recado.carriers.speech import IncomingReceipt
 from recado.rules import event_types, plain_words, test_numbers, texts
 from recado.rules.delivery_states import Letter
 from recado.rules.reply_parts import Part
@@ -358,7 +359,7 @@ def test_the_examples_of_the_carrier_format_are_read_as_the_page_says() -> None:
     _, answer, receipts, replies, parts = examples
 
     assert len(json.loads(answer)["messages"]) == 2
-    assert len(signed_webhook.read_receipts(receipts.encode())) == 1
+    assert [type(one) for one in signed_webhook.read_receipts(receipts.encode())] == [IncomingReceipt]
     assert signed_webhook.read_replies(replies.encode())[0].in_reply_to is not None
     assert signed_webhook.read_replies(parts.encode())[0].part == Part(2, 2, "g-77")
 

@@ -184,6 +184,70 @@ def test_logs_are_not_kept_for_ever_and_every_function_writes_to_such_a_group() 
         assert one["LoggingConfig"]["LogGroup"]["Ref"] in groups, name
 
 
+def test_the_topic_takes_from_aws_what_handsets_answer_to_this_account_and_from_nobody_else() -> None:
+    [policy] = properties("AWS::SNS::TopicPolicy").values()
+
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert policy["Topics"] == [{"Ref": "TwoWayTopic"}]
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": "sms-voice.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": {"Ref": "TwoWayTopic"},
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    }
+
+
+def test_every_line_of_snss_delivery_logs_invokes_the_function_that_reads_it() -> None:
+    filters = properties("AWS::Logs::SubscriptionFilter")
+    groups = {
+        one["LogGroupName"]["Fn::Sub"] for one in properties("AWS::Logs::LogGroup").values() if "LogGroupName" in one
+    }
+
+    assert {one["LogGroupName"]["Fn::If"][2]["Fn::Sub"] for one in filters.values()} == groups
+    assert {str(one["DestinationArn"]) for one in filters.values()} == {str({"Fn::GetAtt": ["Inbound", "Arn"]})}
+    assert {one["FilterPattern"] for one in filters.values()} == {""}
+    permission = properties("AWS::Lambda::Permission")["SnsLogsMayInvoke"]
+    prefix = permission["SourceArn"]["Fn::Sub"].rpartition("log-group:")[2]
+    assert all(group.startswith(prefix.removesuffix("*")) for group in groups)
+    assert (permission["Principal"], permission["SourceAccount"]) == ("logs.amazonaws.com", {"Ref": "AWS::AccountId"})
+
+
+def test_snss_delivery_logs_are_there_only_where_they_are_wanted_and_their_numbers_for_a_day() -> None:
+    by_condition = {
+        name: one["Condition"]
+        for kind in (
+            "AWS::Logs::LogGroup",
+            "AWS::Logs::SubscriptionFilter",
+            "AWS::IAM::Role",
+            "AWS::Lambda::Permission",
+        )
+        for name, one in resources(kind).items()
+        if name.startswith("Sns")
+    }
+
+    assert by_condition == {
+        "SnsDeliveries": "SnsLogsMade",
+        "SnsFailures": "SnsLogsMade",
+        "SnsDeliveryRole": "SnsLogsMade",
+        "SnsDeliveriesRead": "SnsLogsRead",
+        "SnsFailuresRead": "SnsLogsRead",
+        "SnsLogsMayInvoke": "SnsLogsRead",
+    }
+    kept = [one["RetentionInDays"] for one in properties("AWS::Logs::LogGroup").values() if "LogGroupName" in one]
+    assert kept == [{"Ref": "SnsDeliveryLogDays"}] * 2
+    assert translated()["Parameters"]["SnsDeliveryLogDays"]["Default"] == 1
+
+
+def test_sns_writes_its_delivery_logs_and_nothing_else() -> None:
+    [role] = [one for name, one in properties("AWS::IAM::Role").items() if name == "SnsDeliveryRole"]
+
+    [policy] = role["Policies"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert {action.partition(":")[0] for action in statement["Action"]} == {"logs"}
+    assert [one["Fn::Sub"].rpartition(":")[2] for one in statement["Resource"]] == ["sns/*"]
+
+
 def test_every_function_and_the_api_are_traced() -> None:
     functions = properties("AWS::Lambda::Function")
 

@@ -1,7 +1,7 @@
 """`python -m tools.bootstrap --stack recado`: what CloudFormation cannot make, once, with AWS credentials.
 
-The master secret (an SSM SecureString) and the first operator key. Run it after the first deployment; again, it
-changes nothing.
+The master secret (an SSM SecureString), the first operator key, and that SNS reports what became of texts. Run it after
+the first deployment; again, it changes nothing.
 It must never overwrite the master secret: every key, id and token hangs from it.
 """
 
@@ -23,6 +23,8 @@ MASTER_VERSION = 1
 OPERATOR = "platform"  # the `iss` of the platform's own staff
 OPERATOR_KEY = "operator-1"
 ANY_FUNCTION = "Operator"  # whose environment names every table
+SNS_ROLE = "SnsDeliveryRole"  # there where template.yaml makes SNS's log groups
+ALL_DELIVERIES = "100"  # per cent of the deliveries that SNS writes; failures it writes always
 
 
 class BootstrapError(Exception):
@@ -45,10 +47,15 @@ def main() -> int:
     try:
         is_new = create_master_secret(session.client("ssm", endpoint_url=options.endpoint_url), options.stack)
         key = create_operator_key(session, options.stack, options.endpoint_url)
+        sns_logs = (
+            "" if options.endpoint_url else ask_for_delivery_logs(session, options.stack)
+        )  # the emulator has none
     except (BootstrapError, BotoCoreError, ClientError) as error:
         print(f"Not done: {error}", file=sys.stderr)
         return 1
     print("Master secret: created." if is_new else "Master secret: there already, left as it is.")
+    if sns_logs:
+        print(f"SNS's delivery log: {sns_logs}")
     if not key.is_new:
         print(f"Operator key {key.key_id}: there already; its secret was shown when it was made.")
         return 0
@@ -83,6 +90,33 @@ def create_operator_key(session: Any, stack: str, endpoint_url: str | None) -> O
     key = PortalKey(OPERATOR, OPERATOR_KEY, KeyKind.OPERATOR, MASTER_VERSION, not_after=None, revoked_at=None)
     is_new = portal_keys.create_key(key)
     return OperatorKey(OPERATOR_KEY, signatures.portal_key_secret(master, OPERATOR, OPERATOR_KEY), is_new)
+
+
+def ask_for_delivery_logs(session: Any, stack: str) -> str:
+    """Tells SNS to write every delivery of a text, as the stack's role: settings of the account, which CloudFormation
+    cannot make. Says what it did; "" for a stack that makes no log groups. Another role of before is left in force.
+    """
+    cloudformation = session.client("cloudformation")
+    names = [
+        one["PhysicalResourceId"]
+        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+        for one in page["StackResourceSummaries"]
+        if one["LogicalResourceId"] == SNS_ROLE
+    ]
+    if not names:
+        return ""
+    role = session.client("iam").get_role(RoleName=names[0])["Role"]["Arn"]
+    sns = session.client("sns")
+    wanted = {"DeliveryStatusIAMRole": role, "DeliveryStatusSuccessSamplingRate": ALL_DELIVERIES}
+    found = sns.get_sms_attributes().get("attributes", {})
+    if found.get("DeliveryStatusIAMRole", role) not in ("", role):
+        wanted["DeliveryStatusIAMRole"] = found["DeliveryStatusIAMRole"]
+    if all(found.get(name) == value for name, value in wanted.items()):
+        return "switched on already, left as it is."
+    sns.set_sms_attributes(attributes=wanted)
+    return "switched on, every delivery." + (
+        "" if wanted["DeliveryStatusIAMRole"] == role else " The role of before stays."
+    )
 
 
 def become(session: Any, stack: str, endpoint_url: str | None) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from recado import clock, inbound, log, web
 from recado.carriers import end_user_messaging, sns
@@ -28,9 +28,10 @@ class RepliesTaken(BaseModel):
 
 
 class ReceiptsTaken(BaseModel):
-    """How many receipts were put on their queue."""
+    """How many receipts were put on their queue, and where the others stand that are not as the format says."""
 
     taken: int
+    malformed: list[str] = Field(description="JSON pointers; what stands there was not taken", max_length=1000)
 
 
 @app.post("/carriers/<carrier>/replies", summary="A carrier brings what handsets answered", tags=["carriers"])
@@ -40,7 +41,8 @@ def take_replies(carrier: CarrierName) -> RepliesTaken:
 
 @app.post("/carriers/<carrier>/receipts", summary="A carrier reports what became of texts", tags=["carriers"])
 def take_receipts(carrier: CarrierName) -> ReceiptsTaken:
-    return ReceiptsTaken(taken=inbound.take_receipts(carrier, _headers(carrier, "receipts"), _body(), clock.now))
+    taken, malformed = inbound.take_receipts(carrier, _headers(carrier, "receipts"), _body(), clock.now)
+    return ReceiptsTaken(taken=taken, malformed=malformed)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:

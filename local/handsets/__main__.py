@@ -47,6 +47,8 @@ def _setup() -> Setup:
         port=int(environment.get("RECADO_HANDSETS_PORT", DEFAULT_PORT)),
         state_file=Path(state_dir) / "handsets.json" if state_dir else None,
         names_file=Path(names_file) if names_file else None,
+        aws_endpoint_url=environment.get("RECADO_AWS_ENDPOINT_URL", ""),
+        stack=environment.get("RECADO_STACK", "recado"),
     )
 
 

@@ -50,7 +50,8 @@ def _add_recado_side(app: Flask, carrier: Carrier) -> None:
 
     @app.get("/health")
     def health() -> Response:
-        return jsonify({"status": "ok", "receipts": carrier.outbox.counts()})
+        by_sns = {} if carrier.sns is None else {"sns_receipts": carrier.sns.counts()}
+        return jsonify({"status": "ok", "receipts": carrier.outbox.counts()} | by_sns)
 
 
 def _add_handsets(app: Flask, carrier: Carrier) -> None:

@@ -17,6 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from local.handsets.faults import Faults
 from local.handsets.phones import Answer, Phones, Text, iso
+from local.handsets.sns import PREFIX, Published, Sns
 from local.handsets.watchers import Watchers
 from local.handsets.webhooks import GATHER, Clock, Outbox, Recado, Receipt
 from recado.rules import segments
@@ -63,6 +64,7 @@ class Carrier:
         secret: str,
         clock: Clock,
         dice: random.Random,
+        sns: Sns | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.phones = phones
@@ -72,6 +74,7 @@ class Carrier:
         self._webhook = Webhook(secret)
         self._clock = clock
         self._dice = dice
+        self.sns = sns
         self._sleep = sleep
         self._faults = Faults()
         self._one_wave = threading.Lock()
@@ -106,17 +109,36 @@ class Carrier:
         return fate, answers
 
     def reply(self, number: str, code: str, text: str, in_reply_to: str | None = None) -> dict[str, Any]:
-        """Sends what a person wrote on their handset, and says what recado answered."""
+        """Sends what a person wrote on their handset, and says what recado answered.
+
+        What answers a text that came by SNS goes to SNS's topic, which says only whether it took it.
+        """
         reply_id = f"r-{uuid.uuid4().hex}"
         at = iso(self._clock())
         reply = {"id": reply_id, "from": number, "to": code, "text": text, "received_at": at}
         if in_reply_to is not None:
             reply["in_reply_to"] = in_reply_to
-        told = self._recado.post_reply(f"rp-{uuid.uuid4().hex}", reply)
+        answered = in_reply_to or self.phones.last_reference(number, code)
+        if self.sns is not None and answered is not None and answered.startswith(PREFIX):
+            told = self.sns.bring_answer(number, code, text, answered)
+        else:
+            told = self._recado.post_reply(f"rp-{uuid.uuid4().hex}", reply)
         answer = f"HTTP {told.status}" if told.status is not None else "not reached"
         sent = Text(reply_id, "sent", code, text, at, segments.count_segments(text), answer=answer)
         self.watchers.tell("text", self.phones.send(number, sent))
         return {"id": reply_id, "taken": told.is_taken, "status": told.status, "body": told.body[:2_000]}
+
+    def show_published(self, text: Published) -> None:
+        """A text that SNS took: on its handset, and its receipt in SNS's log."""
+        faults = self._faults
+        code = text.code or OWN_NUMBER
+        receipt = self._show(
+            Outgoing(text.reference, text.number, code, text.text), Answer("accepted", id=text.id), faults
+        )
+        if self.sns is None or faults.no_receipts:
+            return
+        for _ in range(2 if faults.receipts_twice else 1):
+            self.sns.owe(text, receipt.status, self._clock() + timedelta(seconds=faults.receipts_delay_seconds))
 
     def mark_read(self, number: str) -> None:
         if self.phones.mark_read(number):

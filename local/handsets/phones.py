@@ -76,12 +76,21 @@ class Phones:
 
     def remember_answer(self, reference: str, answer: Answer) -> None:
         with self._lock:
-            self._answers[reference] = answer
-            if len(self._answers) > REFERENCES_MAX:
-                oldest = next(iter(self._answers))
-                del self._answers[oldest]
-                self._places.pop(oldest, None)
-            self._changes += 1
+            self._remember(reference, answer)
+
+    def remember_first(self, reference: str, answer: Answer) -> bool:
+        """False when this reference has its answer already."""
+        with self._lock:
+            if reference in self._answers:
+                return False
+            self._remember(reference, answer)
+            return True
+
+    def last_reference(self, number: str, code: str) -> str | None:
+        """Of the latest text that a handset received from a code; None when it has none."""
+        with self._lock:
+            thread = reversed(self._threads.get(number, []))
+            return next((text.reference for text in thread if text.direction == "received" and text.code == code), None)
 
     def receive(self, number: str, text: Text) -> dict[str, Any]:
         """Shows a text on a handset; returns what a watching page needs."""
@@ -166,6 +175,14 @@ class Phones:
             }
 
     # --- under the lock ---
+
+    def _remember(self, reference: str, answer: Answer) -> None:
+        self._answers[reference] = answer
+        if len(self._answers) > REFERENCES_MAX:
+            oldest = next(iter(self._answers))
+            del self._answers[oldest]
+            self._places.pop(oldest, None)
+        self._changes += 1
 
     def _append(self, number: str, text: Text) -> None:
         thread = self._threads.setdefault(number, [])

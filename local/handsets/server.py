@@ -14,6 +14,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from local.handsets.app import create_app
 from local.handsets.carrier import Carrier
 from local.handsets.phones import Phones
+from local.handsets.sns import Sns
 from local.handsets.watchers import Watchers
 from local.handsets.webhooks import Clock, Outbox, Recado
 
@@ -31,6 +32,8 @@ class Setup:
     port: int = 0  # 0 is any free one
     state_file: Path | None = None
     names_file: Path | None = None  # JSON: number -> what to show beside it
+    aws_endpoint_url: str = ""  # the emulator's, whose SNS may publish texts, too; empty: nobody's
+    stack: str = "recado"  # whose topic takes what is answered to those
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ def handsets(setup: Setup, *, clock: Clock | None = None, dice: random.Random | 
         secret=setup.to_carrier_secret,
         clock=clock,
         dice=dice or random.Random(),  # noqa: S311  # dice, not secrets
+        sns=Sns(setup.aws_endpoint_url, setup.stack, phones, clock) if setup.aws_endpoint_url else None,
     )
     server = make_server(HOST, setup.port, create_app(carrier), threaded=True, request_handler=_QuietHandler)
     stopping = threading.Event()
@@ -91,10 +95,14 @@ def _serving(server: BaseWSGIServer) -> Iterator[None]:
 @contextlib.contextmanager
 def _running(carrier: Carrier) -> Iterator[None]:
     carrier.outbox.start()
+    if carrier.sns is not None:
+        carrier.sns.start(carrier.show_published)
     try:
         yield
     finally:
         carrier.watchers.close()
+        if carrier.sns is not None:
+            carrier.sns.stop()
         carrier.outbox.stop()
 
 

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +60,13 @@ def bootstrap_by_command(running: Emulator) -> str:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stack")
+    with bring_up(tmp_path_factory.mktemp("stack")) as found:
+        yield found
+
+
+@contextmanager
+def bring_up(folder: Path, **chosen: str) -> Iterator[Stack]:
+    """A stack with parameters other than those of `make run`."""
     with emulator.emulator(emulator.free_port(), folder / "state") as running:
         aws = Aws(running.endpoint_url)
         bootstrap.create_master_secret(aws.client("ssm"), STACK)  # before the handsets, whose secrets hang from it
@@ -68,9 +75,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             api_url=running.api_url,
             to_carrier_secret=signatures.webhook_secret(master, CARRIER, "to_carrier"),
             from_carrier_secret=signatures.webhook_secret(master, CARRIER, "from_carrier"),
+            aws_endpoint_url=running.endpoint_url,
+            stack=STACK,
         )
         with handsets(setup, dice=random.Random(1)) as phones:  # noqa: S311  # dice, not secrets
-            parameters = stack_parameters(running, phones.url) | {"AudienceMax": str(AUDIENCE_MAX)}
+            parameters = stack_parameters(running, phones.url) | {"AudienceMax": str(AUDIENCE_MAX)} | chosen
             outputs = deploy(ROOT / "template.yaml", STACK, parameters, aws)
             bootstrap_by_command(running)
             operator = Key(OPERATOR, OPERATOR_KEY, signatures.portal_key_secret(master, OPERATOR, OPERATOR_KEY))

@@ -44,7 +44,7 @@ def put_account(**changes: Any) -> None:
 def test_a_form_that_twilio_signed_is_a_receipt_by_the_reference_in_its_query() -> None:
     put_account()
 
-    assert call("inbound", load_event("inbound_twilio_receipt")) == (200, {"taken": 1})
+    assert call("inbound", load_event("inbound_twilio_receipt")) == (200, {"taken": 1, "malformed": []})
 
     [job] = jobs_on("ReceiptsQueue")
     [[reference, carrier_id, state, part, _]] = json.loads(job)["receipts"]

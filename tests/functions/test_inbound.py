@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from recado import clock, inbound, lines, message_reports, session_notices
+from recado import clock, inbound, lines, message_reports, receipts, session_notices
 from recado.carriers.speech import BadWebhook, IncomingReceipt, IncomingReply, Outgoing
 from recado.errors import StillRunning
 from recado.rules.credit_bags import Zone
@@ -17,7 +17,7 @@ from recado.rules.receipt_times import first_reported, time_member
 from recado.rules.reply_parts import Part
 from recado.rules.signatures import webhook_secret
 from recado.settings import SETTINGS
-from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, short_codes
+from recado.tables import opt_outs, pages, ratings, replies, routes, short_codes
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.sessions import due_shard
 from recado.tables.short_codes import Purpose, ShortCode
@@ -430,7 +430,7 @@ def take_part(number: int, words: str, *, of: int, reply_id: str = "") -> inboun
 def test_receipts_go_to_their_queue_and_from_there_to_their_page() -> None:
     write_page(2)
     status, body = call("inbound", load_event("inbound_receipts"))
-    assert (status, body) == (200, {"taken": 1})
+    assert (status, body) == (200, {"taken": 1, "malformed": []})
 
     bodies = jobs_on("ReceiptsQueue")
     event = load_event("receipts_batch")
@@ -466,25 +466,11 @@ def test_receipts_are_gathered_and_doubles_change_nothing() -> None:
     assert receipts_of_page() == {Receipt.DELIVERED: {0}, Receipt.UNREACHABLE: {16}}
 
 
-def test_a_receipt_before_its_lookup_row_comes_again_and_then_is_added() -> None:
-    write_page(1)
-    event = load_event("receipts_before_their_lookup")
-    first = load_app("receipts").handler(event, Context())
-    carrier_id = "34d9b400-0000-5444-820d-000000000001"
-    lookups.create_lookups("sns", {carrier_id: REF.reference(0)}, expires_at=2_000_000_000)
-
-    second = load_app("receipts").handler(event, Context())
-
-    assert first == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
-    assert second == {"batchItemFailures": []}
-    assert receipts_of_page() == {Receipt.DELIVERED: {0}}
-
-
 def test_when_a_receipt_was_reported_is_kept_as_the_carrier_says() -> None:
     write_page(2)
     call("inbound", load_event("inbound_receipts"))
 
-    inbound.add_receipts([json.loads(job) for job in jobs_on("ReceiptsQueue")])
+    receipts.add_receipts([json.loads(job) for job in jobs_on("ReceiptsQueue")])
 
     assert first_reported(times_of_page(), 0) == NOON - timedelta(seconds=1)
     assert first_reported(times_of_page(), 1) is None
@@ -514,7 +500,7 @@ def test_a_time_that_cannot_be_is_the_time_it_came(said: datetime | None, kept: 
 def test_a_job_of_before_with_no_time_is_still_added() -> None:
     write_page(2)
 
-    inbound.add_receipts([receipt(REF.reference(0), "delivered"), receipt(REF.reference(1), "delivered", NOON)])
+    receipts.add_receipts([receipt(REF.reference(0), "delivered"), receipt(REF.reference(1), "delivered", NOON)])
 
     assert receipts_of_page() == {Receipt.DELIVERED: {0, 16}}
     assert {first_reported(times_of_page(), index) for index in (0, 1)} == {None, NOON}
@@ -525,7 +511,7 @@ def test_the_earliest_report_is_kept_however_often_and_late_it_comes_again() -> 
     moments = [NOON + timedelta(minutes=minutes) for minutes in (5, 1, 3)]
 
     for moment in (*moments, *moments):
-        inbound.add_receipts([receipt(REF.reference(0), "delivered", moment)])
+        receipts.add_receipts([receipt(REF.reference(0), "delivered", moment)])
 
     assert first_reported(times_of_page(), 0) == NOON + timedelta(minutes=1)
     assert receipts_of_page() == {Receipt.DELIVERED: {0}}
@@ -537,7 +523,7 @@ def test_a_carrier_that_repeats_itself_without_end_fills_no_row_and_loses_no_rec
         repeated = [time_member(NOON + timedelta(hours=hour, seconds=second), 0, 0) for second in range(100)]
         assert pages.add_receipts(REF, {Receipt.DELIVERED: [0]}, repeated)
 
-    inbound.add_receipts([receipt(REF.reference(1), "unreachable", NOON)])
+    receipts.add_receipts([receipt(REF.reference(1), "unreachable", NOON)])
 
     assert len(times_of_page()) == pages.REPORTED_MAX
     assert receipts_of_page() == {Receipt.DELIVERED: {0}, Receipt.UNREACHABLE: {16}}
@@ -548,7 +534,7 @@ def test_a_sessions_page_keeps_no_times() -> None:
     recipient = PageRecipient(mobile(0), (), Zone.DOMESTIC, 1)
     pages.create_pages([(ref, [recipient])], expires_at=2_000_000_000, text="hola")
 
-    inbound.add_receipts([receipt(ref.reference(0), "delivered", NOON)])
+    receipts.add_receipts([receipt(ref.reference(0), "delivered", NOON)])
 
     page = pages.find_page(ref)
     assert page is not None
@@ -593,7 +579,7 @@ def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: Tes
     work_all(FakeCarrier(), moment)
     ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
 
-    inbound.add_receipts([receipt(ref.reference(0), "delivered"), receipt(ref.reference(1), "unreachable")])
+    receipts.add_receipts([receipt(ref.reference(0), "delivered"), receipt(ref.reference(1), "unreachable")])
 
     delivery = message_reports.get_delivery(DIRECTOR, message.id, NOON)
     assert delivery.counts == {RecipientState.DELIVERED: 1, RecipientState.UNREACHABLE: 1}

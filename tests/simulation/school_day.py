@@ -25,11 +25,11 @@ from recado import (
     estimates,
     idempotency,
     ids,
-    inbound,
     log,
     messages,
     plan_work,
     planning,
+    receipts,
     recipient_events,
     schools,
     sending,
@@ -406,11 +406,15 @@ class SchoolDay:
         job.receives += 1
         if job.queue == SETTINGS.portal_events_queue_url:
             self._deliver_told(job)
-            return
-        if job.queue == SETTINGS.plans_queue_url:
+        elif job.queue == SETTINGS.receipts_queue_url:  # put back, for its lookup row
+            self.take_receipt(json.loads(job.body))
+        elif job.queue == SETTINGS.plans_queue_url:
             for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment
                 self._deliver_plan(job)
-            return
+        else:
+            self._deliver_page(job)
+
+    def _deliver_page(self, job: Job) -> None:
         started = self.now
 
         def work(run: Run) -> None:
@@ -908,18 +912,23 @@ class SchoolDay:
 
     # --- receipts ---------------------------------------------------------------------------------------------
 
-    def take_receipt(self, place: tuple[str, int], job: dict[str, Any], tries: int = 4) -> None:
-        """The receipts queue brings one; it comes again when it could not be added."""
-        span = Span(self.step)
-        self.facts.receipts.setdefault(place, []).append(span)
+    def take_receipt(self, job: dict[str, Any], span: Span | None = None, tries: int = 4) -> None:
+        """The receipts queue brings one; it comes again when it could not be added. `span` is of its first coming."""
 
         def on_end(run: Run) -> None:
-            if run.end is End.DONE and not run.result:
-                span.acked = self.step
+            if run.end is End.DONE and not run.result.again:
+                if span is not None and not run.result.waiting:
+                    span.acked = self.step
             elif tries > 1 and not self.is_on(self.weather.job_lost):
-                self.after_a_while(30, 90, lambda: self.take_receipt(place, job, tries - 1))
+                self.after_a_while(30, 90, lambda: self.take_receipt(job, span, tries - 1))
 
-        self.start("receipt", REQUEST_LIFE, lambda run: inbound.add_receipts([job], self.clock_of(run)), on_end)
+        self.start("receipt", REQUEST_LIFE, lambda run: receipts.add_receipts([job], clock=self.clock_of(run)), on_end)
+
+    def bring_receipt(self, place: tuple[str, int], job: dict[str, Any]) -> None:
+        """A carrier's own, of the recipient at `place`."""
+        span = Span(self.step)
+        self.facts.receipts.setdefault(place, []).append(span)
+        self.take_receipt(job, span)
 
 
 def _person(person_id: str, school: str, number: str | None, place: int) -> Person:

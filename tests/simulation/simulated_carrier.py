@@ -131,4 +131,4 @@ class SimulatedCarrier:
         reported = [int(day.now.timestamp())] if place[1] % 2 else []  # a job of before has no time
         job: dict[str, Any] = {"carrier": carrier, "receipts": [[reference, carrier_id, state, 0, *reported]]}
         for _ in range(day.random.choice((1, 1, 2))):
-            day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.take_receipt(place, job))
+            day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.bring_receipt(place, job))

@@ -443,10 +443,8 @@ def test_a_carrier_that_does_not_echo_references_gets_a_lookup_row_for_each_acce
     work_all(carrier, clock, line=carrier.line(echoes_reference=False))
 
     ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
-    assert [lookups.find_reference("fake", carrier_id) for carrier_id in ("c-1", "c-2")] == [
-        ref.reference(0),
-        ref.reference(1),
-    ]
+    found = lookups.find_references("fake", ["c-1", "c-2", "c-3"])
+    assert found == {"c-1": ref.reference(0), "c-2": ref.reference(1)}
 
 
 def test_no_request_starts_so_late_that_it_could_outlive_the_lease() -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from recado import estimates, inbound, message_reports, messages, sending
+from recado import estimates, message_reports, messages, receipts, sending
 from recado.carriers.speech import Answer, Outgoing, Refused, RefusedBecause
 from recado.errors import InvalidRequest, NotAllowed, NotAllowedToSend, NotFound, PlanChanged, WrongState
 from recado.message_reports import Line
@@ -55,7 +55,7 @@ def counts(message: Message, at: datetime = NOON) -> dict[RecipientState, int]:
 def report(carrier: FakeCarrier, number: str, status: str, at: datetime = NOON) -> None:
     reference = next(text.reference for text in carrier.heard if text.to == number)
     job = {"carrier": "fake", "receipts": [[reference, None, status, 0, int(at.timestamp())]]}
-    assert inbound.add_receipts([job]) == []
+    assert receipts.add_receipts([job]).again == []
 
 
 def refuses(number: str, because: RefusedBecause) -> Callable[[Outgoing], Answer | None]:

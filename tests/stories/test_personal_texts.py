@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from recado import inbound, message_reports, messages, sending
+from recado import message_reports, messages, receipts, sending
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import MessageState
 from recado.rules.texts import SEGMENTS_MAX
@@ -161,7 +161,7 @@ def test_a_text_of_two_parts_is_delivered_when_both_parts_are() -> None:
 
     def report(number: str, part: int) -> None:
         job = {"carrier": "fake", "receipts": [[references[number], None, "delivered", part, int(NOON.timestamp())]]}
-        assert inbound.add_receipts([job]) == []
+        assert receipts.add_receipts([job]).again == []
 
     report(mobile(0), 1)
     report(mobile(1), 1)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pynamodb.exceptions import PynamoDBException
 
-from recado import events, inbound, message_reports, messages, recipient_events
+from recado import events, message_reports, messages, receipts, recipient_events
 from recado.carriers.speech import Answer, Outgoing, Refused, RefusedBecause
 from recado.events import EventsBusy
 from recado.rules.delivery_states import Receipt
@@ -104,7 +104,7 @@ def ref_of(message: Message, page: int) -> PageRef:
 def report(message: Message, page: int, index: int, state: Receipt, clock: TestClock) -> None:
     reference = ref_of(message, page).reference(index)
     job = {"carrier": "fake", "receipts": [[reference, "", state.value, 0, int(clock().timestamp())]]}
-    assert inbound.add_receipts([job], clock) == []
+    assert receipts.add_receipts([job], clock=clock).again == []
 
 
 def lot_of(message: Message) -> Lot:

@@ -3,38 +3,33 @@
 Verified before anything is read; what fails its signature changes nothing. Never "the last that sent".
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from itertools import batched
-from typing import Any
 
-from recado import carrier_credentials, log, recipient_events, session_replies
+from recado import carrier_credentials, log, session_replies
 from recado.access import master_secrets
 from recado.carriers import REGISTRY
 from recado.carriers.speech import PATH, Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
 from recado.clock import Clock
-from recado.clock import now as now_in_utc
 from recado.errors import BadSignature, FieldProblem, InvalidRequest, NotFound, StillRunning
 from recado.queues import put_jobs
 from recado.rules import opt_out_words, signatures
 from recado.rules.audience import REPLIED_STOP
 from recado.rules.carrier_times import believed
-from recado.rules.delivery_states import Receipt, receipt_member
 from recado.rules.opt_out_words import Word
 from recado.rules.phone_numbers import read_number
-from recado.rules.receipt_times import time_member
 from recado.rules.reply_parts import Part, text_of
 from recado.session_handsets import SUBSCRIBERS
 from recado.session_replies import HandsetReply
 from recado.settings import SETTINGS
-from recado.tables import lookups, opt_outs, pages, replies, short_codes
+from recado.tables import opt_outs, pages, replies, short_codes
 from recado.tables.base import Transaction
 from recado.tables.opt_outs import Note, NotedAlready
-from recado.tables.pages import PageKind, PageRef
+from recado.tables.pages import PageKind
 from recado.tables.replies import Growing, Reply
 from recado.tables.short_codes import Purpose, ShortCode
 
@@ -89,14 +84,24 @@ def take_replies(carrier: str, headers: Headers, body: bytes, clock: Clock) -> l
     return [take_reply(carrier, reply, clock) for reply in found]
 
 
-def take_receipts(carrier: str, headers: Headers, body: bytes, clock: Clock) -> int:
-    """A carrier's webhook of receipts: put on their queue, to be gathered by page. Returns how many."""
+def take_receipts(carrier: str, headers: Headers, body: bytes, clock: Clock) -> tuple[int, list[str]]:
+    """A carrier's webhook of receipts: put on their queue, to be gathered by page.
+
+    Returns how many, and the places of those that are malformed: they keep no others from being taken. Raises as
+    `take_replies` when there is none among them that can be taken.
+    """
     _verify(carrier, headers, body, clock())
     try:
-        found: list[IncomingReceipt] = REGISTRY[carrier].read_receipts(body, headers.get(PATH, "").partition("?")[2])
+        read = REGISTRY[carrier].read_receipts(body, headers.get(PATH, "").partition("?")[2])
     except BadWebhook as error:
         raise InvalidRequest(fields=[FieldProblem(error.place, "malformed", "Not as the format says")]) from error
-    return queue_receipts(carrier, found, clock())
+    found = [one for one in read if isinstance(one, IncomingReceipt)]
+    malformed = [one.place for one in read if isinstance(one, BadWebhook)]
+    if malformed and not found:
+        raise InvalidRequest(fields=[FieldProblem(one, "malformed", "Not as the format says") for one in malformed])
+    if malformed:
+        log.outcome("receipts_malformed", carrier=carrier, malformed=len(malformed), taken=len(found))
+    return queue_receipts(carrier, found, clock()), malformed
 
 
 def queue_receipts(carrier: str, found: Sequence[IncomingReceipt], now: datetime, *, delay_seconds: int = 0) -> int:
@@ -131,40 +136,6 @@ def take_answer(carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
     outcome = _by_reference(carrier, reply, now)
     log.outcome("reply_taken", carrier=carrier, outcome=outcome.value)
     return outcome
-
-
-def add_receipts(jobs: Iterable[dict[str, Any]], clock: Clock = now_in_utc) -> list[int]:
-    """Adds a batch of queued receipts to their pages' sets, gathered by page; returns the positions to try again.
-
-    Again: a job with a carrier's id that has no lookup row yet; what it had besides is added, now and once more.
-    Dropped: what names no page of ours. A job of before has four fields a receipt, and nobody knows its time.
-    """
-    members: dict[PageRef, dict[Receipt, set[int]]] = defaultdict(lambda: defaultdict(set))
-    times: dict[PageRef, dict[int, int]] = defaultdict(dict)  # the earliest of each recipient's part
-    again: set[int] = set()
-    dropped = 0
-    for position, job in enumerate(jobs):
-        for reference, carrier_id, state, part, *reported in job["receipts"]:
-            ours = reference or lookups.find_reference(job["carrier"], carrier_id)
-            if ours is None:
-                again.add(position)
-                continue
-            found = pages.read_reference(ours)
-            if found is None:
-                dropped += 1
-                continue
-            ref, index = found
-            member = receipt_member(index, int(part))
-            members[ref][Receipt(state)].add(member)
-            if reported and ref.kind is PageKind.MESSAGE:  # a session's texts have no report
-                time = time_member(datetime.fromtimestamp(reported[0], UTC), index, int(part))
-                times[ref][member] = min(time, times[ref].get(member, time))
-    for ref, states in members.items():
-        if not pages.add_receipts(ref, states, times[ref].values()):
-            dropped += sum(len(found) for found in states.values())
-    recipient_events.ask(members, clock())
-    log.outcome("receipts_added", pages=len(members), dropped=dropped, again=len(again))
-    return sorted(again)
 
 
 def code_spellings(code: str) -> tuple[str, ...]:

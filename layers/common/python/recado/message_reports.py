@@ -58,7 +58,7 @@ class Line:
     """One recipient, or one person who was skipped: `state` is a RecipientState or a SkipReason. `id`: its place.
 
     `code` is the carrier's own word for a refusal; `handed_over_at` when the carrier was told, `reported_at` when it
-    first reported back.
+    first reported back; `is_closed`: no receipt is expected any more.
     """
 
     people: Sequence[Named]
@@ -70,6 +70,7 @@ class Line:
     handed_over_at: datetime | None
     reported_at: datetime | None
     id: str = ""
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,7 @@ def _line(message: Message, page: Page, index: int, recipient: PageRecipient, *,
         segments=recipient.segments,
         handed_over_at=_handed_over_at(page.state, index),
         reported_at=first_reported(page.reported, index),
+        is_closed=is_over,
     )
 
 

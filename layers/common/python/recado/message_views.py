@@ -444,7 +444,7 @@ def recipient_view(line: Line, language: Language) -> RecipientView:
         is_red=line.state == RecipientState.OPTED_OUT.value,
         meaning=meaning.words.say(language),
         advice=meaning.advice.say(language),
-        is_final=meaning.is_final,
+        is_final=meaning.is_final or (line.is_closed and line.state == RecipientState.UNKNOWN.value),
         charged=meaning.charged.value,
         code=line.code,
         zone=line.zone.value if line.zone else None,

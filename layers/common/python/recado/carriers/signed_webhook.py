@@ -92,9 +92,18 @@ def read_replies(body: bytes) -> list[IncomingReply]:
     return [_reply(item, f"/replies/{index}") for index, item in enumerate(_items(body, "replies"))]
 
 
-def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
-    """The receipts of a verified webhook. Raises BadWebhook."""
-    return [_receipt(item, f"/receipts/{index}") for index, item in enumerate(_items(body, "receipts"))]
+def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt | BadWebhook]:
+    """The receipts of a verified webhook, and for each that is malformed where: it keeps no other from being taken.
+
+    Raises BadWebhook when the whole is none.
+    """
+    found: list[IncomingReceipt | BadWebhook] = []
+    for index, item in enumerate(_items(body, "receipts")):
+        try:
+            found.append(_receipt(item, f"/receipts/{index}"))
+        except BadWebhook as error:
+            found.append(error)
+    return found
 
 
 def _message(text: Outgoing) -> dict[str, Any]:

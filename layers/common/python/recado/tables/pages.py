@@ -22,11 +22,12 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UTCDateTimeAttribute,
 )
+from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
 from recado.rules.credit_bags import Zone
-from recado.rules.delivery_states import Letter, Receipt
+from recado.rules.delivery_states import Letter, Receipt, read_member
 from recado.rules.texts import FieldValues
 from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, delete_if, update_if
 
@@ -164,6 +165,7 @@ class _PageRow(Row):
     wrong_number = NumberSetAttribute(null=True)
     blocked = NumberSetAttribute(null=True)
     reported = NumberSetAttribute(null=True)  # rules/receipt_times.py
+    recipients_count = NumberAttribute(null=True)  # rows of before have none
 
 
 class _SessionPageRow(_PageRow):
@@ -228,7 +230,7 @@ def _create(pages: Iterable[tuple[PageRef, Mapping[str, Any], int]], expires_at:
                     is_open=True,
                     job=1,
                 ),
-                model(*_key(ref, "receipts"), expires_at=expires_at),
+                model(*_key(ref, "receipts"), expires_at=expires_at, recipients_count=length),
             )
         )
         count += 1
@@ -303,17 +305,30 @@ def raise_job(ref: PageRef, *, seen: int) -> bool:
 def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]], times: Iterable[int] = ()) -> bool:
     """Adds receipts to their sets, and when they were reported: any order, any number of times.
 
-    False when there is no such page. Once REPORTED_MAX times are there, receipts are added without theirs.
+    False, and nothing is added, when there is no such page or it has fewer recipients than one of them says. Once
+    REPORTED_MAX times are there, receipts are added without theirs.
     """
-    actions: list[Action] = [_RECEIPT_SETS[state].add(set(found)) for state, found in members.items()]
-    if not actions:
+    found = {state: set(some) for state, some in members.items() if some}
+    if not found:
         return True
-    row, is_there = _model(ref)(*_key(ref, "receipts")), _PageRow.pk.exists()
+    actions: list[Action] = [_RECEIPT_SETS[state].add(some) for state, some in found.items()]
+    last, _ = read_member(max(max(some) for some in found.values()))
+    is_there = _PageRow.pk.exists() & (_PageRow.recipients_count.does_not_exist() | (_PageRow.recipients_count > last))
+    row = _model(ref)(*_key(ref, "receipts"))
     if reported := set(times):
         has_room = _PageRow.reported.does_not_exist() | (size(_PageRow.reported) < REPORTED_MAX)
         if update_if(row, [*actions, _PageRow.reported.add(reported)], is_there & has_room):
             return True
     return update_if(row, actions, is_there)
+
+
+def count_recipients(ref: PageRef) -> int:
+    """How many recipients a page has; 0 when it is not there, and the most there can be for one of before."""
+    try:
+        row = _model(ref).get(*_key(ref, "receipts"), consistent_read=True, attributes_to_get=["recipients_count"])
+    except DoesNotExist:
+        return 0
+    return PAGE_SIZE if row.recipients_count is None else int(row.recipients_count)
 
 
 def _rows_of(refs: Sequence[PageRef], names: Sequence[str]) -> dict[tuple[str, str], _PageRow]:
