@@ -11,6 +11,8 @@ from recado import attention, dispatch, messages
 from recado.access import Caller
 from recado.carriers.speech import Accepted, Answer, Line, Outgoing, Refused, RefusedBecause
 from recado.drafts import NewMessage
+from recado.lines import Lines
+from recado.rules.carrier_routes import Way
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.oneroster import RosterGroup, RosterPerson
@@ -199,7 +201,16 @@ def worker(
         clock=clock,
         time_left=lambda: timedelta(seconds=seconds_left),
         jitter=lambda: 0.0,
-        line=line or carrier.line(),
+        lines=lines_of(line or carrier.line()),
+    )
+
+
+def lines_of(*found: Line, sender: str | None = None) -> Lines:
+    """These lines, in this order, whatever the country; with the message's own sender, or this one."""
+    by_name = {line.name: line for line in found}
+    return Lines(
+        lambda _country, _category, own: tuple(Way(name, own if sender is None else sender) for name in by_name),
+        by_name.get,
     )
 
 
