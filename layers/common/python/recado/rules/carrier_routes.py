@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-ANY = "*"  # the rest of the world; every category
+ANY = "any"  # the rest of the world; every category; a whole carrier
 WAYS_MAX = 4
 REST_OF_COUNTRY = "ZZ"  # of a number whose country is not known
 
