@@ -194,14 +194,19 @@ _owners = count(1)
 
 
 def worker(
-    carrier: FakeCarrier, clock: TestClock, *, line: Line | None = None, seconds_left: float = 90.0
+    carrier: FakeCarrier,
+    clock: TestClock,
+    *,
+    line: Line | None = None,
+    lines: Lines | None = None,
+    seconds_left: float = 90.0,
 ) -> dispatch.Worker:
     return dispatch.Worker(
         owner=f"w{next(_owners)}",
         clock=clock,
         time_left=lambda: timedelta(seconds=seconds_left),
         jitter=lambda: 0.0,
-        lines=lines_of(line or carrier.line()),
+        lines=lines or lines_of(line or carrier.line()),
     )
 
 
