@@ -75,6 +75,7 @@ def test_a_poisonous_job_comes_back_alone(moment: TestClock, carrier: FakeCarrie
 def test_the_configured_carrier_is_built_from_settings_and_the_master_secret() -> None:
     line = lines._carriers_line("signed_webhook")
 
+    assert line is not None
     assert (line.name, line.echoes_reference, line.dedupe_hours) == ("signed_webhook", True, 0)
 
 

@@ -71,7 +71,9 @@ def set_route(caller: Caller, country: str, category: str, ways: Sequence[Way], 
             return was
         route = Route(country, category, tuple(ways), caller.subject, _after(was, now))
         if table.save_route(route, was=was, expires_at=_expires_at(now)):
-            log.outcome("carrier_route_set", country=country, category=category, carriers=[one.carrier for one in ways])
+            log.outcome(
+                "carrier_route_set", country=country, category=category, carriers=",".join(way.carrier for way in ways)
+            )
             return route
     raise ChangedMeanwhile
 
