@@ -257,6 +257,18 @@ def test_while_one_worker_probes_no_other_does() -> None:
     assert (len(pair.normal.heard), len(pair.standby.heard)) == (100, 0)
 
 
+def test_of_two_workers_that_read_the_same_open_circuit_one_takes_the_probe() -> None:
+    clock = TestClock()
+    open_circuit(clock)
+    clock.move(seconds=31)
+    seen = circuit()
+
+    taken = [circuits.save(rules.probing(seen, owner, clock()), was=seen, now=clock()) for owner in ("w1", "w2")]
+
+    assert taken == [True, False]
+    assert circuit().by == "w1"
+
+
 def test_a_prober_that_dies_keeps_the_circuit_for_its_lease_and_no_longer() -> None:
     create_school()
     add_guardians(10)
