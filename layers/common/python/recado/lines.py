@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from recado import carriers, inbound, log
@@ -47,8 +47,8 @@ def lines_for(ref: PageRef, attempt: int, clock: Clock) -> Lines:
         line = carriers.simulated_line(attempt, partial(_queue_reports, clock))
         return Lines(lambda *_: (Way(line.name),), lambda name: line if name == line.name else None, is_watched=False)
     if ref.kind is not PageKind.MESSAGE:
-        return Lines(lambda *_: (Way(SETTINGS.carrier),), _carriers_line)
-    return Lines(partial(_routed, clock), _carriers_line)
+        return Lines(lambda *_: (Way(SETTINGS.carrier),), cache(_carriers_line))
+    return Lines(partial(_routed, clock), cache(_carriers_line))
 
 
 def forget() -> None:
@@ -93,7 +93,7 @@ def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[An
 
 
 def _carriers_line(name: str) -> Line | None:
-    """Built anew for each page: an account whose credentials came later, or changed, is seen within a minute."""
+    """Built anew for each page, once: an account whose credentials came later, or changed, is seen within a minute."""
     if name not in carriers.REGISTRY:
         return None
     return carriers.line(name, inbound.account_of(name), SETTINGS.carrier_dedupe_hours)
