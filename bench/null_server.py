@@ -31,6 +31,7 @@ class NullAws:
             "GetItem": self._get,
             "BatchGetItem": self._get_batch,
             "UpdateItem": lambda asked: {"Attributes": self._find(asked["TableName"], asked["Key"]) or asked["Key"]},
+            "Query": lambda _: {"Items": [], "Count": 0, "ScannedCount": 0},  # no routes, and no circuit was ever open
             "TransactWriteItems": lambda _: {},
             "GetParameters": lambda asked: {"Parameters": [{"Name": asked["Names"][0], "Value": self._secret}]},
         }

@@ -93,6 +93,8 @@ NEW_SCHOOL = {"id": "liceo-9", "name": "Liceo", "country": "CL", "time_zone": "A
 BAG = {"zone": "domestic", "credits": 40}
 TAX = {"name": "ITBIS", "share": "0.18"}
 TARIFF = {"country": "DO", "valid_from": "2026-12-01", "currency": "DOP", "price": "1.25", "taxes": [TAX]}
+ROUTE = {"ways": [{"carrier": "signed_webhook", "sender": ""}, {"carrier": "sns", "sender": "20600"}]}
+HOLD = {"action": "hold", "country": "CL", "reason": "mantenimiento"}
 DAYS = {"country": "DO", "from": "2026-11-01", "to": "2026-11-22"}
 
 TABLE: Mapping[str, Row] = {
@@ -207,6 +209,12 @@ TABLE: Mapping[str, Row] = {
     ),
     "GET /operator/fleets/{country}/{number}": Row(OPERATOR, no_other_school=OPERATORS),
     "DELETE /operator/fleets/{country}/{number}": Row(OPERATOR, no_other_school=OPERATORS),
+    # carriers and routes
+    "GET /operator/routes": Row(OPERATOR),
+    "PUT /operator/routes/{country}/{category}": Row(OPERATOR, ROUTE, no_other_school=OPERATORS),
+    "DELETE /operator/routes/{country}/{category}": Row(OPERATOR, no_other_school=OPERATORS),
+    "GET /operator/carriers": Row(OPERATOR),
+    "POST /operator/carriers/{carrier}/circuit": Row(OPERATOR, HOLD, no_other_school=OPERATORS),
     # what handset messages cost
     "GET /operator/tariffs": Row(OPERATOR, query={"country": "DO"}),
     "POST /operator/tariffs": Row(OPERATOR, TARIFF),
@@ -308,6 +316,7 @@ def build_world(clock: TestClock) -> World:
             "reply_id": "r-1",
             "valid_from": "2026-12-24",
             "delivery_id": delivery_id(SCHOOL, event.number),
+            "category": "meeting",
         }
     )
 

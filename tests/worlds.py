@@ -11,6 +11,8 @@ from recado import attention, dispatch, messages
 from recado.access import Caller
 from recado.carriers.speech import Accepted, Answer, Line, Outgoing, Refused, RefusedBecause
 from recado.drafts import NewMessage
+from recado.lines import Lines
+from recado.rules.carrier_routes import Way
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.oneroster import RosterGroup, RosterPerson
@@ -192,14 +194,28 @@ _owners = count(1)
 
 
 def worker(
-    carrier: FakeCarrier, clock: TestClock, *, line: Line | None = None, seconds_left: float = 90.0
+    carrier: FakeCarrier,
+    clock: TestClock,
+    *,
+    line: Line | None = None,
+    lines: Lines | None = None,
+    seconds_left: float = 90.0,
 ) -> dispatch.Worker:
     return dispatch.Worker(
         owner=f"w{next(_owners)}",
         clock=clock,
         time_left=lambda: timedelta(seconds=seconds_left),
         jitter=lambda: 0.0,
-        line=line or carrier.line(),
+        lines=lines or lines_of(line or carrier.line()),
+    )
+
+
+def lines_of(*found: Line, sender: str | None = None) -> Lines:
+    """These lines, in this order, whatever the country; with the message's own sender, or this one."""
+    by_name = {line.name: line for line in found}
+    return Lines(
+        lambda _country, _category, own: tuple(Way(name, own if sender is None else sender) for name in by_name),
+        by_name.get,
     )
 
 

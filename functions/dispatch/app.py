@@ -22,7 +22,7 @@ def _is_worked(body: str, context: LambdaContext) -> bool:
             clock=clock.now,
             time_left=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
             jitter=random.random,
-            line=lines.line_for(job.ref, job.number, clock.now),
+            lines=lines.lines_for(job.ref, job.number, clock.now),
         )
         dispatch.work_page(job, worker)
     except Exception as error:  # noqa: BLE001  # reported to SQS by its id: it comes again, in the end to the DLQ

@@ -42,6 +42,10 @@ def _add_recado_side(app: Flask, carrier: Carrier) -> None:
         if not carrier.is_signed(request.get_data(), dict(request.headers)):
             return _problem(HTTPStatus.UNAUTHORIZED, "bad_signature", "The signature does not hold.")
         fate, answers = carrier.take_wave(request.get_json())
+        if fate == "busy":
+            return _problem(HTTPStatus.TOO_MANY_REQUESTS, "told_to_be_busy", "Told to be busy; nothing was taken.")
+        if fate == "barred":
+            return _problem(HTTPStatus.FORBIDDEN, "told_to_bar", "Told to take nothing from you.")
         if fate == "failed":
             return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "told_to_fail", "Told to fail; nothing was taken.")
         if fate == "answer_lost":

@@ -50,7 +50,7 @@ class Outgoing:
     text: str
 
 
-type Fate = Literal["answered", "failed", "answer_lost"]
+type Fate = Literal["answered", "busy", "barred", "failed", "answer_lost"]
 
 
 class Carrier:
@@ -77,14 +77,18 @@ class Carrier:
         self.sns = sns
         self._sleep = sleep
         self._faults = Faults()
+        self._faults_until: datetime | None = None
         self._one_wave = threading.Lock()
 
     @property
     def faults(self) -> Faults:
-        return self._faults
+        """As it was told; at rest again when it was told for how long."""
+        is_over = self._faults_until is not None and self._clock() >= self._faults_until
+        return Faults() if is_over else self._faults
 
     def set_faults(self, faults: Faults) -> None:
         self._faults = faults
+        self._faults_until = self._clock() + timedelta(seconds=faults.for_seconds) if faults.for_seconds else None
         self.watchers.tell("faults", faults.as_json())
 
     def is_signed(self, body: bytes, headers: dict[str, str]) -> bool:
@@ -97,10 +101,14 @@ class Carrier:
     def take_wave(self, body: object) -> tuple[Fate, list[dict[str, str]]]:
         """What happened to the wave, and the answer per message. Raises WaveError."""
         wave = read_wave(body)
-        faults = self._faults
+        faults = self.faults
         if faults.slow_seconds:
             self._sleep(faults.slow_seconds)
         with self._one_wave:  # the same reference in two waves at once is still one text
+            if self._happens(faults.busy_share):
+                return "busy", []
+            if self._happens(faults.barred_share):
+                return "barred", []
             if self._happens(faults.fail_share):
                 return "failed", []
             answers, receipts = self._take(wave, faults)

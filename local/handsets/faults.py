@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 SECONDS_MAX = {
     "slow_seconds": 60.0,
     "receipts_delay_seconds": 259_200.0,
+    "for_seconds": 86_400.0,
 }  # receipts may come after 72 h, as real ones do
 
 
@@ -21,7 +22,9 @@ class FaultsError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Faults:
     slow_seconds: float = 0.0  # before it looks at a wave
-    fail_share: float = 0.0  # of waves: answers 500 and takes nothing
+    busy_share: float = 0.0  # of waves: answers 429 and takes nothing, as one that is down for maintenance
+    barred_share: float = 0.0  # of waves: answers 403 and takes nothing, as one whose contract is over
+    fail_share: float = 0.0  # of waves: answers 500 and takes nothing; whoever asked cannot know that
     lose_answers_share: float = 0.0  # of waves: takes all, shows the texts, and the answer is lost
     refuse_share: float = 0.0  # of texts: refused for good, as wrong_number or blocked
     not_now_share: float = 0.0  # of texts: refused for now, as try_later
@@ -29,6 +32,7 @@ class Faults:
     receipts_delay_seconds: float = 0.0
     receipts_twice: bool = False
     no_receipts: bool = False
+    for_seconds: float = 0.0  # it recovers by itself; 0: when it is told to
 
     def as_json(self) -> dict[str, float | bool]:
         return asdict(self)

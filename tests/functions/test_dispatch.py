@@ -28,7 +28,7 @@ def moment(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
 def carrier(monkeypatch: pytest.MonkeyPatch) -> FakeCarrier:
     found = FakeCarrier()
 
-    def line() -> Line:
+    def line(_name: str) -> Line:
         return found.line()
 
     monkeypatch.setattr(lines, "_carriers_line", line)
@@ -73,10 +73,9 @@ def test_a_poisonous_job_comes_back_alone(moment: TestClock, carrier: FakeCarrie
 
 
 def test_the_configured_carrier_is_built_from_settings_and_the_master_secret() -> None:
-    lines._carriers_line.cache_clear()
+    line = lines._carriers_line("signed_webhook")
 
-    line = lines._carriers_line()
-
+    assert line is not None
     assert (line.name, line.echoes_reference, line.dedupe_hours) == ("signed_webhook", True, 0)
 
 

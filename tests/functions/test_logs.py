@@ -173,7 +173,7 @@ def test_a_message_and_what_comes_back_say_nothing_to_the_log(
     world: World, moment: TestClock, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carrier = FakeCarrier()
-    monkeypatch.setattr(lines, "_carriers_line", carrier.line)
+    monkeypatch.setattr(lines, "_carriers_line", lambda _name: carrier.line())
     body = {name: value for name, value in TABLE["POST /messages"].body.items() if name != "send"}
     do(world, moment, "POST /messages/estimate", body=body | {"text": "Traer zapatillas."})
     do(world, moment, "POST /messages", body=body | {"text": "Traer zapatillas.", "send": "now"})

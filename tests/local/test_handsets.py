@@ -435,6 +435,25 @@ def test_a_fault_that_makes_no_sense_is_refused_by_name(body: object, field: str
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(("fault", "status"), [("busy_share", 429), ("barred_share", 403)])
+def test_a_wave_that_is_not_taken_says_so_and_shows_nothing(running: Running, fault: str, status: int) -> None:
+    set_faults(running, **{fault: 1})
+
+    refused = send(running, ("m.0.0", MARIA, "hola"))
+    set_faults(running)
+    taken = send(running, ("m.0.0", MARIA, "hola"))
+
+    assert (refused.status, taken.status) == (status, 200)
+    assert [text["times_asked"] for text in texts_of(running)] == [1]
+
+
+def test_faults_of_a_while_end_by_themselves(running: Running) -> None:
+    set_faults(running, busy_share=1, for_seconds=0.000001)
+
+    assert send(running, ("m.0.0", MARIA, "hola")).status == 200
+    assert call(running, "GET", "/faults").body == Faults().as_json()
+
+
 def test_wrong_faults_answer_400_and_leave_the_faults_as_they_were(running: Running) -> None:
     set_faults(running, slow_seconds=0.01)
 

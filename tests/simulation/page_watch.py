@@ -63,6 +63,7 @@ class Claim:
     until: datetime
     actor: Actor
     owner: str
+    carrier: str
     is_again: bool
 
 
@@ -87,7 +88,7 @@ class PageWatch:
     facts: Facts
     table: str
     people_table: str
-    dedupe: timedelta
+    dedupe_of: Callable[[str], timedelta]  # by carrier
     now: Callable[[], datetime]
     step: Callable[[], int]
     pages: dict[str, Seen] = field(default_factory=dict)  # by partition key
@@ -302,15 +303,15 @@ class PageWatch:
             if until > self.now() + timedelta(seconds=30) + SKEW:
                 raise Violation(f"{seen.message}: a lease until {until}")
             is_again = seen.letters[index] == "C"
-            seen.claims[index] = Claim(self.step(), self.now(), until, actor, owner, is_again)
+            seen.claims[index] = Claim(
+                self.step(), self.now(), until, actor, owner, row.get("carrier", {}).get("S", ""), is_again
+            )
 
     def check_done(self, actor: Actor) -> None:
         """A worker that ended well has left no wave of its own open, unless it is to be asked again."""
-        if self.dedupe:
-            return
         for seen in self.pages.values():
             for index, claim in seen.claims.items():
-                is_left = seen.letters[index] == "C" and claim.actor is actor
+                is_left = seen.letters[index] == "C" and claim.actor is actor and not self.dedupe_of(claim.carrier)
                 if seen.readers and claim.is_again:
                     continue  # perhaps put by whoever died before: left to be put again
                 if is_left and not self._asked_for(seen).is_emergency:
@@ -336,7 +337,7 @@ class PageWatch:
         receipts = self.facts.receipts.get((page, index), [])
         if any(span.acked is not None and span.acked < actor.began for span in receipts):
             return {"S"}
-        again = {"C"} if self.dedupe or asked.is_emergency else set[str]()
+        again = {"C"} if self.dedupe_of(claim.carrier) or asked.is_emergency else set[str]()
         planned = {"P"} | self._given_up(asked) if asked.is_emergency else set[str]()
         return {"U"} | again | planned | ({"S"} if receipts else set[str]())
 
@@ -372,7 +373,7 @@ class PageWatch:
             case Accepted():
                 return {"S"}
             case Unknown():
-                return {"C"} if self.dedupe else {"U"}
+                return {"C"} if self.dedupe_of(claim.carrier) else {"U"}
             case Refused(RefusedBecause.WRONG_NUMBER, _):
                 return {"W"}
             case Refused(RefusedBecause.BLOCKED, _):
@@ -427,7 +428,7 @@ class PageWatch:
             if before.reference != text.reference:
                 raise Violation(f"{asked.key}: {text.to} is handed over as two texts")
             is_other_claim = before.claimed != claim.step and before.actor is not claim.actor
-            is_deduped = bool(self.dedupe) and before.carrier == carrier
+            is_deduped = bool(self.dedupe_of(carrier)) and before.carrier == carrier
             if not is_other_claim or not (is_deduped or asked.is_emergency):
                 raise Violation(f"{asked.key}: {text.to} is handed over twice (answered {before.answer})")
 

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 from recado import (
     access,
     attention,
+    circuits,
     directory,
     dispatch,
     estimates,
@@ -44,6 +45,7 @@ from recado.errors import (
     RecadoError,
     StillRunning,
 )
+from recado.rules import circuits as circuit_rules
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import Category
 from recado.rules.roles import Role
@@ -55,6 +57,7 @@ from recado.tables.opt_outs import Note
 from recado.tables.schools import Contract
 from tests import worlds
 from tests.simulation.baton import Actor, End, Killed
+from tests.simulation.circuit_watch import CircuitWatch
 from tests.simulation.event_watch import EventWatch
 from tests.simulation.facts import Asked, Facts, Person, Purchase, Span, Switching, Violation, Wording
 from tests.simulation.memory_dynamodb import Key, key_of
@@ -171,10 +174,13 @@ class SchoolDay:
             self.facts,
             SETTINGS.messages_table,
             SETTINGS.people_table,
-            timedelta(hours=dedupe_hours),
+            self.carrier.dedupe_of,
             lambda: self.now,
             lambda: self.step,
         )
+        # A day has a handful of texts: circuits open on fewer than in life.
+        self.answers_min, self.waves_min = self.random.choice(((1, 1), (2, 1), (4, 2), (10, 4)))
+        self.circuits = CircuitWatch(aws, SETTINGS.routes_table, lambda: self.now, self.answers_min, self.waves_min)
         self.money = MoneyWatch(
             aws, self.facts, SETTINGS.ledger_table, self.pages.price_of_plan, self.pages.price_of_outcomes
         )
@@ -186,6 +192,7 @@ class SchoolDay:
         """Raises Violation. Afterwards nothing of the day goes on."""
         try:
             with self._in_recado():
+                circuits.forget()
                 self._build()
                 self.aws.gate = self
                 self._plan_the_day()
@@ -212,6 +219,8 @@ class SchoolDay:
             patch.setattr(attention, "ATTENTION_SHARDS", SHARDS)
             patch.setattr(message_table, "ATTENTION_SHARDS", SHARDS)
             patch.setattr(recipient_events, "is_wanted", lambda _: self.is_following)
+            patch.setattr(circuit_rules, "ANSWERS_MIN", self.answers_min)
+            patch.setattr(circuit_rules, "WAVES_WITHOUT_GOOD_MAX", self.waves_min)
             patch.setattr(ids, "new_id", lambda _=16: f"i{next(self._numbers)}")
             patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER_SECRET})})
             patch.setattr(time, "sleep", lambda _: None)  # pauses between attempts
@@ -295,6 +304,7 @@ class SchoolDay:
                 self.pages.saw_copies(written.get(SETTINGS.people_table, []), run)
             self.money.saw(written.get(SETTINGS.ledger_table, []))
             self.events.saw(written.get(SETTINGS.messages_table, []))
+            self.circuits.saw(written.get(SETTINGS.routes_table, []))
         except Violation as violation:
             self.violation = self.violation or violation
             raise Killed from violation
@@ -423,7 +433,7 @@ class SchoolDay:
                 clock=self.clock_of(run),
                 time_left=lambda: started + WORKER_LIFE - self.now,
                 jitter=self.random.random,
-                line=self.carrier.line(run),
+                lines=self.carrier.lines(run),
             )
             dispatch.work_page(dispatch.read_job(job.body), worker)
 
@@ -515,6 +525,8 @@ class SchoolDay:
         for mean, act in acts:
             for _ in range(self.random.choice((0, int(mean), round(2 * mean)))):
                 self.wish_soon(0, 240, act)
+        for _ in range(self.random.choice((0, 1, 1, 3))):
+            self.wish_soon(0, self.random.choice((5, 120)), self.carrier.fall_ill)
 
     def _plan_message(self, place: int, when: datetime) -> None:
         school = self.random.choice(self.schools)
@@ -853,6 +865,7 @@ class SchoolDay:
         """Nothing breaks any more. Everything that was begun must end by itself, soon (invariant 8)."""
         is_power_cut, self.weather = self.weather.crash > 0 and self.is_on(0.6), CALM
         self.note("the power is cut" if is_power_cut else "all is calm")
+        self.carrier.illness.clear()
         for job in self._jobs:
             job.is_lost = is_power_cut
         while self._runs:

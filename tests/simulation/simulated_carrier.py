@@ -1,6 +1,7 @@
-"""The carrier of a simulated day: it takes, refuses, is busy, loses answers, dedupes or not, and reports when it likes.
+"""The carriers of a simulated day: they take, refuse, are busy, lose answers, dedupe or not, and report when they like.
 
-What it decides for a handset or a text it decides by the day's own chance; what it heard goes to the page watch.
+One is the normal one, one may stand by; each falls ill and recovers on its own. What they decide for a handset or a
+text they decide by the day's own chance; what they heard goes to the page watch.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from recado.carriers.speech import (
     RefusedBecause,
     Unknown,
 )
+from recado.lines import Lines
+from recado.rules.carrier_routes import Way
 from tests.simulation.baton import Killed
 from tests.simulation.facts import Speech, Violation
 
 if TYPE_CHECKING:
     from tests.simulation.school_day import Run, SchoolDay
 
+STANDBY = "standby"
+ILLNESSES = ("busy", "barred", "lost", "answers lost", "slow", "mixed")
 PATIENCE = timedelta(seconds=CONNECT_SECONDS_MAX + READ_SECONDS_MAX)
 
 
@@ -37,6 +42,8 @@ class SimulatedCarrier:
         self.dedupe_hours = dedupe_hours
         self.echoes_reference = not day.is_on(0.3)
         self.takes_whole_waves = day.is_on(0.5)
+        self.has_standby = day.is_on(0.6)
+        self.illness: dict[str, str] = {}  # by carrier's name
         self._wrong: set[str] = set()
         self._blocked: set[str] = set()
         self._taken: dict[tuple[str, str], tuple[datetime, str]] = {}  # by carrier and reference: when, and its id
@@ -50,8 +57,28 @@ class SimulatedCarrier:
         """The school's texts go through another carrier from now on: it knows no reference of the first one's."""
         self.name = "other"
 
-    def line(self, run: Run) -> Line:
+    def fall_ill(self) -> None:
+        """For some minutes, or for hours; mostly the normal one."""
+        name = STANDBY if self.has_standby and self.day.is_on(0.25) else self.name
+        self.illness[name] = self.day.random.choice(ILLNESSES)
+        self.day.note(f"{name} is {self.illness[name]}")
+        self.day.after_a_while(10, self.day.random.choice((60, 300, 9000)), lambda: self.recover(name))
+
+    def recover(self, name: str) -> None:
+        self.illness.pop(name, None)
+        self.day.note(f"{name} is well")
+
+    def dedupe_of(self, carrier: str) -> timedelta:
+        """How long a carrier knows a reference. The one that stands by never does."""
+        return timedelta() if carrier == STANDBY else timedelta(hours=self.dedupe_hours)
+
+    def lines(self, run: Run) -> Lines:
+        ways = (Way(self.name), Way(STANDBY)) if self.has_standby else (Way(self.name),)
+        return Lines(lambda *_: ways, lambda name: self._line(run, name) if name else None)
+
+    def _line(self, run: Run, name: str) -> Line:
         def speak(texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
+            run.carrier = name
             try:
                 if self.takes_whole_waves:
                     return self._exchange(run, texts, may_start)
@@ -59,36 +86,37 @@ class SimulatedCarrier:
             finally:
                 run.speaking_until = None
 
-        run.carrier = self.name
-        return Line(self.name, speak, self.dedupe_hours, self.echoes_reference)
+        return Line(name, speak, int(self.dedupe_of(name).total_seconds()) // 3600, self.echoes_reference)
 
     def _exchange(self, run: Run, texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
         """One request and its answer: for a wave, or for one text."""
-        day = self.day
+        day, ill = self.day, self._symptom(run.carrier)
         if not may_start():
             return [Refused(RefusedBecause.FOR_NOW, "not_started")] * len(texts)
         run.speaking_until = day.now + PATIENCE
-        if day.is_on(day.weather.trouble * 0.1):
+        if ill == "busy" or day.is_on(day.weather.trouble * 0.1):
             return [Refused(RefusedBecause.FOR_NOW, "not_connected")] * len(texts)
         day.breathe(run, "before it speaks")
-        is_lost = day.is_on(day.weather.trouble * 0.08)
-        speeches = [self._hear(run, text, is_lost=is_lost) for text in texts]
-        day.advance(day.seconds(0.05, 3))
+        is_lost = ill == "lost" or day.is_on(day.weather.trouble * 0.08)
+        speeches = [self._hear(run, text, is_lost=is_lost, is_barred=ill == "barred") for text in texts]
+        day.advance(day.seconds(5, 9) if ill == "slow" else day.seconds(0.05, 3))
         day.breathe(run, "after it spoke")
-        is_late = day.now >= run.speaking_until or day.is_on(day.weather.trouble * 0.08)
+        is_late = ill == "answers lost" or day.now >= run.speaking_until or day.is_on(day.weather.trouble * 0.08)
         for speech in speeches:
             speech.answer = Unknown("late") if is_late else speech.verdict
         day.step += 1
         return [speech.verdict if not is_late else Unknown("late") for speech in speeches]
 
-    def _hear(self, run: Run, text: Outgoing, *, is_lost: bool) -> Speech:
+    def _symptom(self, carrier: str) -> str:
+        ill = self.illness.get(carrier, "")
+        return self.day.random.choice(("", *ILLNESSES[:-1])) if ill == "mixed" else ill
+
+    def _hear(self, run: Run, text: Outgoing, *, is_lost: bool, is_barred: bool) -> Speech:
         day = self.day
         day.step += 1
         try:
             page, index, claim = day.pages.check_speech(run, text, run.carrier)
-            is_taken, is_fresh, verdict = (
-                (False, False, Unknown("lost")) if is_lost else self._decide(run.carrier, text)
-            )
+            is_taken, is_fresh, verdict = self._decide(run.carrier, text, is_lost=is_lost, is_barred=is_barred)
             speech = Speech(
                 page, index, text.reference, text.to, run.carrier, run, claim.step, is_taken, is_fresh, verdict
             )
@@ -101,8 +129,12 @@ class SimulatedCarrier:
             self._plan_receipts((page, index), run.carrier, text)
         return speech
 
-    def _decide(self, carrier: str, text: Outgoing) -> tuple[bool, bool, Answer]:
+    def _decide(self, carrier: str, text: Outgoing, *, is_lost: bool, is_barred: bool) -> tuple[bool, bool, Answer]:
         """Whether the handset has it now, whether that is new, and what the carrier answers."""
+        if is_lost:
+            return False, False, Unknown("lost")
+        if is_barred:
+            return False, False, Refused(RefusedBecause.ROUTE, "told so")
         day, trouble = self.day, self.day.weather.trouble
         if day.is_on(trouble * 0.25):
             because = RefusedBecause.ROUTE if day.is_on(0.2) else RefusedBecause.FOR_NOW
@@ -114,7 +146,7 @@ class SimulatedCarrier:
         if day.is_on(trouble * 0.1):
             return False, False, Unknown("not_in_answer")
         known_at, carrier_id = self._taken.get((carrier, text.reference), (None, ""))
-        is_known = known_at is not None and day.now - known_at < timedelta(hours=self.dedupe_hours)
+        is_known = known_at is not None and day.now - known_at < self.dedupe_of(carrier)
         if not is_known:
             carrier_id = f"c{next(self._ids)}"
             self._taken[carrier, text.reference] = (day.now, carrier_id)

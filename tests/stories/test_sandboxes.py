@@ -309,7 +309,11 @@ def test_a_reply_job_that_names_no_sandbox_writes_nothing(moment: TestClock) -> 
 
 
 def line_of(school_id: str, kind: PageKind = PageKind.MESSAGE) -> Line:
-    return lines.line_for(PageRef(kind, school_id, "m1", "p1", 0), 1, clock.now)
+    found = lines.lines_for(PageRef(kind, school_id, "m1", "p1", 0), 1, clock.now)
+    [way] = found.ways("CL", "meeting", "")
+    line = found.named(way.carrier)
+    assert line is not None
+    return line
 
 
 def test_a_sandboxs_page_goes_over_the_simulated_line_and_no_other_page_does(moment: TestClock) -> None:
@@ -322,7 +326,7 @@ def test_a_schools_own_page_goes_to_its_carrier_though_it_has_a_sandbox(
     director: Caller, moment: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carrier = FakeCarrier()
-    monkeypatch.setattr(lines, "_carriers_line", carrier.line)
+    monkeypatch.setattr(lines, "_carriers_line", lambda _name: carrier.line())
     worlds.add_guardian(3)
 
     worlds.create(worlds.alert(), moment, key="key-9")
@@ -336,7 +340,7 @@ def test_a_sandboxs_page_never_reaches_the_carrier(
     director: Caller, moment: TestClock, monkeypatch: pytest.MonkeyPatch, no_delays: dict[int, int]
 ) -> None:
     carrier = FakeCarrier()
-    monkeypatch.setattr(lines, "_carriers_line", carrier.line)
+    monkeypatch.setattr(lines, "_carriers_line", lambda _name: carrier.line())
 
     send(director, moment)
     work_pages()

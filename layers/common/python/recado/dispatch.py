@@ -8,60 +8,35 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import batched
 
-from recado import inbox, log, recipient_events, sending, session_notices, sessions
-from recado.carriers.speech import (
-    CONNECT_SECONDS_MAX,
-    READ_SECONDS_MAX,
-    Accepted,
-    Answer,
-    Line,
-    Outgoing,
-    Refused,
-    RefusedBecause,
-    Unknown,
-)
+from recado import circuits, hand_over, inbox, log, recipient_events, sending, sessions, waves
 from recado.clock import Clock
+from recado.errands import Errand, May, find_errand
+from recado.hand_over import COME_BACK_AFTER, ROUTE_PAUSE, Wave
+from recado.lines import Lines
 from recado.queues import put_jobs
-from recado.rules import idle_timeout, retry_delay, texts
-from recado.rules.audience import is_blocked
+from recado.rules import texts
+from recado.rules.circuits import Evidence
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import CAPTURED, Letter, read_member
-from recado.rules.message_states import MessageState, is_emergency
 from recado.rules.texts import EMPTY
 from recado.settings import SETTINGS
-from recado.tables import lookups, opt_outs, pages
 from recado.tables import messages as message_table
-from recado.tables import sessions as session_table
+from recado.tables import pages
 from recado.tables.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES_MAX, Transaction
 from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
 from recado.tables.pages import Page, PageKind, PageReader, PageRef, PageState
+from recado.waves import Again, Asker, Wait
 
 LEASE = timedelta(seconds=30)
 LEASE_MARGIN = timedelta(seconds=1)  # clocks of two workers differ by less
-COME_BACK_AFTER = timedelta(seconds=2)
-SPEAKING_MAX = timedelta(seconds=CONNECT_SECONDS_MAX + READ_SECONDS_MAX + 1)
 TIME_NEEDED = LEASE + timedelta(seconds=5)  # what a wave may take, and writing its outcomes
-LOOKUP_LIFE = timedelta(days=4)  # receipts come for three
 COPIES_AT_ONCE = 25  # one BatchWriteItem
 # What that takes at most, by the SDK's own attempts.
 PUTTING_MAX = timedelta(seconds=(1 + RETRIES_MAX) * (CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS) + 1)
-ROUTE_PAUSE = timedelta(seconds=60)
 OVERDUE_AFTER = timedelta(minutes=10)
-
-# How a refusal of one recipient is written down. The other reasons are no outcome: the text is tried again.
-REFUSED_LETTERS = {RefusedBecause.WRONG_NUMBER: Letter.WRONG_NUMBER, RefusedBecause.BLOCKED: Letter.BLOCKED}
-
-
-class May(StrEnum):
-    """What is allowed to a page's texts now."""
-
-    SPEAK = "speak"
-    STOP = "stop"  # what was not handed over is released
-    EXPIRE = "expire"  # what was not handed over is not worth it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +47,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who works a page: its own id, its clock, the time it has left, chance, and the carrier it speaks to."""
+    """Who works a page: its own id, its clock, the time it has left, chance, and the lines it may speak over."""
 
     owner: str
     clock: Clock
     time_left: Callable[[], timedelta]
     jitter: Callable[[], float]
-    line: Line
-
-
-@dataclass(frozen=True, slots=True)
-class _Errand:
-    """What a page's texts have in common, and what is allowed to them now."""
-
-    text: str
-    sender: str
-    queue_url: str
-    is_emergency: bool
-    give_up_at: datetime
-    may: May
-    message: Message | None
-    drop_accents: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """A wave's outcomes as a state not yet written, what was allowed then, and whether somebody must come back."""
-
-    state: PageState
-    errand: _Errand
-    come_back_after: timedelta | None
+    lines: Lines
 
 
 class _Moved(Exception):  # a signal between two steps here
@@ -118,7 +70,7 @@ def read_job(body: str) -> Job:
 def work_page(job: Job, worker: Worker) -> None:
     """Works a page until it is closed, or until somebody else, time or the carrier says to stop."""
     # 1. What is there, and is this job still the page's?
-    page, errand = pages.find_page(job.ref), _find_errand(job.ref, None, worker.clock())
+    page, errand = pages.find_page(job.ref), find_errand(job.ref, None, worker.clock())
     if page is None or errand is None:
         log.outcome("page_job_dropped", reason="no_such_page", page=job.ref.page, item=job.ref.item)
         return
@@ -131,15 +83,17 @@ def work_page(job: Job, worker: Worker) -> None:
         return
 
     # 3. An open wave whose owner is dead by contract (one that lives was left alone above).
-    state, asked_again = page.state, list[int]()
+    state, again = page.state, Again()
     if state.indices(Letter.CLAIMED):
-        state, asked_again = _resolve_dead_wave(page, errand, worker)
+        state, again = _resolve_dead_wave(page, errand, worker)
 
-    # 4. Wave after wave.
-    _work_waves(page, state, asked_again, errand, worker)
+    # 4. Wave after wave; then what the carriers answered, where it was not bad enough to be written at once.
+    tally = circuits.Tally(worker.lines.is_watched)
+    _work_waves(page, state, again, errand, worker, tally)
+    tally.write(worker.clock())
 
 
-def _is_to_be_worked(job: Job, state: PageState, errand: _Errand, worker: Worker) -> bool:
+def _is_to_be_worked(job: Job, state: PageState, errand: Errand, worker: Worker) -> bool:
     """False for a page that is closed, whose job is another one, or that is not to be touched yet."""
     now = worker.clock()
     if not state.is_open:
@@ -157,31 +111,65 @@ def _is_to_be_worked(job: Job, state: PageState, errand: _Errand, worker: Worker
     return True
 
 
-def _work_waves(page: Page, state: PageState, asked_again: list[int], errand: _Errand, worker: Worker) -> None:
+def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
+    page: Page, state: PageState, again: Again, errand: Errand, worker: Worker, tally: circuits.Tally
+) -> None:
     """`state` has the outcomes not yet written; they go with the next claim, or with the closing."""
     stored = page.state
     while True:
+        # 1. Is there anybody left, and time for them?
         if errand.may is not May.SPEAK:
-            state, asked_again = _give_up(state, errand.may, asked_again), []
-        wave = asked_again or state.indices(Letter.PLANNED)[: SETTINGS.wave_size]
-        if not wave:
+            state, again = _give_up(state, errand.may, again), Again()
+        if not again.indices and not state.indices(Letter.PLANNED):
             _close(page, state, stored, errand, worker)
             return
         if worker.time_left() < TIME_NEEDED:
             _hand_on(page, state, stored, errand, worker, timedelta())
             return
-        claimed = _claim(page, state, stored, wave, worker, is_again=bool(asked_again))
+
+        # 2. Who, and over which line? When none is open the page waits, in a fresh job.
+        asker = Asker(worker.owner, worker.clock(), worker.jitter, SETTINGS.wave_size)
+        found = waves.next_wave(page, state, again, errand, worker.lines, asker)
+        if isinstance(found, Wait) and waves.may_resign(page, state, again, errand, worker.lines, asker.now):
+            state, again = state.with_letters(dict.fromkeys(again.indices, Letter.UNKNOWN)), Again()
+            continue
+        if isinstance(found, Wait):
+            _hand_on(page, state, stored, errand, worker, found.until - asker.now)
+            return
+
+        # 3. Claim and speak. A probe of nobody's leaves its circuit to the next one.
+        wave, probe = found.wave, found.probe
+        claimed = _claim(page, state, stored, wave, worker)
         if claimed is None:
+            circuits.conclude(probe, Evidence(), worker.clock())
             log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
             return
-        spoken = _speak(page, claimed, wave, errand, worker, is_again=bool(asked_again))
-        state, stored, errand, asked_again = spoken.state, claimed, spoken.errand, []
-        if spoken.come_back_after is not None:
-            _hand_on(page, state, stored, errand, worker, spoken.come_back_after)
+        spoken = hand_over.speak(page, claimed, wave, errand, worker.clock, worker.jitter)
+        state, stored, errand, again = spoken.state, claimed, spoken.errand, again.without(wave.indices)
+        tally.add(wave.line.name, wave.country, wave.era, spoken.evidence, worker.clock())
+
+        # 4. What tells of the carrier is told once the outcomes are safe. Another line may take over at once.
+        is_told = worker.lines.is_watched and (probe is not None or spoken.evidence.bad > 0)
+        if is_told or tally.is_due(worker.clock()):
+            saved = _save(page.ref, state, stored, worker)
+            tally.write(worker.clock())
+            circuits.conclude(probe, spoken.evidence, worker.clock())
+            if saved is None:
+                log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
+                return
+            state = stored = saved
+        pause = spoken.come_back_after
+        if pause is not None and not (is_told and _may_go_on(state, wave, worker)):
+            _hand_on(page, state, stored, errand, worker, pause)
             return
 
 
-def _put_copies(page: Page, errand: _Errand, worker: Worker) -> None:
+def _may_go_on(state: PageState, wave: Wave, worker: Worker) -> bool:
+    """Whether nobody need wait for the line that did not take all: its circuit is open, and nobody is asked again."""
+    return not state.indices(Letter.CLAIMED) and circuits.is_open(wave.line.name, wave.country, worker.clock())
+
+
+def _put_copies(page: Page, errand: Errand, worker: Worker) -> None:
     """A page of copies: one wave, claimed like any other, so that none is put after a stop has answered.
 
     Put again by whoever comes after a worker that died, they change nothing.
@@ -194,12 +182,12 @@ def _put_copies(page: Page, errand: _Errand, worker: Worker) -> None:
         _hand_on(page, state, stored, errand, worker, timedelta())
         return
     if message is not None and waiting and errand.may is May.SPEAK:
-        claimed = _claim(page, state, stored, waiting, worker, is_again=False)
+        claimed = _claim_for(page, state, stored, waiting, worker)
         if claimed is None:
             log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
             return
         state = stored = claimed
-        errand = _find_errand(page.ref, page, worker.clock()) or replace(errand, may=May.EXPIRE)
+        errand = find_errand(page.ref, page, worker.clock()) or replace(errand, may=May.EXPIRE)
 
     # 2. Some at a time, and none so late that it could outlive the lease.
     put_until = (state.wave_until or worker.clock()) - PUTTING_MAX
@@ -245,75 +233,21 @@ def close_overdue(message: Message, ref: PageRef, now: datetime) -> bool:
     return True
 
 
-def _find_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand | None:
-    """Read consistently, so that no wave claimed after a stop has answered, or a session ended, is spoken."""
-    if ref.kind is PageKind.SESSION:
-        return _session_errand(ref, page, now)
-    if ref.kind is PageKind.NOTICE:
-        return _notice_errand(ref, page, now)
-    message = message_table.find_message(ref.school_id, ref.item)
-    # A plan that is not the message's (any more) speaks to nobody.
-    if message is None or message.plan != ref.plan or message.give_up_at is None:
-        return None
-    if message.state not in (MessageState.SENDING, MessageState.STOPPING, MessageState.SENT, MessageState.STOPPED):
-        return None
-    may = May.EXPIRE if now >= message.give_up_at else May.SPEAK
-    return _Errand(
-        text=message.text,
-        sender=message.sender,
-        queue_url=sending.queue_of(message.category),
-        is_emergency=is_emergency(message.category),
-        give_up_at=message.give_up_at,
-        may=May.STOP if message.state is MessageState.STOPPING else may,
-        message=message,
-        drop_accents=message.drop_accents,
-    )
-
-
-def _session_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand | None:
-    session = session_table.find_session(ref.item)
-    is_over = (
-        session is None or not session.is_open or idle_timeout.is_over(session.opened_at, session.last_activity_at, now)
-    )
-    ends_at = None if session is None or is_over else idle_timeout.ends_at(session.opened_at, session.last_activity_at)
-    return _Errand(
-        text=(page.text if page else None) or "",
-        sender="",
-        queue_url=SETTINGS.sessions_queue_url,
-        is_emergency=False,
-        give_up_at=ends_at or now,
-        may=May.SPEAK if ends_at is not None else May.EXPIRE,
-        message=None,
-    )
-
-
-def _notice_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand:
-    give_up_at = session_notices.give_up_at(ref)
-    return _Errand(
-        text=(page.text if page else None) or "",
-        sender="",
-        queue_url=SETTINGS.sessions_queue_url,
-        is_emergency=False,
-        give_up_at=give_up_at,
-        may=May.SPEAK if now < give_up_at else May.EXPIRE,
-        message=None,
-    )
-
-
-def _resolve_dead_wave(page: Page, errand: _Errand, worker: Worker) -> tuple[PageState, list[int]]:
+def _resolve_dead_wave(page: Page, errand: Errand, worker: Worker) -> tuple[PageState, Again]:
     """What becomes of a wave whose owner died: the new letters, and who is asked again with the same reference."""
-    state, again = page.state, []
-    dedupes_until = (state.spoken_at or worker.clock()) + timedelta(hours=worker.line.dedupe_hours)
-    is_deduped = state.carrier == worker.line.name and worker.clock() < dedupes_until
+    state, asked = page.state, []
+    line = worker.lines.named(state.carrier or "")
+    dedupes_until = (state.spoken_at or worker.clock()) + timedelta(hours=line.dedupe_hours if line else 0)
+    is_deduped = line is not None and worker.clock() < dedupes_until
     letters: dict[int, Letter] = {}
     for index in state.indices(Letter.CLAIMED):
         letter = _after_death(page, index)
         if letter is Letter.UNKNOWN and (is_deduped or errand.is_emergency):
-            again.append(index)  # to an emergency without deduping, too: twice is better than never
+            asked.append(index)  # to an emergency without deduping, too: twice is better than never
         else:
             letters[index] = letter
-    log.outcome("dead_wave_resolved", item=page.ref.item, page=page.ref.page, asked_again=len(again), size=len(letters))
-    return state.with_letters(letters), again
+    log.outcome("dead_wave_resolved", item=page.ref.item, page=page.ref.page, asked_again=len(asked), size=len(letters))
+    return state.with_letters(letters), Again(tuple(asked), line if is_deduped else None)
 
 
 def _after_death(page: Page, index: int) -> Letter:
@@ -322,25 +256,36 @@ def _after_death(page: Page, index: int) -> Letter:
     return Letter.ACCEPTED if has_receipt else Letter.UNKNOWN
 
 
-def _give_up(state: PageState, may: May, asked_again: Sequence[int]) -> PageState:
+def _give_up(state: PageState, may: May, again: Again) -> PageState:
     """Nobody else is spoken to: who waits is released; who may have been spoken to stays unknown."""
     waiting = Letter.STOPPED if may is May.STOP else Letter.EXPIRED
-    state = state.with_letters(dict.fromkeys(asked_again, Letter.UNKNOWN))
+    state = state.with_letters(dict.fromkeys(again.indices, Letter.UNKNOWN))
     return state.with_letters(dict.fromkeys(state.indices(Letter.PLANNED), waiting))
 
 
-def _claim(
-    page: Page, state: PageState, stored: PageState, wave: Sequence[int], worker: Worker, *, is_again: bool
-) -> PageState | None:
+def _claim(page: Page, state: PageState, stored: PageState, wave: Wave, worker: Worker) -> PageState | None:
     """Writes the outcomes so far together with the claim of the next wave. None: the page is somebody else's now."""
+    return _claim_for(page, state, stored, wave.indices, worker, carrier=wave.line.name, is_again=wave.is_again)
+
+
+def _claim_for(
+    page: Page,
+    state: PageState,
+    stored: PageState,
+    indices: Sequence[int],
+    worker: Worker,
+    *,
+    carrier: str | None = None,
+    is_again: bool = False,
+) -> PageState | None:
     now = worker.clock()
     claimed = replace(
-        state.with_letters(dict.fromkeys(wave, Letter.CLAIMED)),
+        state.with_letters(dict.fromkeys(indices, Letter.CLAIMED)),
         owner=worker.owner,
         wave_until=now + LEASE,
         spoken_at=state.spoken_at if is_again else now,
         not_before=None,
-        carrier=worker.line.name,
+        carrier=carrier or state.carrier,
     )
     return _save(page.ref, claimed, stored, worker)
 
@@ -359,101 +304,7 @@ def _save(ref: PageRef, state: PageState, stored: PageState, worker: Worker) -> 
     return written
 
 
-def _speak(
-    page: Page, claimed: PageState, wave: Sequence[int], before: _Errand, worker: Worker, *, is_again: bool
-) -> _Spoken:
-    """Asks once more who may be spoken to, speaks, and turns the answers into letters."""
-    # 1. After the claim, consistently: stopped meanwhile, over, or opted out (invariant 4)?
-    errand = _find_errand(page.ref, page, worker.clock()) or replace(before, may=May.EXPIRE)
-    if errand.may is not May.SPEAK:
-        unspoken = Letter.STOPPED if errand.may is May.STOP else Letter.EXPIRED
-        letter = Letter.UNKNOWN if is_again else unspoken
-        return _Spoken(claimed.with_letters(dict.fromkeys(wave, letter)), errand, None)
-    causes = opt_outs.list_causes(page.ref.school_id, [page.recipients[index].number for index in wave])
-    out = [i for i in wave if is_blocked(causes[page.recipients[i].number], page.recipients[i].person_ids or ("",))]
-    state = claimed.with_letters(dict.fromkeys(out, Letter.UNKNOWN if is_again else Letter.OPTED_OUT))
-
-    # 2. Speak, and start nothing that could outlive the lease.
-    speaking = [index for index in wave if index not in out]
-    start_until = (claimed.wave_until or worker.clock()) - SPEAKING_MAX
-    texts = [_outgoing(page, index, errand, worker.clock()) for index in speaking]
-    answers = worker.line.speak(texts, lambda: worker.clock() < start_until) if texts else []
-    if len(answers) != len(speaking):
-        raise RuntimeError("the carrier did not answer one for one")
-
-    # 3. Who can be found again only by the carrier's id gets a row first: a receipt may be on its way.
-    if not worker.line.echoes_reference:
-        _keep_lookups(page.ref, speaking, answers, worker)
-    after, pause = _outcomes(state, speaking, answers, worker, is_again=is_again)
-    return _Spoken(after, errand, pause)
-
-
-def _outgoing(page: Page, index: int, errand: _Errand, now: datetime) -> Outgoing:
-    recipient = page.recipients[index]
-    validity = max(1, int((errand.give_up_at - now).total_seconds()))
-    # What somebody wrote on the web is nobody's message with fields: it goes out as it is.
-    is_composed = errand.message is not None
-    text = texts.text_for(errand.text, recipient.values or EMPTY, errand.drop_accents) if is_composed else errand.text
-    return Outgoing(page.ref.reference(index), recipient.number, recipient.code or errand.sender, text, validity)
-
-
-def _keep_lookups(ref: PageRef, speaking: Sequence[int], answers: Sequence[Answer], worker: Worker) -> None:
-    references = {
-        answer.carrier_id: ref.reference(index)
-        for index, answer in zip(speaking, answers, strict=True)
-        if isinstance(answer, Accepted)
-    }
-    expires_at = int((worker.clock() + LOOKUP_LIFE).timestamp())
-    lookups.create_lookups(worker.line.name, references, expires_at=expires_at)
-
-
-def _outcomes(
-    state: PageState, speaking: Sequence[int], answers: Sequence[Answer], worker: Worker, *, is_again: bool
-) -> tuple[PageState, timedelta | None]:
-    """The answers as letters, and after which pause somebody must come back for who was not taken."""
-    letters: dict[int, Letter] = {}
-    refusals = dict(state.refusals or {})
-    pauses: list[timedelta] = []
-    lease_over = (state.wave_until or worker.clock()) - worker.clock() + COME_BACK_AFTER
-    for index, answer in zip(speaking, answers, strict=True):
-        match answer:
-            case Accepted():
-                letters[index] = Letter.ACCEPTED
-            case Unknown() if worker.line.dedupe_hours:
-                pauses.append(lease_over)  # stays claimed: after the lease it is asked again, with the same reference
-            case Unknown():
-                letters[index] = Letter.UNKNOWN
-            case Refused(because, code) if because in REFUSED_LETTERS:
-                letters[index] = REFUSED_LETTERS[because]
-                refusals[str(index)] = code
-            case Refused(because, _):
-                pause = timedelta(seconds=retry_delay.delay_seconds(max(1, state.job), worker.jitter()))
-                pause = max(pause, ROUTE_PAUSE) if because is RefusedBecause.ROUTE else pause
-                if is_again:
-                    pause = max(pause, lease_over)  # stays claimed: not taken now, but perhaps the time before
-                else:
-                    letters[index] = Letter.PLANNED
-                pauses.append(pause)
-    handed = [index for index in speaking if letters.get(index) in (Letter.ACCEPTED, Letter.UNKNOWN)]
-    hand_overs = (*state.hand_overs, (worker.clock().isoformat(), _ranges(handed))) if handed else state.hand_overs
-    after = replace(state.with_letters(letters), refusals=refusals or None, hand_overs=hand_overs)
-    return after, max(pauses) if pauses else None
-
-
-def _ranges(indices: Sequence[int]) -> str:
-    """Indices in a few characters: "0-19,24"."""
-    spans: list[list[int]] = []
-    for index in sorted(indices):
-        if spans and index == spans[-1][1] + 1:
-            spans[-1][1] = index
-        else:
-            spans.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
-
-
-def _hand_on(
-    page: Page, state: PageState, stored: PageState, errand: _Errand, worker: Worker, pause: timedelta
-) -> None:
+def _hand_on(page: Page, state: PageState, stored: PageState, errand: Errand, worker: Worker, pause: timedelta) -> None:
     """Writes the outcomes so far and leaves the rest to a fresh job; an older one is dropped from now on."""
     not_before = worker.clock() + pause if pause else None
     left = replace(state, job=stored.job + 1, not_before=not_before)
@@ -466,13 +317,13 @@ def _hand_on(
     )
 
 
-def _put_back(ref: PageRef, number: int, errand: _Errand, pause: timedelta) -> None:
+def _put_back(ref: PageRef, number: int, errand: Errand, pause: timedelta) -> None:
     # Rounded up: a job that comes a moment too early would only be put back again.
     delay = -int(-pause.total_seconds() // 1)
     put_jobs(errand.queue_url, [sending.job_of(ref, number)], group=ref.school_id, delay_seconds=delay)
 
 
-def _close(page: Page, state: PageState, stored: PageState, errand: _Errand, worker: Worker) -> None:
+def _close(page: Page, state: PageState, stored: PageState, errand: Errand, worker: Worker) -> None:
     try:
         _write_close(page, state, stored, errand.message)
     except _Moved:

@@ -147,7 +147,7 @@ def code_spellings(code: str) -> tuple[str, ...]:
 def _settings_of(carrier: str) -> Account:
     limit = SETTINGS.carrier_part_price_max
     return Account(
-        url=SETTINGS.carrier_url if carrier == SETTINGS.carrier else "",
+        url=SETTINGS.url_of(carrier),
         public_url=SETTINGS.public_url,
         configuration_set=SETTINGS.carrier_configuration_set,
         part_price_max=Decimal(limit) if limit else None,

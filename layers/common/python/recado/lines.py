@@ -1,10 +1,12 @@
-"""Which line a page's texts go over: the stack's carrier, or for a sandbox the simulated line. Decided here alone.
+"""Which lines a page's texts may go over: the carriers of their route, or for a sandbox the simulated line. Here alone.
 
-A sandbox's text must never reach a carrier, nor a school's own the simulated line.
+A sandbox's text must never reach a carrier, nor a school's own the simulated line. Which of the lines is open is for
+`circuits` to say.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
@@ -14,17 +16,45 @@ from recado.carriers import simulated
 from recado.carriers.speech import Answer, IncomingReceipt, Line, Outgoing
 from recado.clock import Clock
 from recado.queues import put_jobs
+from recado.rules.carrier_routes import Route, Way, find_route
 from recado.rules.school_records import is_sandbox
 from recado.settings import SETTINGS
-from recado.tables import pages
-from recado.tables.pages import PageRef
+from recado.tables import carrier_routes, pages, short_codes
+from recado.tables.pages import PageKind, PageRef
+
+ROUTES_KEPT = timedelta(seconds=5)
+CODES_KEPT = timedelta(seconds=60)
 
 
-def line_for(ref: PageRef, attempt: int, clock: Clock) -> Line:
-    """The line for this page. `attempt` is its job's number, from 1: whoever was busy for the first takes the next."""
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of one page. `ways(country, category, own)` are its carriers in order, each with its sender.
+
+    `own` is the sender that the message names. `named` is a carrier's line; None when there is no such carrier.
+    """
+
+    ways: Callable[[str, str, str], tuple[Way, ...]]
+    named: Callable[[str], Line | None]
+    is_watched: bool = True  # what they answer is evidence, and their circuits are obeyed
+
+
+def lines_for(ref: PageRef, attempt: int, clock: Clock) -> Lines:
+    """The lines for this page. `attempt` is its job's number, from 1: whoever was busy for the first takes the next.
+
+    A session's text comes from a code, which is one carrier's: there is none to stand by.
+    """
     if is_sandbox(ref.school_id):
-        return carriers.simulated_line(attempt, partial(_queue_reports, clock))
-    return _carriers_line()
+        line = carriers.simulated_line(attempt, partial(_queue_reports, clock))
+        return Lines(lambda *_: (Way(line.name),), lambda name: line if name == line.name else None, is_watched=False)
+    if ref.kind is not PageKind.MESSAGE:
+        return Lines(lambda *_: (Way(SETTINGS.carrier),), cache(_carriers_line))
+    return Lines(partial(_routed, clock), cache(_carriers_line))
+
+
+def forget() -> None:
+    """Reads routes and codes anew the next time; for tests."""
+    _kept_routes.clear()
+    _kept_codes.clear()
 
 
 def take_replies(job: Mapping[str, Any], now: datetime) -> int:
@@ -62,6 +92,46 @@ def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[An
     log.outcome("sandbox_texts_answered", texts=len(texts))
 
 
-@cache
-def _carriers_line() -> Line:
-    return carriers.line(SETTINGS.carrier, inbound.account_of(SETTINGS.carrier), SETTINGS.carrier_dedupe_hours)
+def _carriers_line(name: str) -> Line | None:
+    """Built anew for each page, once: an account whose credentials came later, or changed, is seen within a minute."""
+    if name not in carriers.REGISTRY:
+        return None
+    return carriers.line(name, inbound.account_of(name), SETTINGS.carrier_dedupe_hours)
+
+
+_kept_routes: dict[str, tuple[datetime, list[Route]]] = {}
+_kept_codes: dict[str, tuple[datetime, str]] = {}
+
+
+def _routed(clock: Clock, country: str, category: str, own: str) -> tuple[Way, ...]:
+    """By the routes of the platform's staff; without one over the stack's carrier, as the message says."""
+    now = clock()
+    route = find_route(_routes(now), country, category)
+    if route is None:
+        return (Way(SETTINGS.carrier, own),)
+    owner = _carrier_of(own, now) if own else ""
+    return tuple(Way(way.carrier, own) if own and way.carrier == owner else way for way in route.ways)
+
+
+def _routes(now: datetime) -> list[Route]:
+    read_at, found = _kept_routes.get("", (None, list[Route]()))
+    if read_at is None or not timedelta() <= now - read_at < ROUTES_KEPT:
+        try:
+            found = carrier_routes.list_routes(is_consistent=False)
+        except Exception as error:  # those known before hold on: no wave's outcomes are lost for this
+            if read_at is None:
+                raise  # nothing is known, and nothing was spoken yet
+            log.trouble("routes_unreadable", error)
+        _kept_routes[""] = (now, found)
+    return found
+
+
+def _carrier_of(code: str, now: datetime) -> str:
+    """Whose a school's own code is. One that is in no pool was taken from the stack's carrier."""
+    read_at, carrier = _kept_codes.get(code, (None, ""))
+    if read_at is not None and timedelta() <= now - read_at < CODES_KEPT:
+        return carrier
+    found = (short_codes.find_code(country, code) for country in SETTINGS.country_codes)
+    carrier = next((one.carrier for one in found if one is not None), SETTINGS.carrier)
+    _kept_codes[code] = (now, carrier)
+    return carrier

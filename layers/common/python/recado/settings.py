@@ -1,6 +1,7 @@
 """The environment, read once. A missing name fails by name; nothing else in recado reads `os.environ`."""
 
 import os
+import re
 from dataclasses import dataclass, fields
 from datetime import timedelta
 
@@ -66,6 +67,16 @@ class Settings:
     def country_codes(self) -> tuple[str, ...]:
         """ISO 3166 codes of the countries with short codes, e.g. ("CL", "DO")."""
         return tuple(code.strip() for code in self.countries.split(","))
+
+    def url_of(self, carrier: str) -> str:
+        """Where a carrier is spoken to; empty: its own address.
+
+        CARRIER_URL is the stack's carrier's; or, for several, `name=address,name=address`.
+        """
+        named = dict(one.split("=", 1) for one in self.carrier_url.split(",") if re.match(r"[a-z0-9_]+=", one))
+        if named:
+            return named.get(carrier, "")
+        return self.carrier_url if carrier == self.carrier else ""
 
     @property
     def live_endpoint_url(self) -> str:

@@ -18,12 +18,12 @@ SIMULATED = "simulated"
 
 
 def line(name: str, account: Account, dedupe_hours: int) -> Line:
-    """A carrier ready to speak. Raises KeyError for one that is not registered."""
+    """A carrier ready to speak; `dedupe_hours` is for one that dedupes. Raises KeyError for one not registered."""
     carrier = REGISTRY[name]
     return Line(
         name,
         lambda texts, may_start: carrier.send(texts, account, may_start),
-        dedupe_hours,
+        dedupe_hours if carrier.DEDUPES else 0,
         carrier.ECHOES_REFERENCE,
     )
 

@@ -19,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueErro
 from recado.carriers.call_watch import Watch
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
+    NOT_STARTED_CODE,
     READ_SECONDS_MAX,
     Account,
     Answer,
@@ -31,7 +32,7 @@ from recado.rules.segments import count_segments
 
 ANSWER_BYTES_MAX = 1024 * 1024
 CONNECTIONS = 20  # kept alive per host, and texts spoken at once
-NOT_STARTED = Refused(RefusedBecause.FOR_NOW, "not_started")
+NOT_STARTED = Refused(RefusedBecause.FOR_NOW, NOT_STARTED_CODE)
 
 
 @dataclass(frozen=True, slots=True)

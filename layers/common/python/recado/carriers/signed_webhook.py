@@ -36,6 +36,7 @@ from recado.rules.reply_parts import Part
 
 ECHOES_REFERENCE = True
 NEEDS_CREDENTIALS = False  # its secrets follow from the master secret
+DEDUPES = True  # by our reference, for CARRIER_DEDUPE_HOURS
 TOLERANCE = timedelta(minutes=5)  # Standard Webhooks: "timestamp … within some allowable tolerance", 5 minutes
 ITEMS_MAX = 1000
 TEXT_LENGTH_MAX = 2000

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recado.carriers.speech import (
+    NOT_STARTED_CODE,
     Accepted,
     Account,
     Answer,
@@ -59,7 +60,7 @@ def send(
 ) -> list[Answer]:
     """Answers one for one, in order, by the number alone. `attempt` 1: a page's first job, which finds some busy."""
     if not may_start():
-        return [Refused(RefusedBecause.FOR_NOW, "not_started")] * len(texts)
+        return [Refused(RefusedBecause.FOR_NOW, NOT_STARTED_CODE)] * len(texts)
     return [_answer(text, attempt) for text in texts]
 
 

@@ -32,6 +32,7 @@ from recado.rules.phone_numbers import is_e164
 
 ECHOES_REFERENCE = False
 NEEDS_CREDENTIALS = False  # the function's own role
+DEDUPES = False
 
 # Error codes of Publish (SNS API reference, "Publish", errors) → what they mean here. Anything else is ambiguous.
 ERRORS = {

@@ -11,6 +11,7 @@ from recado.rules.reply_parts import Part
 
 CONNECT_SECONDS_MAX = 2.0
 READ_SECONDS_MAX = 10.0
+NOT_STARTED_CODE = "not_started"  # of a text that waits for the next wave: nobody asked the carrier
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from recado.rules.phone_numbers import is_e164
 
 ECHOES_REFERENCE = True
 NEEDS_CREDENTIALS = True  # user: the account's SID; password: its auth token; sender: a number or a service (MG…)
+DEDUPES = False
 API = "https://api.twilio.com"  # unless CarrierUrl names another, e.g. that of a region
 SERVICE_PREFIX = "MG"  # a messaging service, which chooses a sender itself
 VALIDITY_SECONDS_MAX = 14_400  # error 21624: "between 1 and 14,400 seconds"

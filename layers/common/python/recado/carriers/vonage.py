@@ -33,6 +33,7 @@ from recado.rules.phone_numbers import is_e164
 
 ECHOES_REFERENCE = False
 NEEDS_CREDENTIALS = True  # user: API key; password: API secret; signing_secrets: the signature secret
+DEDUPES = False
 API = "https://api.nexmo.com"  # unless CarrierUrl names another, e.g. that of a region
 CLIENT_REF_LENGTH_MAX = 100
 TTL_SECONDS_MIN, TTL_SECONDS_MAX = 20, 604_800
