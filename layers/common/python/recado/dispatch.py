@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import batched
 
-from recado import inbox, log, sending, session_notices, sessions
+from recado import answers, inbox, log, sending, session_notices, sessions
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -38,7 +38,7 @@ from recado.tables import sessions as session_table
 from recado.tables.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES_MAX, Transaction
 from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
-from recado.tables.pages import Page, PageKind, PageReader, PageRef, PageState
+from recado.tables.pages import OWN_TEXTS, Page, PageKind, PageReader, PageRef, PageState
 
 LEASE = timedelta(seconds=30)
 LEASE_MARGIN = timedelta(seconds=1)  # clocks of two workers differ by less
@@ -249,7 +249,7 @@ def _find_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand | No
     """Read consistently, so that no wave claimed after a stop has answered, or a session ended, is spoken."""
     if ref.kind is PageKind.SESSION:
         return _session_errand(ref, page, now)
-    if ref.kind is PageKind.NOTICE:
+    if ref.kind in OWN_TEXTS:
         return _notice_errand(ref, page, now)
     message = message_table.find_message(ref.school_id, ref.item)
     # A plan that is not the message's (any more) speaks to nobody.
@@ -288,7 +288,7 @@ def _session_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand |
 
 
 def _notice_errand(ref: PageRef, page: Page | None, now: datetime) -> _Errand:
-    give_up_at = session_notices.give_up_at(ref)
+    give_up_at = session_notices.give_up_at(ref) if ref.kind is PageKind.NOTICE else answers.give_up_at(ref)
     return _Errand(
         text=(page.text if page else None) or "",
         sender="",
@@ -369,8 +369,7 @@ def _speak(
         unspoken = Letter.STOPPED if errand.may is May.STOP else Letter.EXPIRED
         letter = Letter.UNKNOWN if is_again else unspoken
         return _Spoken(claimed.with_letters(dict.fromkeys(wave, letter)), errand, None)
-    causes = opt_outs.list_causes(page.ref.school_id, [page.recipients[index].number for index in wave])
-    out = [i for i in wave if is_blocked(causes[page.recipients[i].number], page.recipients[i].person_ids or ("",))]
+    out = _opted_out(page, wave)
     state = claimed.with_letters(dict.fromkeys(out, Letter.UNKNOWN if is_again else Letter.OPTED_OUT))
 
     # 2. Speak, and start nothing that could outlive the lease.
@@ -386,6 +385,14 @@ def _speak(
         _keep_lookups(page.ref, speaking, answers, worker)
     after, pause = _outcomes(state, speaking, answers, worker, is_again=is_again)
     return _Spoken(after, errand, pause)
+
+
+def _opted_out(page: Page, wave: Sequence[int]) -> list[int]:
+    """Those of a wave who must not be spoken to, read consistently."""
+    if page.ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION):
+        return list(wave) if answers.is_silenced(page) else []
+    causes = opt_outs.list_causes(page.ref.school_id, [page.recipients[index].number for index in wave])
+    return [i for i in wave if is_blocked(causes[page.recipients[i].number], page.recipients[i].person_ids or ("",))]
 
 
 def _outgoing(page: Page, index: int, errand: _Errand, now: datetime) -> Outgoing:
@@ -508,7 +515,7 @@ def _finish(ref: PageRef, now: datetime) -> None:
     if ref.kind is PageKind.SESSION:
         sessions.text_went_out(ref.item, int(ref.plan), now)
         return
-    if ref.kind is PageKind.NOTICE:
+    if ref.kind in OWN_TEXTS:
         pages.delete_page(ref)
         return
     sending.settle(ref.school_id, ref.item, now)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
-from recado import carriers, inbound, log
+from recado import carriers, inbound, log, school_replies
 from recado.carriers import simulated
 from recado.carriers.speech import Answer, IncomingReceipt, Line, Outgoing
 from recado.clock import Clock
@@ -17,14 +17,19 @@ from recado.queues import put_jobs
 from recado.rules.school_records import is_sandbox
 from recado.settings import SETTINGS
 from recado.tables import pages
-from recado.tables.pages import PageRef
+from recado.tables.pages import PageKind, PageRef
 
 
 def line_for(ref: PageRef, attempt: int, clock: Clock) -> Line:
     """The line for this page. `attempt` is its job's number, from 1: whoever was busy for the first takes the next."""
     if is_sandbox(ref.school_id):
         return carriers.simulated_line(attempt, partial(_queue_reports, clock))
-    return _carriers_line()
+    if ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION):
+        # From the code that was written to, over its carrier: its page says which.
+        page = pages.find_page(ref)
+        if page is not None and page.state.carrier in carriers.REGISTRY:
+            return _line_of(page.state.carrier)
+    return _line_of(SETTINGS.carrier)
 
 
 def take_replies(job: Mapping[str, Any], now: datetime) -> int:
@@ -40,7 +45,7 @@ def take_replies(job: Mapping[str, Any], now: datetime) -> int:
             continue
         reply = simulated.reply_to(reference, page.recipients[found[1]].number, now)
         if reply is not None:
-            inbound.take_answer(carriers.SIMULATED, reply, now)
+            school_replies.take_answer(carriers.SIMULATED, reply, now)
             count += 1
     return count
 
@@ -63,5 +68,6 @@ def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[An
 
 
 @cache
-def _carriers_line() -> Line:
-    return carriers.line(SETTINGS.carrier, inbound.account_of(SETTINGS.carrier), SETTINGS.carrier_dedupe_hours)
+def _line_of(carrier: str) -> Line:
+    dedupe_hours = SETTINGS.carrier_dedupe_hours if carrier == SETTINGS.carrier else 0
+    return carriers.line(carrier, inbound.account_of(carrier), dedupe_hours)
