@@ -5,9 +5,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from recado import attention, clock, imports
+from recado import attention, clock, imports, school_replies
 
 
 def handler(_: dict[str, Any], context: LambdaContext) -> None:
     attention.run(clock.now, lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()))
     imports.take_up(clock.now())
+    school_replies.take_up(clock.now)

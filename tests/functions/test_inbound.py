@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 from standardwebhooks import Webhook
 
@@ -17,7 +18,7 @@ from recado.rules.receipt_times import first_reported, time_member
 from recado.rules.reply_parts import Part
 from recado.rules.signatures import webhook_secret
 from recado.settings import SETTINGS
-from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, short_codes
+from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, session_counts, short_codes
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.sessions import due_shard
 from recado.tables.short_codes import Purpose, ShortCode
@@ -124,7 +125,7 @@ def test_a_carrier_that_is_none_is_404() -> None:
 
 def test_a_stop_word_suppresses_the_number_and_a_start_word_takes_it_back_L10(moment: TestClock) -> None:
     call("inbound", load_event("inbound_reply_stop"))
-    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply"}
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply#20600"}
 
     add_guardians(2)
     carrier = FakeCarrier()
@@ -158,7 +159,7 @@ def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_a
     message = create(alert(), moment)
     ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
     outcomes = [
-        inbound.take_reply("c", IncomingReply(f"r{i}", handset, "30000", "ok", NOON, answered), moment)
+        inbound.take_reply("signed_webhook", IncomingReply(f"r{i}", handset, "30000", "ok", NOON, answered), moment)
         for i, (handset, answered) in enumerate(
             [
                 (mobile(0), ref.reference(0)),
@@ -175,10 +176,32 @@ def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_a
 
 
 def test_a_two_way_reply_from_the_topic_reaches_the_school() -> None:
+    give_codes_to("sns")
+
     load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
     load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
 
     assert seen_replies() == ["Llego en 10 min"]
+
+
+def test_one_topic_brings_the_replies_of_both_ways_to_send_by_aws() -> None:
+    give_codes_to("end_user_messaging")
+
+    load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
+
+    assert seen_replies() == ["Llego en 10 min"]
+
+
+@pytest.mark.parametrize("carrier", ["twilio", "sns", "vonage", "end_user_messaging"])
+def test_a_carrier_is_not_believed_of_a_code_that_is_anothers(carrier: str, moment: TestClock) -> None:
+    for code, text in (("20600", "hola"), ("+20600", "hola"), ("20600", "STOP")):
+        reply = IncomingReply(f"{carrier}{code}{text}", mobile(0), code, text, NOON)
+        assert inbound.take_reply(carrier, reply, moment) is inbound.Outcome.UNROUTED
+
+    assert seen_replies() == []
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == frozenset()
+    [counts] = session_counts.list_counts("CL", NOON.date(), NOON.date())
+    assert counts.school_unrouted == 3
 
 
 def test_a_long_reply_in_parts_is_one_reply_of_the_school() -> None:
@@ -208,7 +231,7 @@ def test_a_schools_opt_out_word_counts_only_as_the_whole_message() -> None:
 
     take_part(2, "OP", of=2)
 
-    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply"}
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply#20600"}
     [reply], _ = replies.list_replies(SCHOOL, limit=10)
     assert (reply.text, reply.word) == ("STOP", "stop")
 
@@ -245,8 +268,17 @@ def test_a_schools_reply_of_a_time_that_cannot_be_is_shown_at_the_time_it_came(s
 # --- The topic of two-way replies
 
 
+def give_codes_to(carrier: str) -> None:
+    """The codes of the pool are this carrier's numbers, as on a stack of its own."""
+    table = boto3.resource("dynamodb").Table("RoutesTable")
+    for row in table.scan(ConsistentRead=True)["Items"]:
+        if row["pk"].startswith("CODES#"):
+            table.put_item(Item=row | {"carrier": carrier})
+
+
 def topic(*messages: dict[str, Any], at: str = "2026-11-23T12:00:20.123Z") -> dict[str, Any]:
-    """What SNS brings: one record for each of the messages."""
+    """What SNS brings, of numbers that are AWS's: one record for each of the messages."""
+    give_codes_to("sns")
     event = load_event("inbound_two_way_topic")
     (record,) = event["Records"]
     payload = json.loads(record["Sns"]["Message"])
@@ -348,7 +380,7 @@ def test_what_waits_too_long_for_its_parts_is_shown_by_the_function_that_finds_i
 def test_a_late_reply_is_answered_through_the_functions_and_nothing_of_the_notice_stays(
     session: tuple[str, Outgoing], moment: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="en"))
+    monkeypatch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="en", carrier="sns"))
     moment.move(minutes=6)
     message = {"originationNumber": ANA, "destinationNumber": session[1].sender, "messageBody": "too late"}
 

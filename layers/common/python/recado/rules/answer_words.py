@@ -60,8 +60,8 @@ SESSIONS: Mapping[Said, Mapping[str, str]] = MappingProxyType(
             "en": "You will get messages written on the web again. To get no more, answer STOP.",
         },
         Said.HELP: {
-            "es": "Le escribe una persona desde la web. Para no recibir mas mensajes, responda BAJA; para volver, ALTA.",
-            "en": "A person writes to you from the web. To get no more messages, answer STOP; to get them again, START.",
+            "es": "Le escribe una persona desde la web. Para no recibir mas, responda BAJA; para volver, ALTA.",
+            "en": "A person writes to you from the web. To get no more, answer STOP; to get them again, START.",
         },
     }
 )

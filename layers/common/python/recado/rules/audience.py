@@ -15,8 +15,8 @@ from types import MappingProxyType
 from recado.rules.credit_bags import Zone
 from recado.rules.phone_numbers import zone_of
 
-# The cause of an opt-out that binds everybody on the number: STOP said to a code of sessions, which are all one, or to a
-# school before causes told the code.
+# The cause of an opt-out that binds everybody on the number: STOP said to a code of sessions, which are all one, or
+# to a school before causes told the code.
 REPLIED_STOP = "reply"
 REPLY_CAUSE = "reply#"  # and this with the code it was said to: ALTA takes back what was said to its own code
 PERSON_CAUSE = "person#"  # and of one that binds one person
