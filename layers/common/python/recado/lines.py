@@ -27,9 +27,10 @@ def line_for(ref: PageRef, attempt: int, clock: Clock) -> Line:
     if ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION):
         # From the code that was written to, over its carrier: its page says which.
         page = pages.find_page(ref)
-        if page is not None and page.state.carrier in carriers.REGISTRY:
-            return _line_of(page.state.carrier)
-    return _line_of(SETTINGS.carrier)
+        carrier = page.state.carrier if page else None
+        if carrier in carriers.REGISTRY and carrier != SETTINGS.carrier:
+            return _another_line(carrier)
+    return _carriers_line()
 
 
 def take_replies(job: Mapping[str, Any], now: datetime) -> int:
@@ -68,6 +69,10 @@ def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[An
 
 
 @cache
-def _line_of(carrier: str) -> Line:
-    dedupe_hours = SETTINGS.carrier_dedupe_hours if carrier == SETTINGS.carrier else 0
-    return carriers.line(carrier, inbound.account_of(carrier), dedupe_hours)
+def _carriers_line() -> Line:
+    return carriers.line(SETTINGS.carrier, inbound.account_of(SETTINGS.carrier), SETTINGS.carrier_dedupe_hours)
+
+
+@cache
+def _another_line(carrier: str) -> Line:
+    return carriers.line(carrier, inbound.account_of(carrier), 0)

@@ -233,7 +233,7 @@ def list_recent(caller: Caller, *, limit: int, before: str | None) -> tuple[list
 
 
 def list_replies(
-    caller: Caller, wanted: ReplyFilter, *, limit: int, before: str | None
+    caller: Caller, wanted: ReplyFilter = replies.ANY, *, limit: int, before: str | None
 ) -> tuple[list[Reply], str | None]:
     """What families answered, newest first, and the cursor of the next page; with a filter a page may be short."""
     require_reader(caller)

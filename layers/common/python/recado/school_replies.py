@@ -86,7 +86,7 @@ class _Heard:
 class _Follows:
     """What follows from a text: opt-outs that change with it, what is told of it, what it is answered with."""
 
-    notes: tuple[tuple[str, str, Note], ...] = ()  # school, number, what changes
+    notes: tuple[tuple[str, str, tuple[Note, ...]], ...] = ()  # school, number, what changes
     told: tuple[Mapping[str, Any], ...] = ()
     answer: Answer | None = None
 
@@ -556,12 +556,13 @@ def _follow(heard: _Heard, word: Word | None, schools: Sequence[str], kept: Repl
     is_stop = word is Word.STOP
     own = reply_cause(heard.code)
     causes = {school_id: opt_outs.find_causes(school_id, heard.handset) for school_id in schools}
-    notes: list[tuple[str, str, Note]] = []
+    notes: list[tuple[str, str, tuple[Note, ...]]] = []
     for school_id in schools:
         # Always, also what seems to be so already: it may have changed since it was read, and a STOP is never left out.
-        notes.append((school_id, heard.handset, Note(own, is_stop, "handset", now, "reply")))
+        changes = [Note(own, is_stop, "handset", now, "reply")]
         if not is_stop and REPLIED_STOP in causes[school_id]:  # of before causes told the code
-            notes.append((school_id, heard.handset, Note(REPLIED_STOP, False, "handset", now, "reply")))
+            changes.append(Note(REPLIED_STOP, False, "handset", now, "reply"))
+        notes.append((school_id, heard.handset, tuple(changes)))
     left = {school_id: causes[school_id] - {own, REPLIED_STOP} for school_id in schools}
     back = [one for one in schools if not any(is_reply_cause(cause) for cause in left[one])]
     changed = [
@@ -600,8 +601,8 @@ def _commit(key: str, follows: _Follows, now: datetime, write_all: Callable[[Tra
         try:
             with Transaction() as write:
                 write_all(write, answer is not None)
-                for school_id, number, note in follows.notes:
-                    opt_outs.change_cause(write, school_id, number, note)
+                for school_id, number, changes in follows.notes:
+                    opt_outs.change_cause(write, school_id, number, *changes)
                 page = answers.add(write, answer, now) if answer is not None else None
                 answers.owe(write, key, follows.told, page, now)
         except Enough:
