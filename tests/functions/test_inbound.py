@@ -9,8 +9,8 @@ import boto3
 import pytest
 from standardwebhooks import Webhook
 
-from recado import clock, inbound, lines, message_reports, session_notices
-from recado.carriers.speech import BadWebhook, IncomingReceipt, IncomingReply, Outgoing
+from recado import answers, clock, inbound, lines, message_reports, session_notices
+from recado.carriers.speech import BadWebhook, IncomingReceipt, IncomingReply, Line, Outgoing
 from recado.errors import StillRunning
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
@@ -18,7 +18,8 @@ from recado.rules.receipt_times import first_reported, time_member
 from recado.rules.reply_parts import Part
 from recado.rules.signatures import webhook_secret
 from recado.settings import SETTINGS
-from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, session_counts, short_codes
+from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, schools, session_counts, short_codes
+from recado.tables.base import Transaction
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.sessions import due_shard
 from recado.tables.short_codes import Purpose, ShortCode
@@ -173,6 +174,96 @@ def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_a
     nobody = inbound.Outcome.UNROUTED
     assert outcomes == [inbound.Outcome.TO_SCHOOL, nobody, nobody, nobody]
     assert seen_replies() == ["ok"]
+
+
+@pytest.fixture
+def shared(moment: TestClock) -> str:
+    """A second school, which knows the same number, and both write from a code that schools share."""
+    create_school("liceo-2", code="")
+    with Transaction() as write:
+        schools.change_school(write, SCHOOL, {"code": ""}, AssertionError("no school"))
+    assert short_codes.create_code(ShortCode("CL", "30000", "signed_webhook", Purpose.SCHOOLS))
+    for school_id in (SCHOOL, "liceo-2"):
+        add_guardians(1, school_id)
+    return "liceo-2"
+
+
+def test_a_reply_to_a_shared_code_waits_until_the_handset_has_chosen(shared: str, moment: TestClock) -> None:
+    assert call("inbound", load_event("inbound_reply_to_a_shared_code")) == (200, {"taken": 1})
+    assert replies.list_replies(SCHOOL, limit=9)[0] == replies.list_replies(shared, limit=9)[0] == []
+    [question] = deliver(FakeCarrier(), moment)
+    assert (question.to, question.sender) == (mobile(0), "30000")
+
+    assert call("inbound", load_event("inbound_reply_choice")) == (200, {"taken": 1})
+
+    # By their ids: liceo-2, los-aromos.
+    [reply], _ = replies.list_replies(SCHOOL, limit=9)
+    assert (reply.text, reply.sent_on_at) == ("¿A qué hora salen?", NOON)
+    _, listed = call("send", load_event("send_replies"))
+    assert [one["sent_on_at"] for one in listed["replies"]] == ["2026-11-23T12:00:00Z"]
+
+
+def test_stop_to_a_shared_code_is_obeyed_and_confirmed_through_the_functions(shared: str, moment: TestClock) -> None:
+    assert call("inbound", load_event("inbound_reply_stop_to_a_shared_code")) == (200, {"taken": 1})
+
+    assert all(opt_outs.find_causes(school_id, mobile(0)) == {"reply#30000"} for school_id in (SCHOOL, shared))
+    event = load_event("dispatch_page")
+    (event["Records"][0]["body"],) = jobs_on("SessionsQueue")
+    answered: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_carriers_line", lambda: heard(answered))
+        assert load_app("dispatch").handler(event, Context()) == {"batchItemFailures": []}
+    assert len(answered) == 1
+
+
+def heard(texts: list[str]) -> Line:
+    """A carrier that notes what it is given."""
+    carrier = FakeCarrier(before=lambda: texts.append("asked"))
+    return carrier.line()
+
+
+def test_help_to_an_own_code_is_answered(moment: TestClock) -> None:
+    assert call("inbound", load_event("inbound_reply_help")) == (200, {"taken": 1})
+
+    [text] = deliver(FakeCarrier(), moment)
+    assert "Escuela Los Aromos" in text.text
+
+
+def test_what_a_reply_owes_and_nobody_lived_to_do_is_done_by_the_minutes_run(moment: TestClock) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "put_jobs", lambda *_, **__: 1 / 0)
+        call("inbound", load_event("inbound_reply_help"))
+    assert deliver(FakeCarrier(), moment) == []
+    moment.move(minutes=2)
+
+    load_app("attention").handler(load_event("attention_minute"), Context())
+
+    assert len(deliver(FakeCarrier(), moment)) == 1
+
+
+def test_parts_that_wait_on_a_shared_code_are_shown_by_the_minutes_run(shared: str, moment: TestClock) -> None:
+    part = Part(1, 2, "7f")
+    reply = IncomingReply("p1", mobile(0), "30000", "Llego ", NOON, part=part)
+    assert inbound.take_reply("signed_webhook", reply, moment) is inbound.Outcome.PART
+    moment.move(minutes=2)
+
+    load_app("attention").handler(load_event("attention_minute"), Context())
+
+    [question] = deliver(FakeCarrier(), moment)
+    assert question.sender == "30000"
+
+
+def test_one_reply_is_found_by_its_id_and_not_by_another_school(moment: TestClock) -> None:
+    call("inbound", load_event("inbound_reply"))
+    event = load_event("send_reply")
+
+    status, found = call("send", event)
+
+    assert (status, found["text"]) == (200, "Gracias, enterada.")
+    _, listed = call("send", load_event("send_replies"))
+    assert listed["replies"] == [found]
+    event["requestContext"]["authorizer"]["school"] = "liceo-2"
+    assert call("send", event)[0] == 404
 
 
 def test_a_two_way_reply_from_the_topic_reaches_the_school() -> None:

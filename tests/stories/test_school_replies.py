@@ -1,4 +1,4 @@
-"""Replies on a school's code and on a shared one: to the school they provably belong to, or kept until chosen; words."""
+"""Replies on a school's code and on a shared one: to the one school they belong to, or kept; words; deaths."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +9,7 @@ import pytest
 
 from recado import answers, dispatch, events, inbound, lines, messages, school_replies
 from recado.carriers.speech import IncomingReply
+from recado.rules.credit_bags import Zone
 from recado.rules.event_types import EventType
 from recado.rules.reply_parts import Part
 from recado.rules.segments import measure
@@ -847,8 +848,6 @@ def test_a_sandboxs_handset_is_answered_over_the_simulated_line_only(clock: Test
     school_id = f"{A}~test"
     create_school(school_id, code="")
     ref = PageRef(PageKind.MESSAGE, school_id, "m1", "p1", 0)
-    from recado.rules.credit_bags import Zone
-
     pages.create_pages([(ref, [PageRecipient("+56900000010", ("g",), Zone.DOMESTIC, 1)])], expires_at=2_000_000_000)
     reply = IncomingReply("s1", "+56900000010", "00000", "STOP", NOON, in_reply_to=ref.reference(0))
 
