@@ -469,7 +469,7 @@ def test_stop_on_an_own_code_binds_there_and_is_confirmed_from_there(clock: Test
     assert event == {"person": None, "reply": reply.id, "opted_out": 1, "by": "handset"}
 
 
-def test_stop_on_a_shared_code_binds_at_every_school_and_is_shown_to_none(
+def test_stop_on_a_shared_code_binds_at_every_school_and_is_confirmed_L10(
     clock: TestClock, carrier: FakeCarrier
 ) -> None:
     assert write("No más", clock) is Outcome.OBEYED
