@@ -9,6 +9,9 @@ from recado import attention, clock, imports, school_replies
 
 
 def handler(_: dict[str, Any], context: LambdaContext) -> None:
-    attention.run(clock.now, lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()))
+    def time_left() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+    attention.run(clock.now, time_left)
     imports.take_up(clock.now())
-    school_replies.take_up(clock.now)
+    school_replies.take_up(clock.now, time_left)

@@ -17,6 +17,7 @@ from recado.rules.delivery_states import Receipt, RecipientState
 from recado.rules.receipt_times import first_reported, time_member
 from recado.rules.reply_parts import Part
 from recado.rules.signatures import webhook_secret
+from recado.school_replies import Outcome
 from recado.settings import SETTINGS
 from recado.tables import lookups, opt_outs, pages, ratings, replies, routes, schools, session_counts, short_codes
 from recado.tables.base import Transaction
@@ -141,14 +142,14 @@ def test_a_sentence_that_holds_a_stop_word_is_a_reply() -> None:
 
     outcome = inbound.take_reply("signed_webhook", reply, TestClock())
 
-    assert outcome is inbound.Outcome.TO_SCHOOL
+    assert outcome is Outcome.TO_SCHOOL
     assert opt_outs.find_causes(SCHOOL, mobile(0)) == frozenset()
 
 
 def test_a_reply_on_a_code_nobody_has_reaches_nobody() -> None:
     reply = IncomingReply("r-9", mobile(0), "99999", "hola", NOON)
 
-    assert inbound.take_reply("signed_webhook", reply, TestClock()) is inbound.Outcome.UNROUTED
+    assert inbound.take_reply("signed_webhook", reply, TestClock()) is Outcome.UNROUTED
     assert seen_replies() == []
 
 
@@ -171,8 +172,8 @@ def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_a
         )
     ]
 
-    nobody = inbound.Outcome.UNROUTED
-    assert outcomes == [inbound.Outcome.TO_SCHOOL, nobody, nobody, nobody]
+    nobody = Outcome.UNROUTED
+    assert outcomes == [Outcome.TO_SCHOOL, nobody, nobody, nobody]
     assert seen_replies() == ["ok"]
 
 
@@ -239,7 +240,7 @@ def test_what_a_reply_owes_and_nobody_lived_to_do_is_done_by_the_minutes_run(mom
 def test_parts_that_wait_on_a_shared_code_are_shown_by_the_minutes_run(shared: str, moment: TestClock) -> None:
     part = Part(1, 2, "7f")
     reply = IncomingReply("p1", mobile(0), "30000", "Llego ", NOON, part=part)
-    assert inbound.take_reply("signed_webhook", reply, moment) is inbound.Outcome.PART
+    assert inbound.take_reply("signed_webhook", reply, moment) is Outcome.PART
     moment.move(minutes=2)
 
     load_app("attention").handler(load_event("attention_minute"), Context())
@@ -282,7 +283,7 @@ def test_one_topic_brings_the_replies_of_both_ways_to_send_by_aws() -> None:
 def test_a_carrier_is_not_believed_of_a_code_that_is_anothers(carrier: str, moment: TestClock) -> None:
     for code, text in (("20600", "hola"), ("+20600", "hola"), ("20600", "STOP")):
         reply = IncomingReply(f"{carrier}{code}{text}", mobile(0), code, text, NOON)
-        assert inbound.take_reply(carrier, reply, moment) is inbound.Outcome.UNROUTED
+        assert inbound.take_reply(carrier, reply, moment) is Outcome.UNROUTED
 
     assert seen_replies() == []
     assert opt_outs.find_causes(SCHOOL, mobile(0)) == frozenset()
@@ -299,8 +300,8 @@ def test_a_long_reply_in_parts_is_one_reply_of_the_school() -> None:
 
 def test_what_has_come_of_a_long_reply_shows_at_once_and_grows_with_every_part() -> None:
     for number, shown in ((2, "…b…"), (1, "ab…"), (3, "abc")):
-        assert take_part(number, "abc"[number - 1], of=3) is inbound.Outcome.TO_SCHOOL
-        assert take_part(number, "abc"[number - 1], of=3) is inbound.Outcome.DUPLICATE
+        assert take_part(number, "abc"[number - 1], of=3) is Outcome.TO_SCHOOL
+        assert take_part(number, "abc"[number - 1], of=3) is Outcome.DUPLICATE
         assert seen_replies() == [shown]
 
 
@@ -324,7 +325,7 @@ def test_a_schools_opt_out_word_counts_only_as_the_whole_message() -> None:
 
 def test_two_parts_for_a_school_at_once_are_both_in_its_reply() -> None:
     with just_before("TransactWriteItems", lambda: take_part(2, "dos", of=2), nth=1):
-        assert take_part(1, "uno ", of=2) is inbound.Outcome.TO_SCHOOL
+        assert take_part(1, "uno ", of=2) is Outcome.TO_SCHOOL
 
     assert seen_replies() == ["uno dos"]
 
@@ -338,7 +339,7 @@ def test_a_part_that_others_keep_overtaking_is_refused_and_may_come_again() -> N
     ):
         take_part(1, "x", of=15)
 
-    assert take_part(1, "x", of=15) is inbound.Outcome.TO_SCHOOL
+    assert take_part(1, "x", of=15) is Outcome.TO_SCHOOL
 
 
 @pytest.mark.parametrize("said", [NOON + timedelta(days=4000), NOON - timedelta(days=8), NOON + timedelta(seconds=1)])
@@ -450,7 +451,7 @@ def test_what_waits_too_long_for_its_parts_is_shown_by_the_function_that_finds_i
 ) -> None:
     part = Part(1, 2, "7f")
     reply = IncomingReply("p1", ANA, session[1].sender, "Llego ", NOON, part=part)
-    assert inbound.take_reply("signed_webhook", reply, moment) is inbound.Outcome.TO_SESSION
+    assert inbound.take_reply("signed_webhook", reply, moment) is Outcome.TO_SESSION
     moment.move(seconds=61)
 
     if reader == "session_sweeper":
@@ -535,7 +536,7 @@ def take_from(handset: str, code: str, text: str) -> tuple[int, Any]:
     return call("inbound", event | {"body": body, "headers": headers})
 
 
-def take_part(number: int, words: str, *, of: int, reply_id: str = "") -> inbound.Outcome:
+def take_part(number: int, words: str, *, of: int, reply_id: str = "") -> Outcome:
     """A part of a long reply to the school."""
     part = Part(number, of, "7f")
     reply = IncomingReply(reply_id or f"p{number}", mobile(0), "20600", words, NOON, part=part)
@@ -692,6 +693,29 @@ def test_a_simulated_handset_of_a_sandbox_answers_there_and_nowhere_else() -> No
     found, _ = replies.list_replies(f"{SCHOOL}~test", limit=10)
     assert [(one.text, one.number) for one in found] == [("Recibido, gracias.", "+56900000011")]
     assert replies.list_replies(SCHOOL, limit=10) == ([], None)
+
+
+def test_a_simulated_handset_that_answers_stop_is_confirmed_by_the_simulated_line_alone(moment: TestClock) -> None:
+    school_id = f"{SCHOOL}~test"
+    create_school(school_id, code="")
+    ref = PageRef(PageKind.MESSAGE, school_id, "m2b3c4d5e6f7g2h3i4j5k6l7m2n", "p2", 0)
+    pages.create_pages([(ref, [PageRecipient("+56900000010", ("g1",), Zone.DOMESTIC, 1)])], expires_at=2_000_000_000)
+
+    answered = load_app("receipts").handler(load_event("receipts_sandbox_replies"), Context())
+
+    assert answered == {"batchItemFailures": []}
+    assert opt_outs.find_causes(school_id, "+56900000010") == {"reply#00000"}
+    event = load_event("dispatch_page")
+    (event["Records"][0]["body"],) = jobs_on("SessionsQueue")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_carriers_line", lambda: 1 / 0)
+        patch.setattr(Context, "get_remaining_time_in_millis", lambda _: 90_000)
+        assert load_app("dispatch").handler(event, Context()) == {"batchItemFailures": []}
+    for body in jobs_on("ReceiptsQueue"):  # what the simulated handset answers to that is nobody's
+        event = load_event("receipts_batch")
+        event["Records"] = [event["Records"][0] | {"body": body}]
+        assert load_app("receipts").handler(event, Context()) == {"batchItemFailures": []}
+    assert jobs_on("SessionsQueue") == []
 
 
 def test_a_job_of_a_sandbox_that_breaks_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -844,6 +844,20 @@ def test_a_duplicate_makes_up_what_the_first_delivery_did_not_live_to_do(
     assert owed() == []
 
 
+def test_what_there_is_no_time_for_is_the_next_minutes(clock: TestClock, carrier: FakeCarrier) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "put_jobs", lambda *_, **__: 1 / 0)
+        write("AYUDA", clock, code=OWN)
+        write("AYUDA", clock)
+    clock.move(minutes=2)
+
+    assert school_replies.take_up(clock, lambda: timedelta(seconds=4)) == 0
+    assert len(owed()) == 2
+    assert school_replies.take_up(clock, lambda: timedelta(seconds=50)) == 2
+
+    assert len(deliver(carrier, clock)) == 2
+
+
 def test_a_sandboxs_handset_is_answered_over_the_simulated_line_only(clock: TestClock) -> None:
     school_id = f"{A}~test"
     create_school(school_id, code="")

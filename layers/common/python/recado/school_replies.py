@@ -43,6 +43,8 @@ REPLY_AGE_MAX = timedelta(days=7)  # a reply of before is not believed its time
 ROWS_LIFE = timedelta(days=8)  # of what waits, was seen or was joined: longer than any carrier asks again
 ATTEMPTS_MAX = 5
 MOMENT = timedelta(microseconds=1)
+MINUTE = timedelta(minutes=1)
+STOP_BEFORE = timedelta(seconds=5)
 WAITING_MAX = 20  # texts of one conversation: all go on in one transaction, four writes each
 SCHOOLS_MAX = 50  # whose directories are looked at for one number
 CONCERNED_MAX = 20  # schools whose opt-out one word changes: four writes each at most
@@ -138,11 +140,17 @@ def count(country: str, key: str, outcome: Outcome, now: datetime) -> None:
         session_counts.count(country, key, now, **{counted: 1})
 
 
-def take_up(clock: Clock) -> int:
-    """Each minute: what replies owe and nobody lived to do; and parts that waited long enough for the others."""
+def take_up(clock: Clock, time_left: Callable[[], timedelta] = lambda: MINUTE) -> int:
+    """Each minute: what replies owe and nobody lived to do; and parts that waited long enough for the others.
+
+    What there is no time left for is the next minute's.
+    """
     done = 0
     for shard in range(owed_replies.SHARDS):
         for owed in owed_replies.list_owed(shard, clock(), limit=answers.OWED_MAX):
+            if time_left() < STOP_BEFORE:
+                log.outcome("owed_replies_out_of_time", replies=done)
+                return done
             look_at = clock() + answers.LOOK_AFTER
             if not owed_replies.move_owed(owed, look_at):
                 continue
