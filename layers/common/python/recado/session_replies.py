@@ -103,7 +103,8 @@ def _deliver(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
         try:
             _store_reply(session, reply, now)
         except _SeenBefore:
-            answers.carry_out(_key(reply))
+            if reply.part is None and opt_out_words.read_word(reply.text) is not None:
+                answers.carry_out(_key(reply))
             return ReplyOutcome.DUPLICATE
         except (_Moved, NotedAlready):
             continue
@@ -118,7 +119,8 @@ def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
         shown = store(session, reply, at, now, is_answered=True)
     except Enough:
         shown = store(session, reply, at, now, is_answered=False)
-    answers.carry_out(_key(reply))
+    if shown is not None and opt_out_words.read_word(shown.text) is not None:
+        answers.carry_out(_key(reply))
     if shown is not None:
         live.tell_message(session.id, shown, now)
 
