@@ -18,13 +18,14 @@ from recado.rules.message_states import Category
 from recado.rules.roles import Role
 from recado.rules.webhook_deliveries import DeliveryState, delivery_id
 from recado.tables import events as event_table
-from recado.tables import imports, ratings, short_codes, webhook_deliveries
+from recado.tables import imports, ratings, replies, short_codes, webhook_deliveries
 from recado.tables import tariffs as tariff_table
 from recado.tables.base import Transaction
 from recado.tables.imports import Import
 from recado.tables.inbox import InboxCopy
 from recado.tables.portal_keys import KeyKind
 from recado.tables.ratings import RatedReply
+from recado.tables.replies import Reply
 from recado.tables.short_codes import Purpose, ShortCode
 from recado.tables.tariffs import Announced
 from recado.tables.webhook_deliveries import Delivery
@@ -114,7 +115,19 @@ TABLE: Mapping[str, Row] = {
     "GET /messages/{message_id}/recipients.csv": Row(IN_CHARGE, of=SENT),
     "GET /messages/{message_id}/statement": Row(IN_CHARGE, of=SENT),
     "POST /groups/{group_id}/data-check": Row(IN_CHARGE),
-    "GET /replies": Row(IN_CHARGE),
+    "GET /replies": Row(
+        IN_CHARGE,
+        query={
+            "limit": "5",
+            "number": "+56900000000",
+            "code": "20600",
+            "word": "stop",
+            "message": "m1",
+            "since": "2026-11-01T00:00:00Z",
+            "until": "2026-12-01T00:00:00Z",
+        },
+    ),
+    "GET /replies/{reply_id}": Row(IN_CHARGE, of={"reply_id": "school_reply_id"}),
     # templates
     "POST /templates": Row(IN_CHARGE, TEMPLATE),
     "GET /templates": Row(IN_CHARGE, query={"limit": "5"}),
@@ -298,6 +311,9 @@ def build_world(clock: TestClock) -> World:
     with Transaction() as write:
         rated = RatedReply("signed_webhook", "r-1", "CL", "+56955550101", "20600", NOON, tariffs.rate_by(announced))
         ratings.create_rating(write, rated, seen_before=AssertionError("a new table"))
+    reply = Reply(SCHOOL, "signed_webhook#r-1", "+56955550101", "20600", "Gracias, Rosa", NOON)
+    with Transaction() as write:
+        replies.create_reply(write, reply, expires_at=2_000_000_000, seen_before=AssertionError("a new table"))
     return World(
         {
             "message_id": draft.id,
@@ -314,6 +330,7 @@ def build_world(clock: TestClock) -> World:
             "session_id": SESSION,
             "carrier": "signed_webhook",
             "reply_id": "r-1",
+            "school_reply_id": reply.id,
             "valid_from": "2026-12-24",
             "delivery_id": delivery_id(SCHOOL, event.number),
             "category": "meeting",

@@ -172,6 +172,9 @@ class DayCountsView(BaseModel):
     late: int = Field(description="what handsets wrote that reached nobody (C9)")
     unrouted: int = Field(description="what handsets wrote that cannot answer (C3)")
     refused: int = Field(description="numbers that a session did not write to")
+    school_replies: int = Field(description="to schools' codes: what reached a school, also by the handset's choice")
+    school_waiting: int = Field(description="to codes that schools share: what waited for the handset to say whose")
+    school_unrouted: int = Field(description="to schools' codes, or to none of ours: what reached nobody")
 
 
 class DayCountsList(BaseModel):
@@ -203,7 +206,8 @@ def list_schools(limit: Limit = 50, cursor: SchoolCursor = None) -> SchoolList:
     responses=NOT_FOUND | TAKEN,
 )
 def change_school(school_id: SchoolId, body: SchoolChanges) -> SchoolView:
-    return _school_view(schools.change_school(web.caller(app), school_id, body.model_dump(exclude_unset=True)))
+    changes = body.model_dump(exclude_unset=True)
+    return _school_view(schools.change_school(web.caller(app), school_id, changes, clock.now()))
 
 
 @app.get("/operator/schools/<school_id>", summary="A school", tags=TAGS, responses=NOT_FOUND)

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from recado import clock, estimates, idempotency, message_reports, messages, sending, web
 from recado.access import Caller
@@ -28,6 +28,7 @@ from recado.message_views import (
     estimate_view,
     message_view,
     recipient_view,
+    reply_view,
     statement_view,
 )
 from recado.rules import csv_cells, message_states
@@ -35,14 +36,18 @@ from recado.rules.audience import DUPLICATE, INBOX_ONLY, SENDABLE, SkipReason, W
 from recado.rules.csv_cells import Separator
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import Category, Channel, MessageState
+from recado.rules.opt_out_words import Word
 from recado.rules.plain_words import Language
 from recado.rules.school_time import read_local
+from recado.tables.replies import ReplyFilter
 
 app = web.resolver()
 
 TAGS = ["messages"]
 ID = r"^[A-Za-z0-9._-]+$"
 MessageId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9]+$")]
+ReplyId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[a-z0-9]+$")]
+E164 = r"^\+[1-9][0-9]{6,14}$"
 GroupId = Annotated[str, Path(min_length=1, max_length=64, pattern=ID)]
 Limit = Annotated[int, Query(ge=1, le=100, description="how many on a page")]
 LanguageQuery = Annotated[Language, Query(alias="lang", description="of the words for people: es or en")]
@@ -414,21 +419,26 @@ def get_statement(message_id: MessageId, language: LanguageQuery = Language.ES) 
 
 @app.get("/replies", summary="What families answered, newest first", tags=["replies"])
 def list_replies(
-    limit: Limit = 50, before: Annotated[str | None, Query(min_length=1, max_length=300)] = None
+    limit: Limit = 50,
+    before: Annotated[str | None, Query(min_length=1, max_length=300)] = None,
+    number: Annotated[str | None, Query(pattern=E164, description="only of this handset, in E.164")] = None,
+    code: Annotated[str | None, Query(pattern=r"^\+?[0-9]{3,15}$", description="only to this code")] = None,
+    word: Annotated[Word | None, Query(description="only opt-out words of this kind")] = None,
+    message: Annotated[
+        str | None,
+        Query(pattern=r"^[A-Za-z0-9]{1,64}$", description="only answers to this message, where the carrier tells"),
+    ] = None,
+    since: Annotated[AwareDatetime | None, Query(description="written then or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="written before that")] = None,
 ) -> ReplyList:
-    found, after = messages.list_replies(web.caller(app), limit=limit, before=before)
-    views = [
-        ReplyView(
-            id=reply.id,
-            number=reply.number,
-            code=reply.code,
-            text=reply.text,
-            received_at=reply.received_at,
-            word=reply.word,
-        )
-        for reply in found
-    ]
-    return ReplyList(replies=views, next=after)
+    wanted = ReplyFilter(number, code, word.value if word else None, message, since, until)
+    found, after = messages.list_replies(web.caller(app), wanted, limit=limit, before=before)
+    return ReplyList(replies=[reply_view(reply) for reply in found], next=after)
+
+
+@app.get("/replies/<reply_id>", summary="One reply", tags=["replies"])
+def get_reply(reply_id: ReplyId) -> ReplyView:
+    return reply_view(messages.get_reply(web.caller(app), reply_id))
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

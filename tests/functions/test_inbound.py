@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 from standardwebhooks import Webhook
 
-from recado import clock, inbound, lines, message_reports, receipts, session_notices
+from recado import answers, clock, inbound, lines, message_reports, receipts, session_notices
 from recado.carriers.speech import BadWebhook, IncomingReceipt, IncomingReply, Outgoing
 from recado.errors import StillRunning
 from recado.rules.credit_bags import Zone
@@ -16,8 +17,10 @@ from recado.rules.delivery_states import Receipt, RecipientState
 from recado.rules.receipt_times import first_reported, time_member
 from recado.rules.reply_parts import Part
 from recado.rules.signatures import webhook_secret
+from recado.school_replies import Outcome
 from recado.settings import SETTINGS
-from recado.tables import opt_outs, pages, ratings, replies, routes, short_codes
+from recado.tables import opt_outs, pages, ratings, replies, routes, schools, session_counts, short_codes
+from recado.tables.base import Transaction
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.sessions import due_shard
 from recado.tables.short_codes import Purpose, ShortCode
@@ -124,7 +127,7 @@ def test_a_carrier_that_is_none_is_404() -> None:
 
 def test_a_stop_word_suppresses_the_number_and_a_start_word_takes_it_back_L10(moment: TestClock) -> None:
     call("inbound", load_event("inbound_reply_stop"))
-    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply"}
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply#20600"}
 
     add_guardians(2)
     carrier = FakeCarrier()
@@ -139,14 +142,14 @@ def test_a_sentence_that_holds_a_stop_word_is_a_reply() -> None:
 
     outcome = inbound.take_reply("signed_webhook", reply, TestClock())
 
-    assert outcome is inbound.Outcome.TO_SCHOOL
+    assert outcome is Outcome.TO_SCHOOL
     assert opt_outs.find_causes(SCHOOL, mobile(0)) == frozenset()
 
 
 def test_a_reply_on_a_code_nobody_has_reaches_nobody() -> None:
     reply = IncomingReply("r-9", mobile(0), "99999", "hola", NOON)
 
-    assert inbound.take_reply("signed_webhook", reply, TestClock()) is inbound.Outcome.UNROUTED
+    assert inbound.take_reply("signed_webhook", reply, TestClock()) is Outcome.UNROUTED
     assert seen_replies() == []
 
 
@@ -158,7 +161,7 @@ def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_a
     message = create(alert(), moment)
     ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
     outcomes = [
-        inbound.take_reply("c", IncomingReply(f"r{i}", handset, "30000", "ok", NOON, answered), moment)
+        inbound.take_reply("signed_webhook", IncomingReply(f"r{i}", handset, "30000", "ok", NOON, answered), moment)
         for i, (handset, answered) in enumerate(
             [
                 (mobile(0), ref.reference(0)),
@@ -169,16 +172,123 @@ def test_a_reply_on_a_shared_code_goes_to_the_school_of_the_message_it_answers_a
         )
     ]
 
-    nobody = inbound.Outcome.UNROUTED
-    assert outcomes == [inbound.Outcome.TO_SCHOOL, nobody, nobody, nobody]
+    nobody = Outcome.UNROUTED
+    assert outcomes == [Outcome.TO_SCHOOL, nobody, nobody, nobody]
     assert seen_replies() == ["ok"]
 
 
+@pytest.fixture
+def shared(moment: TestClock) -> str:
+    """A second school, which knows the same number, and both write from a code that schools share."""
+    create_school("liceo-2", code="")
+    with Transaction() as write:
+        schools.change_school(write, SCHOOL, {"code": ""}, AssertionError("no school"))
+    assert short_codes.create_code(ShortCode("CL", "30000", "signed_webhook", Purpose.SCHOOLS))
+    for school_id in (SCHOOL, "liceo-2"):
+        add_guardians(1, school_id)
+    return "liceo-2"
+
+
+def test_a_reply_to_a_shared_code_waits_until_the_handset_has_chosen(shared: str, moment: TestClock) -> None:
+    assert call("inbound", load_event("inbound_reply_to_a_shared_code")) == (200, {"taken": 1})
+    assert replies.list_replies(SCHOOL, limit=9)[0] == replies.list_replies(shared, limit=9)[0] == []
+    [question] = deliver(FakeCarrier(), moment)
+    assert (question.to, question.sender) == (mobile(0), "30000")
+
+    assert call("inbound", load_event("inbound_reply_choice")) == (200, {"taken": 1})
+
+    # By their ids: liceo-2, los-aromos.
+    [reply], _ = replies.list_replies(SCHOOL, limit=9)
+    assert (reply.text, reply.sent_on_at) == ("¿A qué hora salen?", NOON)
+    _, listed = call("send", load_event("send_replies"))
+    assert [one["sent_on_at"] for one in listed["replies"]] == ["2026-11-23T12:00:00Z"]
+
+
+def test_stop_to_a_shared_code_is_obeyed_and_confirmed_through_the_functions(shared: str, moment: TestClock) -> None:
+    assert call("inbound", load_event("inbound_reply_stop_to_a_shared_code")) == (200, {"taken": 1})
+
+    assert all(opt_outs.find_causes(school_id, mobile(0)) == {"reply#30000"} for school_id in (SCHOOL, shared))
+    event = load_event("dispatch_page")
+    (event["Records"][0]["body"],) = jobs_on("SessionsQueue")
+    carrier = FakeCarrier()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_carriers_line", lambda _name: carrier.line())
+        patch.setattr(Context, "get_remaining_time_in_millis", lambda _: 90_000)  # as the dispatcher has
+        assert load_app("dispatch").handler(event, Context()) == {"batchItemFailures": []}
+    assert [(text.to, text.sender) for text in carrier.heard] == [(mobile(0), "30000")]
+
+
+def test_help_to_an_own_code_is_answered(moment: TestClock) -> None:
+    assert call("inbound", load_event("inbound_reply_help")) == (200, {"taken": 1})
+
+    [text] = deliver(FakeCarrier(), moment)
+    assert "Escuela Los Aromos" in text.text
+
+
+def test_what_a_reply_owes_and_nobody_lived_to_do_is_done_by_the_minutes_run(moment: TestClock) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "put_jobs", lambda *_, **__: 1 / 0)
+        call("inbound", load_event("inbound_reply_help"))
+    assert deliver(FakeCarrier(), moment) == []
+    moment.move(minutes=2)
+
+    load_app("attention").handler(load_event("attention_minute"), Context())
+
+    assert len(deliver(FakeCarrier(), moment)) == 1
+
+
+def test_parts_that_wait_on_a_shared_code_are_shown_by_the_minutes_run(shared: str, moment: TestClock) -> None:
+    part = Part(1, 2, "7f")
+    reply = IncomingReply("p1", mobile(0), "30000", "Llego ", NOON, part=part)
+    assert inbound.take_reply("signed_webhook", reply, moment) is Outcome.PART
+    moment.move(minutes=2)
+
+    load_app("attention").handler(load_event("attention_minute"), Context())
+
+    [question] = deliver(FakeCarrier(), moment)
+    assert question.sender == "30000"
+
+
+def test_one_reply_is_found_by_its_id_and_not_by_another_school(moment: TestClock) -> None:
+    call("inbound", load_event("inbound_reply"))
+    event = load_event("send_reply")
+
+    status, found = call("send", event)
+
+    assert (status, found["text"]) == (200, "Gracias, enterada.")
+    _, listed = call("send", load_event("send_replies"))
+    assert listed["replies"] == [found]
+    event["requestContext"]["authorizer"]["school"] = "liceo-2"
+    assert call("send", event)[0] == 404
+
+
 def test_a_two_way_reply_from_the_topic_reaches_the_school() -> None:
+    give_codes_to("sns")
+
     load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
     load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
 
     assert seen_replies() == ["Llego en 10 min"]
+
+
+def test_one_topic_brings_the_replies_of_both_ways_to_send_by_aws() -> None:
+    give_codes_to("end_user_messaging")
+
+    load_app("inbound").handler(load_event("inbound_two_way_topic"), Context())
+
+    assert seen_replies() == ["Llego en 10 min"]
+
+
+@pytest.mark.parametrize("carrier", ["twilio", "sns", "vonage", "end_user_messaging"])
+def test_a_carrier_is_not_believed_of_a_code_that_is_anothers(carrier: str, moment: TestClock) -> None:
+    for code, text in (("20600", "hola"), ("+20600", "hola"), ("20600", "STOP")):
+        reply = IncomingReply(f"{carrier}{code}{text}", mobile(0), code, text, NOON)
+        assert inbound.take_reply(carrier, reply, moment) is Outcome.UNROUTED
+
+    assert seen_replies() == []
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == frozenset()
+    [counts] = session_counts.list_counts("CL", NOON.date(), NOON.date())
+    assert counts.school_unrouted == 3
 
 
 def test_a_long_reply_in_parts_is_one_reply_of_the_school() -> None:
@@ -190,8 +300,8 @@ def test_a_long_reply_in_parts_is_one_reply_of_the_school() -> None:
 
 def test_what_has_come_of_a_long_reply_shows_at_once_and_grows_with_every_part() -> None:
     for number, shown in ((2, "…b…"), (1, "ab…"), (3, "abc")):
-        assert take_part(number, "abc"[number - 1], of=3) is inbound.Outcome.TO_SCHOOL
-        assert take_part(number, "abc"[number - 1], of=3) is inbound.Outcome.DUPLICATE
+        assert take_part(number, "abc"[number - 1], of=3) is Outcome.TO_SCHOOL
+        assert take_part(number, "abc"[number - 1], of=3) is Outcome.DUPLICATE
         assert seen_replies() == [shown]
 
 
@@ -208,14 +318,14 @@ def test_a_schools_opt_out_word_counts_only_as_the_whole_message() -> None:
 
     take_part(2, "OP", of=2)
 
-    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply"}
+    assert opt_outs.find_causes(SCHOOL, mobile(0)) == {"reply#20600"}
     [reply], _ = replies.list_replies(SCHOOL, limit=10)
     assert (reply.text, reply.word) == ("STOP", "stop")
 
 
 def test_two_parts_for_a_school_at_once_are_both_in_its_reply() -> None:
     with just_before("TransactWriteItems", lambda: take_part(2, "dos", of=2), nth=1):
-        assert take_part(1, "uno ", of=2) is inbound.Outcome.TO_SCHOOL
+        assert take_part(1, "uno ", of=2) is Outcome.TO_SCHOOL
 
     assert seen_replies() == ["uno dos"]
 
@@ -229,7 +339,7 @@ def test_a_part_that_others_keep_overtaking_is_refused_and_may_come_again() -> N
     ):
         take_part(1, "x", of=15)
 
-    assert take_part(1, "x", of=15) is inbound.Outcome.TO_SCHOOL
+    assert take_part(1, "x", of=15) is Outcome.TO_SCHOOL
 
 
 @pytest.mark.parametrize("said", [NOON + timedelta(days=4000), NOON - timedelta(days=8), NOON + timedelta(seconds=1)])
@@ -245,8 +355,17 @@ def test_a_schools_reply_of_a_time_that_cannot_be_is_shown_at_the_time_it_came(s
 # --- The topic of two-way replies
 
 
+def give_codes_to(carrier: str) -> None:
+    """The codes of the pool are this carrier's numbers, as on a stack of its own."""
+    table = boto3.resource("dynamodb").Table("RoutesTable")
+    for row in table.scan(ConsistentRead=True)["Items"]:
+        if row["pk"].startswith("CODES#"):
+            table.put_item(Item=row | {"carrier": carrier})
+
+
 def topic(*messages: dict[str, Any], at: str = "2026-11-23T12:00:20.123Z") -> dict[str, Any]:
-    """What SNS brings: one record for each of the messages."""
+    """What SNS brings, of numbers that are AWS's: one record for each of the messages."""
+    give_codes_to("sns")
     event = load_event("inbound_two_way_topic")
     (record,) = event["Records"]
     payload = json.loads(record["Sns"]["Message"])
@@ -332,7 +451,7 @@ def test_what_waits_too_long_for_its_parts_is_shown_by_the_function_that_finds_i
 ) -> None:
     part = Part(1, 2, "7f")
     reply = IncomingReply("p1", ANA, session[1].sender, "Llego ", NOON, part=part)
-    assert inbound.take_reply("signed_webhook", reply, moment) is inbound.Outcome.TO_SESSION
+    assert inbound.take_reply("signed_webhook", reply, moment) is Outcome.TO_SESSION
     moment.move(seconds=61)
 
     if reader == "session_sweeper":
@@ -348,7 +467,7 @@ def test_what_waits_too_long_for_its_parts_is_shown_by_the_function_that_finds_i
 def test_a_late_reply_is_answered_through_the_functions_and_nothing_of_the_notice_stays(
     session: tuple[str, Outgoing], moment: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="en"))
+    monkeypatch.setattr(session_notices, "SETTINGS", replace(SETTINGS, late_reply_notice="en", carrier="sns"))
     moment.move(minutes=6)
     message = {"originationNumber": ANA, "destinationNumber": session[1].sender, "messageBody": "too late"}
 
@@ -417,7 +536,7 @@ def take_from(handset: str, code: str, text: str) -> tuple[int, Any]:
     return call("inbound", event | {"body": body, "headers": headers})
 
 
-def take_part(number: int, words: str, *, of: int, reply_id: str = "") -> inbound.Outcome:
+def take_part(number: int, words: str, *, of: int, reply_id: str = "") -> Outcome:
     """A part of a long reply to the school."""
     part = Part(number, of, "7f")
     reply = IncomingReply(reply_id or f"p{number}", mobile(0), "20600", words, NOON, part=part)
@@ -560,6 +679,29 @@ def test_a_simulated_handset_of_a_sandbox_answers_there_and_nowhere_else() -> No
     found, _ = replies.list_replies(f"{SCHOOL}~test", limit=10)
     assert [(one.text, one.number) for one in found] == [("Recibido, gracias.", "+56900000011")]
     assert replies.list_replies(SCHOOL, limit=10) == ([], None)
+
+
+def test_a_simulated_handset_that_answers_stop_is_confirmed_by_the_simulated_line_alone(moment: TestClock) -> None:
+    school_id = f"{SCHOOL}~test"
+    create_school(school_id, code="")
+    ref = PageRef(PageKind.MESSAGE, school_id, "m2b3c4d5e6f7g2h3i4j5k6l7m2n", "p2", 0)
+    pages.create_pages([(ref, [PageRecipient("+56900000010", ("g1",), Zone.DOMESTIC, 1)])], expires_at=2_000_000_000)
+
+    answered = load_app("receipts").handler(load_event("receipts_sandbox_replies"), Context())
+
+    assert answered == {"batchItemFailures": []}
+    assert opt_outs.find_causes(school_id, "+56900000010") == {"reply#00000"}
+    event = load_event("dispatch_page")
+    (event["Records"][0]["body"],) = jobs_on("SessionsQueue")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_carriers_line", lambda _name: 1 / 0)
+        patch.setattr(Context, "get_remaining_time_in_millis", lambda _: 90_000)
+        assert load_app("dispatch").handler(event, Context()) == {"batchItemFailures": []}
+    for body in jobs_on("ReceiptsQueue"):  # what the simulated handset answers to that is nobody's
+        event = load_event("receipts_batch")
+        event["Records"] = [event["Records"][0] | {"body": body}]
+        assert load_app("receipts").handler(event, Context()) == {"batchItemFailures": []}
+    assert jobs_on("SessionsQueue") == []
 
 
 def test_a_job_of_a_sandbox_that_breaks_comes_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:

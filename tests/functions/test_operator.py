@@ -382,6 +382,7 @@ def test_what_sessions_were_used_for_is_listed_by_the_day() -> None:
     answer = call("operator", load_event("operator_session_counts"))
 
     counts = {"sessions": 2, "texts": 3, "handsets": 4, "replies": 5, "late": 0, "unrouted": 0, "refused": 0}
+    counts |= {"school_replies": 0, "school_waiting": 0, "school_unrouted": 0}
     assert answer == (200, {"country": "DO", "days": [{"day": "2026-11-22"} | counts]})
 
 

@@ -228,7 +228,7 @@ def test_a_code_that_a_school_sends_from_stays() -> None:
         remove(own)
 
     assert state_of(own) is CodeState.DRAINING
-    schools.change_school(OPERATOR, "liceo-1", {"code": ""})
+    schools.change_school(OPERATOR, "liceo-1", {"code": ""}, NOON)
     remove(own)
     assert state_of(own) is CodeState.REMOVED
 
@@ -240,12 +240,12 @@ def test_a_code_that_is_removed_while_a_school_takes_it_is_not_the_schools() -> 
     drain(own)
 
     with meanwhile("TransactWriteItems", lambda: remove(own)), pytest.raises(AlreadyExists):
-        schools.change_school(OPERATOR, "liceo-1", {"code": "44101"})
+        schools.change_school(OPERATOR, "liceo-1", {"code": "44101"}, NOON)
 
     assert schools.get_school(OPERATOR, "liceo-1").code == "44102"
     assert state_of(own) is CodeState.REMOVED
     # Asked again it is added again, and then it is the school's.
-    assert schools.change_school(OPERATOR, "liceo-1", {"code": "44101"}).code == "44101"
+    assert schools.change_school(OPERATOR, "liceo-1", {"code": "44101"}, NOON).code == "44101"
     assert state_of(own) is CodeState.FREE
 
 

@@ -192,7 +192,9 @@ def test_a_sandbox_whose_making_was_cut_off_is_made_to_its_end(
 
 def test_a_sandbox_follows_its_schools_contract_name_and_time_zone(director: Caller, moment: TestClock) -> None:  # L5
     schools.set_contract(OPERATOR, SCHOOL, Contract.SUSPENDED, NOON)
-    schools.change_school(OPERATOR, SCHOOL, {"name": "Nueva", "time_zone": "America/Punta_Arenas", "code": "20601"})
+    schools.change_school(
+        OPERATOR, SCHOOL, {"name": "Nueva", "time_zone": "America/Punta_Arenas", "code": "20601"}, NOON
+    )
 
     sandbox = find_school(SANDBOX)
 

@@ -204,7 +204,9 @@ def test_schools_are_listed_by_id_page_by_page() -> None:
 def test_a_school_changes_in_what_is_named_and_in_nothing_else() -> None:
     create()
 
-    changed = schools.change_school(OPERATOR, "liceo-1", {"name": "Liceo Nuevo", "time_zone": "America/Punta_Arenas"})
+    changed = schools.change_school(
+        OPERATOR, "liceo-1", {"name": "Liceo Nuevo", "time_zone": "America/Punta_Arenas"}, NOW
+    )
 
     assert changed == replace(LICEO, name="Liceo Nuevo", time_zone="America/Punta_Arenas")
     assert schools.get_school(OPERATOR, "liceo-1") == changed
@@ -213,7 +215,7 @@ def test_a_school_changes_in_what_is_named_and_in_nothing_else() -> None:
 def test_a_code_the_school_had_stays_its_own_so_that_late_answers_find_it() -> None:
     create()
 
-    schools.change_school(OPERATOR, "liceo-1", {"code": "44199"})
+    schools.change_school(OPERATOR, "liceo-1", {"code": "44199"}, NOW)
 
     found = [short_codes.find_code("CL", code) for code in ("44101", "44199")]
     assert [code.school for code in found if code is not None] == ["liceo-1", "liceo-1"]
@@ -226,11 +228,11 @@ def test_a_change_that_cannot_be_changes_nothing() -> None:
 
     for changes in wrong:
         with pytest.raises(InvalidRequest):
-            schools.change_school(OPERATOR, "liceo-1", changes)
+            schools.change_school(OPERATOR, "liceo-1", changes, NOW)
     with pytest.raises(AlreadyExists):
-        schools.change_school(OPERATOR, "liceo-1", {"name": "Otro", "code": "44102"})
+        schools.change_school(OPERATOR, "liceo-1", {"name": "Otro", "code": "44102"}, NOW)
     with pytest.raises(NotFound):
-        schools.change_school(OPERATOR, "liceo-9", {"name": "Otro"})
+        schools.change_school(OPERATOR, "liceo-9", {"name": "Otro"}, NOW)
 
     assert schools.get_school(OPERATOR, "liceo-1") == LICEO
 
@@ -447,7 +449,7 @@ def test_nothing_here_is_open_to_a_school() -> None:
         lambda: schools.get_school(DIRECTOR, "liceo-1"),
         lambda: schools.set_contract(DIRECTOR, "liceo-1", Contract.SUSPENDED, NOW),
         lambda: schools.list_schools(DIRECTOR, limit=10, cursor=None),
-        lambda: schools.change_school(DIRECTOR, "liceo-1", {"name": "x"}),
+        lambda: schools.change_school(DIRECTOR, "liceo-1", {"name": "x"}, NOW),
         lambda: schools.sell_bag(DIRECTOR, "liceo-1", order, request_key="r", now=NOW, is_first=True),
     ]
 

@@ -11,7 +11,8 @@ import pytest
 from recado import dispatch, session_notices, session_replies, sessions
 from recado.carriers.speech import Outgoing, Refused, RefusedBecause
 from recado.errors import SessionEnded
-from recado.rules import notice_words
+from recado.rules import answer_words, notice_words
+from recado.rules.answer_words import Said
 from recado.rules.country_time import local_day
 from recado.rules.fleet_rows import FleetEntry
 from recado.rules.reply_parts import Part
@@ -47,6 +48,7 @@ from tests.worlds import NOON, FakeCarrier, TestClock, worker
 
 pytestmark = pytest.mark.usefixtures("aws")
 
+STOPPED = answer_words.answer(Said.STOPPED, "es", ())
 MOMENT = timedelta(microseconds=1)
 THREE = ("Llego ", "como a las ", "ocho")
 
@@ -614,6 +616,7 @@ def test_who_must_not_be_told_is_not(
         words = "baja"
     elif why == "opted out":
         answer(text, "STOP", clock, reply_id="stop")
+        assert [one.text for one in deliver(carrier, clock)] == [STOPPED]
     elif why == "a fleet handset":
         fleets.create_entry(COUNTRY, FleetEntry(ANA))
     elif why == "never written to":
@@ -633,7 +636,8 @@ def test_who_must_not_be_told_is_not(
 
     assert answer_to(ANA, code, words, clock) is ReplyOutcome.LATE
 
-    assert jobs_on("SessionsQueue") == []
+    said = [one.text for one in deliver(carrier, clock)]
+    assert said == ([STOPPED] if why == "an opt-out word" else [])
 
 
 @pytest.mark.usefixtures("notices_on")
@@ -644,7 +648,7 @@ def test_who_opts_out_before_the_notice_is_spoken_does_not_hear_it(
     answer(text, "tarde", clock)
     answer(text, "STOP", clock, reply_id="stop")
 
-    assert deliver(carrier, clock) == []
+    assert [one.text for one in deliver(carrier, clock)] == [STOPPED]
     assert NOTICE not in everything()
 
 

@@ -13,7 +13,7 @@ from recado import events, people_records
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest, NotAllowed, NotFound, OptedOutThemselves, StillRunning
 from recado.rules import roles
-from recado.rules.audience import REPLIED_STOP, Audience, Member, is_blocked
+from recado.rules.audience import Audience, Member, is_blocked, is_reply_cause
 from recado.rules.name_search import DIGITS_MIN, is_found, read_query, words_of
 from recado.rules.person_records import find_reason_problems
 from recado.tables import groups as group_table
@@ -66,7 +66,7 @@ class NumberNote:
 
     @property
     def is_reply(self) -> bool:
-        return self.note.cause == REPLIED_STOP
+        return is_reply_cause(self.note.cause)
 
 
 def list_groups(caller: Caller) -> list[Group]:
@@ -116,13 +116,13 @@ def list_opt_out_notes(caller: Caller, person_id: str) -> list[NumberNote]:
     school_id, person = caller.school_id, _get(caller.school_id, person_id)
     changes, _ = number_change_table.list_changes(school_id, person_id, limit=NUMBERS_MAX)
     numbers = dict.fromkeys((person.record.number, *(change.before for change in changes)))
-    causes = {REPLIED_STOP, opt_out_table.person_cause(person.id)}
+    own = opt_out_table.person_cause(person.id)
     notes = [
         NumberNote(number, note)
         for number in numbers
         if number is not None
         for note in opt_out_table.list_notes(school_id, number, limit=NOTES_MAX)
-        if note.cause in causes
+        if note.cause == own or is_reply_cause(note.cause)
     ]
     return sorted(notes, key=lambda one: one.note.at, reverse=True)[:NOTES_MAX]
 
@@ -291,7 +291,7 @@ def see(school_id: str, people: Sequence[Person]) -> list[PersonSeen]:
     for person in people:
         found = causes.get(person.record.number or "", frozenset())
         opted_out = not person.sms_allowed or is_blocked(found, [person.id])
-        seen.append(PersonSeen(person, opted_out, replied_stop=REPLIED_STOP in found))
+        seen.append(PersonSeen(person, opted_out, replied_stop=any(is_reply_cause(cause) for cause in found)))
     return seen
 
 

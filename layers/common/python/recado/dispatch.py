@@ -27,7 +27,7 @@ from recado.tables import pages
 from recado.tables.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES_MAX, Transaction
 from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
-from recado.tables.pages import Page, PageKind, PageReader, PageRef, PageState
+from recado.tables.pages import OWN_TEXTS, Page, PageKind, PageReader, PageRef, PageState
 from recado.waves import Again, Asker, Wait
 
 LEASE = timedelta(seconds=30)
@@ -359,7 +359,7 @@ def _finish(ref: PageRef, now: datetime) -> None:
     if ref.kind is PageKind.SESSION:
         sessions.text_went_out(ref.item, int(ref.plan), now)
         return
-    if ref.kind is PageKind.NOTICE:
+    if ref.kind in OWN_TEXTS:
         pages.delete_page(ref)
         return
     sending.settle(ref.school_id, ref.item, now)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import sending, session_notices
+from recado import answers, sending, session_notices
 from recado.rules import idle_timeout
 from recado.rules.message_states import MessageState, is_emergency
 from recado.settings import SETTINGS
 from recado.tables import messages as message_table
 from recado.tables import sessions as session_table
 from recado.tables.messages import Message
-from recado.tables.pages import Page, PageKind, PageRef
+from recado.tables.pages import OWN_TEXTS, Page, PageKind, PageRef
 
 
 class May(StrEnum):
@@ -47,7 +47,7 @@ def find_errand(ref: PageRef, page: Page | None, now: datetime) -> Errand | None
     """None for a page whose plan is not its message's (any more): it speaks to nobody."""
     if ref.kind is PageKind.SESSION:
         return _session_errand(ref, page, now)
-    if ref.kind is PageKind.NOTICE:
+    if ref.kind in OWN_TEXTS:
         return _notice_errand(ref, page, now)
     message = message_table.find_message(ref.school_id, ref.item)
     if message is None or message.plan != ref.plan or message.give_up_at is None:
@@ -85,7 +85,7 @@ def _session_errand(ref: PageRef, page: Page | None, now: datetime) -> Errand:
 
 
 def _notice_errand(ref: PageRef, page: Page | None, now: datetime) -> Errand:
-    give_up_at = session_notices.give_up_at(ref)
+    give_up_at = session_notices.give_up_at(ref) if ref.kind is PageKind.NOTICE else answers.give_up_at(ref)
     return Errand(
         text=(page.text if page else None) or "",
         sender="",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recado import circuits
+from recado import answers, circuits
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -27,7 +27,7 @@ from recado.rules.circuits import Evidence
 from recado.rules.delivery_states import Letter
 from recado.rules.texts import EMPTY
 from recado.tables import lookups, opt_outs
-from recado.tables.pages import Page, PageRef, PageState
+from recado.tables.pages import Page, PageKind, PageRef, PageState
 
 COME_BACK_AFTER = timedelta(seconds=2)
 SPEAKING_MAX = timedelta(seconds=CONNECT_SECONDS_MAX + READ_SECONDS_MAX + 1)
@@ -71,12 +71,7 @@ def speak(
         unspoken = Letter.STOPPED if errand.may is May.STOP else Letter.EXPIRED
         letter = Letter.UNKNOWN if wave.is_again else unspoken
         return Spoken(claimed.with_letters(dict.fromkeys(wave.indices, letter)), errand, None)
-    causes = opt_outs.list_causes(page.ref.school_id, [page.recipients[index].number for index in wave.indices])
-    out = [
-        index
-        for index in wave.indices
-        if is_blocked(causes[page.recipients[index].number], page.recipients[index].person_ids or ("",))
-    ]
+    out = _opted_out(page, wave.indices)
     state = claimed.with_letters(dict.fromkeys(out, Letter.UNKNOWN if wave.is_again else Letter.OPTED_OUT))
 
     # 2. Speak, and start nothing that could outlive the lease.
@@ -98,6 +93,14 @@ def speak(
         state, wave, speaking, answers, clock(), lambda: retry_delay.delay_seconds(attempt, jitter())
     )
     return Spoken(after, errand, pause, circuits.evidence_of(answers, took))
+
+
+def _opted_out(page: Page, wave: Sequence[int]) -> list[int]:
+    """Those of a wave who must not be spoken to, read consistently."""
+    if page.ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION):
+        return list(wave) if answers.is_silenced(page) else []
+    causes = opt_outs.list_causes(page.ref.school_id, [page.recipients[index].number for index in wave])
+    return [i for i in wave if is_blocked(causes[page.recipients[i].number], page.recipients[i].person_ids or ("",))]
 
 
 def _outgoing(page: Page, index: int, errand: Errand, sender: str, now: datetime) -> Outgoing:

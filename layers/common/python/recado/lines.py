@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
-from recado import carriers, inbound, log
+from recado import carriers, inbound, log, school_replies
 from recado.carriers import simulated
 from recado.carriers.speech import Answer, IncomingReceipt, Line, Outgoing
 from recado.clock import Clock
@@ -47,7 +47,8 @@ def lines_for(ref: PageRef, attempt: int, clock: Clock) -> Lines:
         line = carriers.simulated_line(attempt, partial(_queue_reports, clock))
         return Lines(lambda *_: (Way(line.name),), lambda name: line if name == line.name else None, is_watched=False)
     if ref.kind is not PageKind.MESSAGE:
-        return Lines(lambda *_: (Way(SETTINGS.carrier),), cache(_carriers_line))
+        carrier = _carrier_answering(ref)
+        return Lines(lambda *_: (Way(carrier),), cache(_carriers_line))
     return Lines(partial(_routed, clock), cache(_carriers_line))
 
 
@@ -70,7 +71,7 @@ def take_replies(job: Mapping[str, Any], now: datetime) -> int:
             continue
         reply = simulated.reply_to(reference, page.recipients[found[1]].number, now)
         if reply is not None:
-            inbound.take_answer(carriers.SIMULATED, reply, now)
+            school_replies.take_answer(carriers.SIMULATED, reply, now)
             count += 1
     return count
 
@@ -90,6 +91,13 @@ def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[An
         jobs = [{"carrier": carriers.SIMULATED, "receipts": [], "answered": [one]} for one in references]
         put_jobs(SETTINGS.receipts_queue_url, jobs, group=carriers.SIMULATED, delay_seconds=delay)
     log.outcome("sandbox_texts_answered", texts=len(texts))
+
+
+def _carrier_answering(ref: PageRef) -> str:
+    """What a handset's word is answered with goes over the carrier of the code that was written to: its page says."""
+    page = pages.find_page(ref) if ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION) else None
+    carrier = page.state.carrier if page is not None else None
+    return carrier or SETTINGS.carrier
 
 
 def _carriers_line(name: str) -> Line | None:

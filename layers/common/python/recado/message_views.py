@@ -21,6 +21,7 @@ from recado.rules.plain_words import Charged, Language, Meaning
 from recado.rules.school_time import show_local
 from recado.tables.ledger import Account
 from recado.tables.messages import Message
+from recado.tables.replies import Reply
 
 CSV_HEADERS: Mapping[Language, tuple[str, ...]] = {
     Language.ES: (
@@ -264,8 +265,10 @@ class ReplyView(BaseModel):
     number: str
     code: str
     text: str
-    received_at: datetime
-    word: str | None
+    received_at: datetime = Field(description="when it was written, as the carrier says")
+    word: str | None = Field(description="stop, start or help when the whole text was such a word")
+    message: str | None = Field(description="the message it answers, where the carrier tells")
+    sent_on_at: datetime | None = Field(description="when the handset said that it is for this school, if it was asked")
 
 
 class ReplyList(BaseModel):
@@ -273,6 +276,19 @@ class ReplyList(BaseModel):
 
     replies: list[ReplyView]
     next: str | None
+
+
+def reply_view(reply: Reply) -> ReplyView:
+    return ReplyView(
+        id=reply.id,
+        number=reply.number,
+        code=reply.code,
+        text=reply.text,
+        received_at=reply.received_at,
+        word=reply.word,
+        message=reply.message,
+        sent_on_at=reply.sent_on_at,
+    )
 
 
 def statement_view(found: Statement, language: Language) -> MessageStatement:

@@ -28,7 +28,7 @@ from recado.sending import Order, get_message, get_school
 from recado.tables import groups, replies, school_settings
 from recado.tables import messages as table
 from recado.tables.messages import Message
-from recado.tables.replies import Reply
+from recado.tables.replies import Reply, ReplyFilter
 from recado.tables.schools import School
 
 DATA_CHECK_TEXTS = {
@@ -232,10 +232,25 @@ def list_recent(caller: Caller, *, limit: int, before: str | None) -> tuple[list
     return table.list_messages(caller.school_id, limit=limit, before=before)
 
 
-def list_replies(caller: Caller, *, limit: int, before: str | None) -> tuple[list[Reply], str | None]:
-    """What families answered, newest first, and the cursor of the next page."""
+def list_replies(
+    caller: Caller, wanted: ReplyFilter = replies.ANY, *, limit: int, before: str | None
+) -> tuple[list[Reply], str | None]:
+    """What families answered, newest first, and the cursor of the next page; with a filter a page may be short."""
     require_reader(caller)
-    return replies.list_replies(caller.school_id, limit=limit, before=before)
+    if wanted.since and wanted.until and wanted.until <= wanted.since:
+        raise InvalidRequest(fields=[FieldProblem("/query/until", "range", "After `since`")])
+    if before is not None and not _is_place(before):
+        raise InvalidRequest(fields=[FieldProblem("/query/before", "malformed", "`next` of the page before")])
+    return replies.list_replies(caller.school_id, wanted=wanted, limit=limit, before=before)
+
+
+def get_reply(caller: Caller, reply_id: str) -> Reply:
+    """One of them. Raises NotFound, also for another school's."""
+    require_reader(caller)
+    found = replies.find_reply(caller.school_id, reply_id)
+    if found is None:
+        raise NotFound("There is no such reply")
+    return found
 
 
 def _is_place(before: str) -> bool:

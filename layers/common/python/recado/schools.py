@@ -97,14 +97,15 @@ def list_schools(caller: Caller, *, limit: int, cursor: str | None) -> tuple[lis
     return table.list_schools(limit=limit, after=cursor)
 
 
-def change_school(caller: Caller, school_id: str, changes: Mapping[str, str]) -> School:
+def change_school(caller: Caller, school_id: str, changes: Mapping[str, str], now: datetime) -> School:
     """Changes a school's name, time zone or code ("": one that schools share). Its sandbox follows in name and zone.
 
     A code it had stays reserved for it: families go on answering the texts that came from there.
     Raises NotFound, InvalidRequest, AlreadyExists for a code that serves otherwise.
     """
     check_caller(caller)
-    changed = replace(_school(school_id), **changes)  # type: ignore[arg-type]  # three of its texts
+    before = _school(school_id)
+    changed = replace(before, **changes)  # type: ignore[arg-type]  # three of its texts
     if not changes:
         raise _wrong("/", "empty", "Nothing to change: name, time_zone or code")
     _check_record(changed)
@@ -113,9 +114,11 @@ def change_school(caller: Caller, school_id: str, changes: Mapping[str, str]) ->
     if changes.get("code"):
         _reserve_code(changed)
 
-    # 2. The school; then its sandbox, if it has one.
+    # 2. The school; then its sandbox, if it has one. What families still answer to a code that schools share may be
+    #    for it, for a while.
+    leaves_shared = {"shared_until": now} if changes.get("code") and not before.code else {}
     with Transaction() as write:
-        table.change_school(write, school_id, changes, missing=NotFound("There is no such school"))
+        table.change_school(write, school_id, {**changes, **leaves_shared}, missing=NotFound("There is no such school"))
         if changes.get("code"):
             _check_code(write, changed)
     followed = {name: value for name, value in changes.items() if name != "code"}

@@ -69,6 +69,14 @@ def answer_late(handset: str, code: str, clock: Clock) -> bool:
     return True
 
 
+def find_ended(handset: str, code: str, now: datetime) -> Route | None:
+    """The pair's route, if its session is over, nobody may hold the pair, and the handset may be told something."""
+    route = routes.find_route(handset, code)
+    if route is None or route.session_id is None or fleets.find_barred([handset]) or not _is_ours(handset, code):
+        return None
+    return route if _is_over(route, now) else None
+
+
 def give_up_at(ref: PageRef) -> datetime:
     """Until when a notice may be spoken: its page's plan says so."""
     return datetime.fromtimestamp(int(ref.plan), UTC)
@@ -76,11 +84,13 @@ def give_up_at(ref: PageRef) -> datetime:
 
 def _has_ended(route: Route, now: datetime) -> bool:
     """Whether the pair's last session is over, nobody may hold the pair, and it has no notice yet."""
-    if route.session_id is None or route.noticed_at is not None:
-        return False
+    return route.session_id is not None and route.noticed_at is None and _is_over(route, now)
+
+
+def _is_over(route: Route, now: datetime) -> bool:
     if route.free_at is not None:
         return now < route.free_at
-    session = session_table.find_session(route.session_id)
+    session = session_table.find_session(route.session_id or "")
     return session is None or not session.is_open
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import fleets, live, log, session_counts, session_notices, tariffs
+from recado import answers, fleets, live, log, session_counts, session_notices, tariffs
+from recado.answers import Enough
 from recado.clock import Clock
 from recado.errors import SessionBusy, SessionEnded
 from recado.rules import idle_timeout, opt_out_words, reply_parts
@@ -16,11 +17,14 @@ from recado.rules.carrier_times import believed
 from recado.rules.opt_out_words import Word
 from recado.rules.phone_numbers import country_of
 from recado.rules.reply_parts import Line, Part
+from recado.rules.short_codes import quarantine_ends_at
 from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.sessions import TOUCHES_MAX, expires_at, get_open_session
+from recado.settings import SETTINGS
 from recado.tables import opt_outs, ratings, routes
 from recado.tables import reply_parts as parts_table
 from recado.tables import sessions as table
+from recado.tables import short_codes as code_table
 from recado.tables.base import Transaction
 from recado.tables.opt_outs import Note, NotedAlready
 from recado.tables.ratings import RatedReply
@@ -75,7 +79,7 @@ def take_reply(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
         if reply.part is None or reply.part.number == 1:  # a message in parts is one
             session_counts.count(country, reply.id, now, **{outcome.value: 1})
         # What reached nobody may still be a STOP, and that binds whether or not anybody is there to read it.
-        is_obeyed = _obey_word(reply, now)
+        is_obeyed = _obey_word(reply, clock)
         if outcome is ReplyOutcome.LATE and not is_obeyed:
             session_notices.answer_late(reply.handset, reply.code, clock)
     return outcome
@@ -99,6 +103,8 @@ def _deliver(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
         try:
             _store_reply(session, reply, now)
         except _SeenBefore:
+            if reply.part is None and opt_out_words.read_word(reply.text) is not None:
+                answers.carry_out(_key(reply))
             return ReplyOutcome.DUPLICATE
         except (_Moved, NotedAlready):
             continue
@@ -108,9 +114,18 @@ def _deliver(reply: HandsetReply, clock: Clock) -> ReplyOutcome:
 
 def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
     at = believed(reply.sent_at, not_before=session.opened_at, not_after=now, otherwise=now)
-    if reply.part is not None:
-        _store_part(session, reply, reply.part, at, now)
-        return
+    store = _store_whole if reply.part is None else _store_part
+    try:
+        shown = store(session, reply, at, now, is_answered=True)
+    except Enough:
+        shown = store(session, reply, at, now, is_answered=False)
+    if shown is not None and opt_out_words.read_word(shown.text) is not None:
+        answers.carry_out(_key(reply))
+    if shown is not None:
+        live.tell_message(session.id, shown, now)
+
+
+def _store_whole(session: Session, reply: HandsetReply, at: datetime, now: datetime, *, is_answered: bool) -> Text:
     with Transaction() as write:
         # Its refusal is asked first: a reply that has its rating is done, whatever became of the session since.
         ratings.create_rating(write, _rated(reply, now), seen_before=_SeenBefore())
@@ -122,12 +137,16 @@ def _store_reply(session: Session, reply: HandsetReply, now: datetime) -> None:
             is_answer=True,
             refused=_Moved(),
         )
-        shown = _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now)
-    live.tell_message(session.id, shown, now)
+        return _write_line(write, session, reply, Line(reply.text, at, is_partial=False), now, is_answered=is_answered)
 
 
-def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime, now: datetime) -> None:
+def _store_part(
+    session: Session, reply: HandsetReply, at: datetime, now: datetime, *, is_answered: bool
+) -> Text | None:
     """A part of a long message: activity like a whole one; its line when the last has come, rated with the first."""
+    part = reply.part
+    if part is None:
+        raise RuntimeError("no part of a message")
     key = parts_table.key_of(reply.handset, reply.code, part)
     # Read after the session: whoever changes a message changes its session, too, and then ours is not as it was seen.
     seen = parts_table.find_joining(session.id, key)
@@ -150,20 +169,20 @@ def _store_part(session: Session, reply: HandsetReply, part: Part, at: datetime,
             write, session.id, key, taken.joining, seen=seen, expires_at=expires_at(session), refused=_Moved()
         )
         if taken.line is not None:
-            shown = _write_line(write, session, reply, taken.line, now)
-    if shown is not None:
-        live.tell_message(session.id, shown, now)
+            shown = _write_line(write, session, reply, taken.line, now, is_answered=is_answered)
+    return shown
 
 
-def _write_line(write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime) -> Text:
+def _write_line(
+    write: Transaction, session: Session, reply: HandsetReply, line: Line, now: datetime, *, is_answered: bool
+) -> Text:
     """The transcript's next line, as it will be shown, and what it asks for if it is an opt-out word as a whole."""
     text = Text(
         session.seq + 1, Direction.IN, line.text, line.at, reply.handset, reply.code, is_partial=line.is_partial
     )
     table.create_text(write, session.id, text, expires_at=expires_at(session), refused=_Moved())
-    note = None if line.is_partial else _note_of(line.text, now)
-    if note is not None:
-        opt_outs.change_cause(write, SCHOOL, reply.handset, note)
+    word = None if line.is_partial else opt_out_words.read_word(line.text)
+    _obey(write, reply, line.text, word, now, is_answered=is_answered)
     return text
 
 
@@ -181,23 +200,59 @@ def _rated(reply: HandsetReply, now: datetime, parts: int = 1) -> RatedReply:
     )
 
 
-def _obey_word(reply: HandsetReply, now: datetime) -> bool:
-    """Obeys an opt-out word that reached nobody, once. True: it is one. A part of a message is none."""
-    note = None if reply.part is not None else _note_of(reply.text, now)
-    if note is None:
+def _obey_word(reply: HandsetReply, clock: Clock) -> bool:
+    """Obeys an opt-out word that reached nobody, once. True: it is one. A part of a message is none.
+
+    It is answered only while nobody can be given the pair, which then rests anew: what is written to the answer, too,
+    reaches nobody.
+    """
+    word = None if reply.part is not None else opt_out_words.read_word(reply.text)
+    if word is None:
         return False
-    try:
-        with Transaction() as write:
-            ratings.note_seen(write, reply.carrier, reply.id, OBEYED, seen_before=_SeenBefore())
-            opt_outs.change_cause(write, SCHOOL, reply.handset, note)
-    except (_SeenBefore, NotedAlready):
-        return True
-    log.outcome("late_opt_out_word_obeyed", added=note.added)
+    is_answered = True
+    for _ in range(TOUCHES_MAX):
+        now = clock()
+        route = session_notices.find_ended(reply.handset, reply.code, now) if is_answered else None
+        try:
+            with Transaction() as write:
+                ratings.note_seen(write, reply.carrier, reply.id, OBEYED, seen_before=_SeenBefore())
+                _obey(write, reply, reply.text, word, now, is_answered=route is not None)
+                if route is not None and route.free_at is not None:
+                    until = quarantine_ends_at(now, SETTINGS.quarantine)
+                    routes.rest_anew(write, reply.handset, route, now, rests_until=until, refused=_Moved())
+        except (_SeenBefore, NotedAlready):
+            break
+        except (Enough, _Moved):
+            is_answered = False  # obeyed all the same
+            continue
+        log.outcome("late_opt_out_word_obeyed", word=word.value)
+        break
+    answers.carry_out(_key(reply))
     return True
 
 
-def _note_of(text: str, now: datetime) -> Note | None:
-    word = opt_out_words.read_word(text)
-    if word not in (Word.STOP, Word.START):
-        return None
-    return Note(REPLIED_STOP, word is Word.STOP, "handset", now, "reply")
+def _obey(
+    write: Transaction,
+    reply: HandsetReply,
+    text: str,
+    word: Word | None,
+    now: datetime,
+    *,
+    is_answered: bool,
+) -> None:
+    """What a word changes and is answered with, as part of a transaction. Codes of sessions are all one: one cause."""
+    if word is None:
+        return
+    if word is not Word.HELP:
+        note = Note(REPLIED_STOP, word is Word.STOP, "handset", now, "reply")
+        opt_outs.change_cause(write, SCHOOL, reply.handset, note)
+    code = code_table.find_code(country_of(reply.handset) or "", reply.code)
+    if is_answered and code is not None:
+        said = answers.SAID_TO[word]
+        answer = answers.compose(said, text, reply.handset, reply.code, code.carrier, (SCHOOL,))
+        answers.owe(write, _key(reply), (), answers.add(write, answer, now), now)
+
+
+def _key(reply: HandsetReply) -> str:
+    part = f"#{reply.part.number}/{reply.part.of}" if reply.part else ""
+    return f"{reply.carrier}#{reply.id}{part}"

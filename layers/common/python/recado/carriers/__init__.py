@@ -17,6 +17,11 @@ REGISTRY: dict[str, ModuleType] = {
 SIMULATED = "simulated"
 
 
+def may_bring_replies(carrier: str, codes_carrier: str) -> bool:
+    """Whether what this carrier brings can have been written to a code of that one: its own, or they share a topic."""
+    return carrier == codes_carrier or getattr(REGISTRY.get(codes_carrier), "REPLIES_COME_BY", None) == carrier
+
+
 def line(name: str, account: Account, dedupe_hours: int) -> Line:
     """A carrier ready to speak; `dedupe_hours` is for one that dedupes. Raises KeyError for one not registered."""
     carrier = REGISTRY[name]

@@ -32,6 +32,7 @@ from recado.rules.delivery_states import WHOLE_MESSAGE, Receipt
 ECHOES_REFERENCE = True
 NEEDS_CREDENTIALS = False  # the function's own role
 DEDUPES = False
+REPLIES_COME_BY = "sns"  # one topic brings what handsets write to any number of the account
 OURS = "reference"  # the name of our reference in `Context`
 # Bounds of `TimeToLive` and `MaxPrice` in botocore's service model (pinpoint-sms-voice-v2, 2022-03-31).
 TTL_SECONDS_MIN, TTL_SECONDS_MAX = 5, 259_200

@@ -15,7 +15,10 @@ from types import MappingProxyType
 from recado.rules.credit_bags import Zone
 from recado.rules.phone_numbers import zone_of
 
-REPLIED_STOP = "reply"  # the cause of an opt-out that binds everybody on the number
+# The cause of an opt-out that binds everybody on the number: STOP said to a code of sessions, which are all one, or
+# to a school before causes told the code.
+REPLIED_STOP = "reply"
+REPLY_CAUSE = "reply#"  # and this with the code it was said to: ALTA takes back what was said to its own code
 PERSON_CAUSE = "person#"  # and of one that binds one person
 
 
@@ -111,7 +114,17 @@ def is_blocked(causes: Collection[str], person_ids: Collection[str]) -> bool:
     A session's handset belongs to no person: only a STOP blocks it.
     """
     everybody_out = bool(person_ids) and all(PERSON_CAUSE + person_id in causes for person_id in person_ids)
-    return REPLIED_STOP in causes or everybody_out
+    return everybody_out or any(is_reply_cause(cause) for cause in causes)
+
+
+def is_reply_cause(cause: str) -> bool:
+    """Whether the handset itself said so, whichever code it said it to."""
+    return cause == REPLIED_STOP or cause.startswith(REPLY_CAUSE)
+
+
+def reply_cause(code: str) -> str:
+    """The cause that a STOP to this code of a school, or of several, is."""
+    return REPLY_CAUSE + code
 
 
 def resolve(

@@ -42,13 +42,24 @@ WORDS: Mapping[str, Word] = MappingProxyType(
 )
 
 
+# Words that only one of the two languages has; the others (STOP, INFO) are said in both.
+LANGUAGES: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("STOPALL", "UNSUBSCRIBE", "QUIT", "END", "CANCEL", "START", "UNSTOP", "HELP"), "en")
+    | dict.fromkeys(
+        ("ALTO", "BAJA", "PARAR", "SALIR", "CANCELAR", "NO MAS", "BLOQUEAR", "ALTA", "INICIO", "AYUDA"), "es"
+    )
+)
+
+
 def read_word(text: str) -> Word | None:
     """What the whole message asks for; accents, case, repeated spaces and signs around the words do not count."""
-    return WORDS.get(" ".join(_bare(text).split()))
+    return WORDS.get(bare(text))
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """The text without what does not count: accents, case, repeated spaces, signs around it."""
     decomposed = unicodedata.normalize("NFKD", text)
     letters = [letter for letter in decomposed if unicodedata.category(letter) not in ("Mn", "Cf")]
     inside = [place for place, letter in enumerate(letters) if letter.isalnum()]
-    return "".join(letters[inside[0] : inside[-1] + 1]).upper() if inside else ""
+    found = "".join(letters[inside[0] : inside[-1] + 1]).upper() if inside else ""
+    return " ".join(found.split())

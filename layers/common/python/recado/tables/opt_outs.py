@@ -73,13 +73,18 @@ def list_causes(school_id: str, numbers: Iterable[str]) -> dict[str, frozenset[s
     return causes
 
 
-def change_cause(write: Transaction, school_id: str, number: str, note: Note) -> None:
-    """Adds or takes away one cause and notes it. Refused as NotedAlready when this change was made before."""
-    _put_note(write, school_id, number, note, lambda _: NotedAlready(note.cause))
-    change = _OptOutRow.causes.add({note.cause}) if note.added else _OptOutRow.causes.delete({note.cause})
+def change_cause(write: Transaction, school_id: str, number: str, *notes: Note) -> None:
+    """Adds or takes away causes, all or none of them added, and notes each. Refused as NotedAlready when it was made
+    before.
+    """
+    for note in notes:
+        _put_note(write, school_id, number, note, lambda _: NotedAlready())
+    causes = {note.cause for note in notes}
+    is_added = all(note.added for note in notes)
+    change = _OptOutRow.causes.add(causes) if is_added else _OptOutRow.causes.delete(causes)
     # Expects nothing: one cause coming or going is right whatever else is there, and opting out must never be refused.
     condition = _OptOutRow.pk.exists() | _OptOutRow.pk.does_not_exist()
-    write.update(_OptOutRow(_pk(school_id, number), "optout"), [change], condition, lambda _: NotedAlready(note.cause))
+    write.update(_OptOutRow(_pk(school_id, number), "optout"), [change], condition, lambda _: NotedAlready())
 
 
 def list_notes(school_id: str, number: str, *, limit: int) -> list[Note]:

@@ -40,12 +40,17 @@ class PageKind(StrEnum):
     MESSAGE = "m"
     SESSION = "x"
     NOTICE = "n"  # one text of recado's own to one handset
+    ANSWER = "a"  # one too: what a handset's word or text is answered with
+    CONFIRMATION = "c"  # one too: that STOP was obeyed, which alone passes the block
+
+
+OWN_TEXTS = (PageKind.NOTICE, PageKind.ANSWER, PageKind.CONFIRMATION)
 
 
 @dataclass(frozen=True, slots=True)
 class PageRef:
     """Which page: `item` is the message's or session's id, `plan` the attempt at planning (a session's: which text;
-    a notice's: until when it may be spoken, in seconds since 1970)."""
+    of recado's own texts: until when it may be spoken, in seconds since 1970)."""
 
     kind: PageKind
     school_id: str
@@ -124,6 +129,7 @@ class PageState:
 class Page:
     """Of texts, or of copies. `text` is set on a session's and a notice's page; a message's text is on the message.
 
+    `in_name_of`: the schools that an answer to a handset speaks for.
     `reported` are the numbers of rules/receipt_times.py; a session's page keeps none.
     """
 
@@ -134,6 +140,7 @@ class Page:
     text: str | None = None
     reported: frozenset[int] = frozenset()
     readers: tuple[PageReader, ...] = ()
+    in_name_of: tuple[str, ...] = ()
 
 
 class _PageRow(Row):
@@ -147,6 +154,7 @@ class _PageRow(Row):
     recipients = JSONAttribute(null=True)
     readers = JSONAttribute(null=True)
     text = UnicodeAttribute(null=True)
+    in_name_of = JSONAttribute(null=True)
     # state
     version = NumberAttribute(null=True)
     letters = UnicodeAttribute(null=True)
@@ -190,8 +198,8 @@ def _model(ref: PageRef) -> type[_PageRow]:
 def _key(ref: PageRef, row: str) -> tuple[str, str]:
     if ref.kind is PageKind.SESSION:
         return f"X#{ref.item}", f"p#{ref.plan}#{ref.page}#{row}"
-    if ref.kind is PageKind.NOTICE:
-        return f"N#{ref.item}", row
+    if ref.kind in OWN_TEXTS:
+        return f"{ref.kind.value.upper()}#{ref.item}", row
     return f"S#{ref.school_id}#M#{ref.item}#{ref.plan}#{ref.page}", row
 
 
@@ -239,6 +247,35 @@ def _create(pages: Iterable[tuple[PageRef, Mapping[str, Any], int]], expires_at:
             for row in rows:
                 batch.save(row)
     return count
+
+
+def create_own_text(
+    write: Transaction,
+    ref: PageRef,
+    recipient: PageRecipient,
+    text: str,
+    *,
+    in_name_of: Sequence[str],
+    carrier: str,
+    expires_at: int,
+    refused: Exception,
+) -> None:
+    """A page of one text of recado's own as part of a transaction, over this carrier; refused when it is there."""
+    model, key = _model(ref), _key(ref, "")[0]
+    manifest: dict[str, Any] = {"text": text, "recipients": _packed([recipient]), "in_name_of": list(in_name_of)}
+    state: dict[str, Any] = {
+        "version": 0,
+        "letters": Letter.PLANNED.value,
+        "is_open": True,
+        "job": 1,
+        "carrier": carrier,
+    }
+    for row in (
+        model(key, "manifest", expires_at=expires_at, **manifest),
+        model(key, "state", expires_at=expires_at, **state),
+        model(key, "receipts", expires_at=expires_at),
+    ):
+        write.put(row, _PageRow.pk.does_not_exist(), lambda _: refused)
 
 
 def find_page(ref: PageRef) -> Page | None:
@@ -345,6 +382,7 @@ def _page(ref: PageRef, manifest: _PageRow, state: _PageRow, receipts: _PageRow 
         manifest.text,
         frozenset(int(member) for member in (receipts.reported if receipts else None) or ()),
         _unpacked_readers(manifest.readers or ()),
+        tuple(manifest.in_name_of or ()),
     )
 
 

@@ -212,6 +212,27 @@ def list_owners(number: str, *, limit: int) -> list[tuple[str, str]]:
     return [(school_id, person_id) for row in found for _, school_id, person_id in [row.school_person.split("#")]]
 
 
+def list_schools_of(number: str, *, limit: int) -> list[str]:
+    """The schools whose directory has a number, or had it: at most `limit`, by id. One query a school and one more."""
+    found: list[str] = []
+    after = "S#"
+    while len(found) < limit:
+        rows = list(_PersonRow.number_index.query(number, _NumberIndex.school_person > after, limit=1, page_size=1))
+        if not rows:
+            break
+        found.append(rows[0].school_person.split("#")[1])
+        after = f"S#{found[-1]}#~"  # ids are ASCII below "~": behind everybody of that school
+    return found
+
+
+def list_holders(school_id: str, number: str, *, limit: int) -> list[Person]:
+    """People of a school whose number it is, those who left included, as they are now; at most `limit`."""
+    of_school = _NumberIndex.school_person.startswith(f"S#{school_id}#")
+    rows = _PersonRow.number_index.query(number, of_school, limit=limit, page_size=limit)
+    ids = [row.school_person.split("#")[2] for row in rows]
+    return [person for person in list_people_by_id(school_id, ids) if person.record.number == number]
+
+
 def create_person(
     school_id: str,
     shards: int,

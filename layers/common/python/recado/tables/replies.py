@@ -1,8 +1,10 @@
 """What families answered to a school, in the order it came. Written once per carrier reply id."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
@@ -12,15 +14,48 @@ from recado.tables.base import MessagesMeta, Row, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`id` is `<carrier>#<the carrier's id>`: the cause, so that the same reply twice is one."""
+    """`cause` is `<carrier>#<the carrier's id>`, so that the same reply twice is one; `id` is what portals call it.
+
+    `message`: the one it answers, where that is known. `sent_on_at`: when the handset said that it is for this school.
+    """
 
     school_id: str
-    id: str
+    cause: str
     number: str
     code: str
     text: str
     received_at: datetime
     word: str | None = None
+    message: str | None = None
+    sent_on_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        return id_of(self.school_id, self.cause)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFilter:
+    """Which replies are wanted; None: whatever it is. `since` is in, `until` is not."""
+
+    number: str | None = None
+    code: str | None = None
+    word: str | None = None
+    message: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def takes(self, reply: Reply) -> bool:
+        wanted = (
+            (self.number, reply.number),
+            (self.code, reply.code),
+            (self.word, reply.word),
+            (self.message, reply.message),
+        )
+        return all(one is None or one == found for one, found in wanted)
+
+
+ANY = ReplyFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +80,18 @@ class _ReplyRow(Row):
     text = UnicodeAttribute()
     received_at = UTCDateTimeAttribute()
     word = UnicodeAttribute(null=True)
+    message = UnicodeAttribute(null=True)
+    sent_on_at = UTCDateTimeAttribute(null=True)
+    expires_at = NumberAttribute()
+
+
+class _ReplyPlaceRow(Row):
+    class Meta(MessagesMeta):
+        pass
+
+    pk = UnicodeAttribute(hash_key=True)
+    sk = UnicodeAttribute(range_key=True)
+    place = UnicodeAttribute()
     expires_at = NumberAttribute()
 
 
@@ -75,8 +122,9 @@ def create_reply(write: Transaction, reply: Reply, *, expires_at: int, seen_befo
 
     Its row by id comes first: the row by time alone could not tell a second delivery with another clock.
     """
-    write.put(_seen(reply.school_id, reply.id, expires_at), _SeenRow.pk.does_not_exist(), lambda _: seen_before)
+    write.put(_seen(reply.school_id, reply.cause, expires_at), _SeenRow.pk.does_not_exist(), lambda _: seen_before)
     write.put(_row(reply, expires_at), _ReplyRow.pk.does_not_exist(), lambda _: seen_before)
+    write.put(_place_row(reply, expires_at), _ReplyPlaceRow.pk.does_not_exist(), lambda _: seen_before)
 
 
 def note_part(
@@ -112,29 +160,88 @@ def save_growing(
     row = _GrowingRow(
         *_growing_key(reply.school_id, carrier, reply.number, reply.code, part),
         parts={str(number): text for number, text in growing.parts.items()},
-        reply_id=reply.id,
+        reply_id=reply.cause,
         received_at=reply.received_at,
         revision=seen.revision + 1 if seen else 1,
         expires_at=expires_at,
     )
     is_seen = _GrowingRow.revision == seen.revision if seen else _GrowingRow.pk.does_not_exist()
     write.put(row, is_seen, lambda _: refused)
-    is_shown = seen is not None and seen.reply_id == reply.id
+    is_shown = seen is not None and seen.reply_id == reply.cause
     condition = _ReplyRow.pk.exists() if is_shown else _ReplyRow.pk.does_not_exist()
     write.put(_row(reply, expires_at), condition, lambda _: refused)
+    if not is_shown:
+        write.put(_place_row(reply, expires_at), _ReplyPlaceRow.pk.does_not_exist(), lambda _: refused)
 
 
-def list_replies(school_id: str, *, limit: int, before: str | None = None) -> tuple[list[Reply], str | None]:
-    """A page of a school's replies, newest first, and the cursor of the next (None: no more)."""
-    condition = _ReplyRow.sk < before if before else None
-    rows = list(
-        _ReplyRow.query(f"S#{school_id}#R", condition, scan_index_forward=False, limit=limit + 1, page_size=limit + 1)
+def id_of(school_id: str, cause: str) -> str:
+    """What portals call a reply: it follows from its cause, and says nothing of it."""
+    digest = hashlib.sha256(f"{school_id}|{cause}".encode()).digest()
+    return "r" + base64.b32encode(digest).decode()[:26].lower()
+
+
+def find_reply(school_id: str, reply_id: str) -> Reply | None:
+    """One reply by its id, consistently; None also for one of before replies were kept by id."""
+    try:
+        place = _ReplyPlaceRow.get(f"S#{school_id}#R#ID", reply_id, consistent_read=True).place
+        return _reply(school_id, _ReplyRow.get(f"S#{school_id}#R", place, consistent_read=True))
+    except (_ReplyPlaceRow.DoesNotExist, _ReplyRow.DoesNotExist):
+        return None
+
+
+def list_replies(
+    school_id: str,
+    *,
+    limit: int,
+    before: str | None = None,
+    wanted: ReplyFilter = ANY,
+    read_max: int = 1000,
+) -> tuple[list[Reply], str | None]:
+    """A page of a school's replies, newest first, and the cursor of the next (None: no more).
+
+    With a filter it may be short, or empty, and there may be more all the same: `read_max` rows are looked at.
+    """
+    first = _moment(wanted.since) if wanted.since else "0"
+    last = min(one for one in (_moment(wanted.until) if wanted.until else "9", before or "9"))
+    condition = _ReplyRow.sk.between(first, last)
+    found: list[Reply] = []
+    rows = _ReplyRow.query(
+        f"S#{school_id}#R", condition, scan_index_forward=False, limit=read_max + 1, page_size=min(limit, 100) + 2
     )
-    replies = [
-        Reply(school_id, row.reply_id, row.number, row.code, row.text, row.received_at, row.word)
-        for row in rows[:limit]
-    ]
-    return replies, rows[limit - 1].sk if len(rows) > limit else None
+    place = None
+    for read, row in enumerate(row for row in rows if row.sk != last):
+        if len(found) == limit or read == read_max:
+            return found, place
+        reply, place = _reply(school_id, row), row.sk
+        if wanted.takes(reply):
+            found.append(reply)
+    return found, None
+
+
+def _reply(school_id: str, row: _ReplyRow) -> Reply:
+    return Reply(
+        school_id,
+        row.reply_id,
+        row.number,
+        row.code,
+        row.text,
+        row.received_at,
+        row.word,
+        row.message,
+        row.sent_on_at,
+    )
+
+
+def _place_row(reply: Reply, expires_at: int) -> _ReplyPlaceRow:
+    return _ReplyPlaceRow(f"S#{reply.school_id}#R#ID", reply.id, place=_place(reply), expires_at=expires_at)
+
+
+def _place(reply: Reply) -> str:
+    return f"{_moment(reply.received_at)}#{reply.cause}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _seen(school_id: str, reply_id: str, expires_at: int) -> _SeenRow:
@@ -148,12 +255,14 @@ def _growing_key(school_id: str, carrier: str, number: str, code: str, part: Par
 def _row(reply: Reply, expires_at: int) -> _ReplyRow:
     return _ReplyRow(
         f"S#{reply.school_id}#R",
-        f"{reply.received_at:%Y-%m-%dT%H:%M:%S.%fZ}#{reply.id}",
-        reply_id=reply.id,
+        _place(reply),
+        reply_id=reply.cause,
         number=reply.number,
         code=reply.code,
         text=reply.text,
         received_at=reply.received_at,
         word=reply.word,
+        message=reply.message,
+        sent_on_at=reply.sent_on_at,
         expires_at=expires_at,
     )

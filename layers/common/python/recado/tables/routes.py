@@ -108,6 +108,21 @@ def note_notice(
     write.update(_RouteRow(_pk(number), route.code), changes, is_seen, lambda _: refused)
 
 
+def rest_anew(
+    write: Transaction, number: str, route: Route, now: datetime, *, rests_until: datetime, refused: Exception
+) -> None:
+    """A pair that rests does so from now on: it was spoken to again, without being used. Part of a transaction that is
+    refused when it is not as it was seen.
+    """
+    is_seen = (_RouteRow.session_id == route.session_id) & (_RouteRow.free_at == route.free_at)
+    changes = [
+        _RouteRow.free_before_notice.set(route.free_before_notice or route.free_at or now),
+        _RouteRow.free_at.set(rests_until),
+        _RouteRow.expires_at.set(int((rests_until + LIFE).timestamp())),
+    ]
+    write.update(_RouteRow(_pk(number), route.code), changes, is_seen & (_RouteRow.free_at > now), lambda _: refused)
+
+
 def _pk(number: str) -> str:
     return f"H#{number}"
 

@@ -1,6 +1,6 @@
 """A school's own row: its contract, country, time zone and the code its texts come from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +17,10 @@ class Contract(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class School:
-    """`shards`: over how many partitions its people are spread (1 for an ordinary school)."""
+    """`shards`: over how many partitions its people are spread (1 for an ordinary school).
+
+    `shared_until`: until when its texts came from codes that schools share, before it had its own; None: never, or yet.
+    """
 
     id: str
     name: str
@@ -28,6 +31,7 @@ class School:
     shards: int
     created_at: datetime
     contract_since: datetime | None = None  # None: since the school was created
+    shared_until: datetime | None = None
 
 
 class SchoolRow(Row):
@@ -44,6 +48,7 @@ class SchoolRow(Row):
     shards = NumberAttribute()
     created_at = UTCDateTimeAttribute()
     contract_since = UTCDateTimeAttribute(null=True)
+    shared_until = UTCDateTimeAttribute(null=True)
 
 
 class _ListedRow(Row):
@@ -93,8 +98,10 @@ def create_school(write: Transaction, school: School, taken: Exception, *, is_li
     write.put(row, SchoolRow.pk.does_not_exist(), lambda _: taken)
 
 
-def change_school(write: Transaction, school_id: str, changes: Mapping[str, str], missing: Exception) -> None:
-    """Sets `name`, `time_zone` or `code`; whoever comes last wins, field by field."""
+def change_school(
+    write: Transaction, school_id: str, changes: Mapping[str, str | datetime], missing: Exception
+) -> None:
+    """Sets `name`, `time_zone`, `code` or `shared_until`; whoever comes last wins, field by field."""
     actions = [getattr(SchoolRow, name).set(value) for name, value in changes.items()]
     write.update(SchoolRow(f"S#{school_id}", "CONTRACT"), actions, SchoolRow.pk.exists(), lambda _: missing)
 
@@ -121,6 +128,13 @@ def check_code_is_another(write: Transaction, school_id: str, code: str, refused
     write.check(SchoolRow, f"S#{school_id}", "CONTRACT", condition, lambda _: refused)
 
 
+def list_schools_by_id(school_ids: Iterable[str]) -> list[School]:
+    """Those of at most 100 ids that exist, sorted by id."""
+    keys = [(f"S#{school_id}", "CONTRACT") for school_id in sorted(set(school_ids))]
+    found = [_school(row) for row in SchoolRow.batch_get(keys, consistent_read=True)] if keys else []
+    return sorted(found, key=lambda school: school.id)
+
+
 def _school(row: SchoolRow) -> School:
     return School(
         id=row.pk.removeprefix("S#"),
@@ -132,4 +146,5 @@ def _school(row: SchoolRow) -> School:
         shards=int(row.shards),
         created_at=row.created_at,
         contract_since=row.contract_since,
+        shared_until=row.shared_until,
     )

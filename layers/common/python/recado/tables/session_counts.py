@@ -24,7 +24,8 @@ class NotCounted(Exception):
 @dataclass(frozen=True, slots=True)
 class DayCounts:
     """One day's sums. `texts`, `handsets` and `replies` are of its `sessions`; what is `late` or `unrouted` was written
-    by handsets and reached nobody; `refused` are numbers that a session was not allowed to write to.
+    by handsets and reached nobody; `refused` are numbers that a session was not allowed to write to. `school_replies`
+    reached a school (also by a choice), `school_waiting` waited for a choice, `school_unrouted` reached nobody.
     """
 
     day: date
@@ -35,6 +36,9 @@ class DayCounts:
     late: int = 0
     unrouted: int = 0
     refused: int = 0
+    school_replies: int = 0
+    school_waiting: int = 0
+    school_unrouted: int = 0
 
 
 class _CountsRow(Row):
@@ -50,11 +54,25 @@ class _CountsRow(Row):
     late = NumberAttribute(null=True)
     unrouted = NumberAttribute(null=True)
     refused = NumberAttribute(null=True)
+    school_replies = NumberAttribute(null=True)
+    school_waiting = NumberAttribute(null=True)
+    school_unrouted = NumberAttribute(null=True)
 
 
 _COUNTERS = {
     name: getattr(_CountsRow, name)
-    for name in ("sessions", "texts", "handsets", "replies", "late", "unrouted", "refused")
+    for name in (
+        "sessions",
+        "texts",
+        "handsets",
+        "replies",
+        "late",
+        "unrouted",
+        "refused",
+        "school_replies",
+        "school_waiting",
+        "school_unrouted",
+    )
 }
 
 
@@ -75,6 +93,9 @@ def add_counts(
     late: int = 0,
     unrouted: int = 0,
     refused: int = 0,
+    school_replies: int = 0,
+    school_waiting: int = 0,
+    school_unrouted: int = 0,
 ) -> None:
     """Adds to a day; the first addition makes its row. Raises NotCounted."""
     counts = {
@@ -85,6 +106,9 @@ def add_counts(
         "late": late,
         "unrouted": unrouted,
         "refused": refused,
+        "school_replies": school_replies,
+        "school_waiting": school_waiting,
+        "school_unrouted": school_unrouted,
     }
     additions = [_COUNTERS[name].add(count) for name, count in counts.items() if count]
     if not additions:
