@@ -67,6 +67,14 @@ def cost(result: Result) -> Lines:
         yield _row(f"  {_words(name)}", (f"{one['usd_per_million_recipients'][name]:.3f}" for one in found.values()))
 
 
+def follow(result: Result) -> Lines:
+    """Columns: what had just happened to the message."""
+    phases: dict[str, Result] = result["phases"]
+    yield _row(f"follow, {result['recipients']:,} recipients told of", phases)
+    for name in next(iter(phases.values())):
+        yield _row(f"  {_words(name)}", (f"{one[name]:,.0f}" for one in phases.values()))
+
+
 def dispatch(result: Result) -> Lines:
     measured, calls = result["microseconds_per_recipient"], result["calls_per_page"]
     yield _row("dispatch, processor µs for each recipient", ["least", "median"])
@@ -139,6 +147,7 @@ def sweep(result: Result) -> Lines:
 
 TABLES: dict[str, Callable[[Result], Lines]] = {
     "cost": cost,
+    "follow": follow,
     "dispatch": dispatch,
     "cold": cold,
     "roster": roster,

@@ -19,7 +19,7 @@ import pytest
 from local.run import ROOT, stack_parameters
 from recado import about, sandboxes, tables
 from recado.carriers import signed_webhook
-from recado.rules import plain_words, test_numbers, texts
+from recado.rules import event_types, plain_words, test_numbers, texts
 from recado.rules.delivery_states import Letter
 from recado.rules.reply_parts import Part
 from recado.rules.short_codes import codes_needed
@@ -391,6 +391,17 @@ def test_the_page_of_states_says_what_the_api_says() -> None:
         for name, one in plain_words.CATEGORIES.items()
     ]
     assert written == expected
+
+
+def test_the_page_of_the_api_says_what_raises_each_event_and_what_it_carries() -> None:
+    rows = list(table_rows(sections(text_of("docs/api.md"), "##")["What happened"]))[1:]
+
+    expected = [
+        [f"`{name.value}`", told.when, ", ".join(f"`{field}`" for field in told.fields)]
+        for name, told in event_types.EVENTS.items()
+    ]
+    assert set(event_types.EVENTS) == set(event_types.EventType)
+    assert rows == expected
 
 
 def test_the_page_of_the_api_names_every_field_of_a_text_and_its_neutral_word() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from recado import clock, ids, log, portal_events
+from recado import clock, ids, log, portal_events, recipient_events
 
 type Job = Mapping[str, Any]
 
@@ -23,7 +23,12 @@ def tell(job: Job, context: LambdaContext) -> None:
     portal_events.work(job["school"], worker)
 
 
-WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {"events": tell}  # by the job's `kind`
+def tell_recipients(job: Job, _: LambdaContext) -> None:
+    recipient_events.tell(recipient_events.read_job(job), clock.now())
+
+
+# By the job's `kind`.
+WORK: Mapping[str, Callable[[Job, LambdaContext], None]] = {"events": tell, "recipients": tell_recipients}
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

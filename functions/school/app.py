@@ -1,5 +1,6 @@
 """/school and /events: what a school is, what it decided about itself, and what its portal is told of."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from recado import clock, events, school_settings, web
 from recado.rules.credit_bags import Zone
+from recado.rules.delivery_states import RecipientState
 from recado.rules.event_types import EventType
 from recado.rules.plain_words import Language
 from recado.rules.quiet_hours import QuietHours
@@ -75,11 +77,19 @@ class OwnSchoolView(BaseModel):
     settings: SettingsView
 
 
+class RecipientChange(BaseModel):
+    """Of `message.recipients_changed`."""
+
+    recipient: str = Field(description="its `id` at `GET /messages/{message_id}/recipients`")
+    people: list[str] = Field(description="whose number it is, the first twenty")
+    state: RecipientState
+
+
 class EventView(BaseModel):
     number: int = Field(description="its place among the school's events, without gaps")
     type: EventType
     at: datetime
-    data: dict[str, str | int | None] = Field(description="ids and figures")
+    data: dict[str, str | int | list[RecipientChange] | None] = Field(description="ids and figures")
 
 
 class EventList(BaseModel):
@@ -152,7 +162,7 @@ def _quiet_view(quiet: QuietHours | None) -> QuietHoursView | None:
 
 
 def _event_view(event: Event) -> EventView:
-    return EventView(number=event.number, type=event.type, at=event.at, data=dict(event.data))
+    return EventView.model_validate(asdict(event))
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -521,6 +521,15 @@ class PageWatch:
     def letters_of(self, school: str, message: str, plan: str) -> str:
         return "".join(page.letters for page in self._pages_of(school, message, plan))
 
+    def recipients(self) -> dict[tuple[str, int], str]:
+        """Of whatever went out, each recipient's letter, by page and index."""
+        return {
+            (page, index): seen.letters[index]
+            for page, seen in self.pages.items()
+            if self.states.get((seen.school, seen.message)) in [(state, seen.plan) for state in ON_ITS_WAY]
+            for index in range(len(seen.recipients))
+        }
+
     def waiting(self, wave_size: int) -> set[tuple[str, str]]:
         """School and number of those whose turn is next."""
         return {

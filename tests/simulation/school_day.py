@@ -4,6 +4,7 @@ One seed makes one day, always the same. Everybody runs recado's own code; the w
 """
 
 import heapq
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from recado import (
     messages,
     plan_work,
     planning,
+    recipient_events,
     schools,
     sending,
 )
@@ -53,6 +55,7 @@ from recado.tables.opt_outs import Note
 from recado.tables.schools import Contract
 from tests import worlds
 from tests.simulation.baton import Actor, End, Killed
+from tests.simulation.event_watch import EventWatch
 from tests.simulation.facts import Asked, Facts, Person, Purchase, Span, Switching, Violation, Wording
 from tests.simulation.memory_dynamodb import Key, key_of
 from tests.simulation.money_watch import MoneyWatch
@@ -65,6 +68,7 @@ MASTER_SECRET = b"master-secret-for-simulated-days"
 WORKER_LIFE = timedelta(seconds=90)  # template.yaml: Dispatch.Timeout
 PLANNER_LIFE = timedelta(seconds=300)  # template.yaml: Plan.Timeout
 PLANNER_VISIBILITY = timedelta(seconds=1800)
+TELLER_VISIBILITY = timedelta(seconds=360)
 CALL_LIFE = timedelta(seconds=6)  # one attempt of the SDK: connecting and reading
 REQUEST_LIFE = timedelta(seconds=29)
 RUN_LIFE = timedelta(seconds=55)
@@ -158,6 +162,7 @@ class SchoolDay:
         self.audience_max = self.random.randint(1, 4) if self.is_large else SETTINGS.audience_max
         self.chunk = self.random.randint(1, 3)
         self.noted_after = self.random.choice((timedelta(), timedelta(seconds=5)))
+        self.is_following = self.is_on(0.7)  # the portals want to hear of each recipient
         self.jobs_at_once = self.random.choice((1, 2, 500))
         dedupe_hours = self.random.choice((0, 0, 24))
         self.carrier = SimulatedCarrier(self, dedupe_hours)
@@ -173,6 +178,7 @@ class SchoolDay:
         self.money = MoneyWatch(
             aws, self.facts, SETTINGS.ledger_table, self.pages.price_of_plan, self.pages.price_of_outcomes
         )
+        self.events = EventWatch(aws, SETTINGS.messages_table, self.money)
 
     # --- the day ----------------------------------------------------------------------------------------------
 
@@ -205,6 +211,7 @@ class SchoolDay:
             patch.setattr(sending, "NOTE_EVERY", self.jobs_at_once)
             patch.setattr(attention, "ATTENTION_SHARDS", SHARDS)
             patch.setattr(message_table, "ATTENTION_SHARDS", SHARDS)
+            patch.setattr(recipient_events, "is_wanted", lambda _: self.is_following)
             patch.setattr(ids, "new_id", lambda _=16: f"i{next(self._numbers)}")
             patch.setattr(access, "_masters", {"read": (float("inf"), {1: MASTER_SECRET})})
             patch.setattr(time, "sleep", lambda _: None)  # pauses between attempts
@@ -287,6 +294,7 @@ class SchoolDay:
                 self.pages.saw(written.get(SETTINGS.messages_table, []), run)
                 self.pages.saw_copies(written.get(SETTINGS.people_table, []), run)
             self.money.saw(written.get(SETTINGS.ledger_table, []))
+            self.events.saw(written.get(SETTINGS.messages_table, []))
         except Violation as violation:
             self.violation = self.violation or violation
             raise Killed from violation
@@ -396,6 +404,9 @@ class SchoolDay:
         if self.is_on(self.weather.duplicate):
             self.after_a_while(0, self.random.choice((0, 0, 1, 40)), lambda: self._deliver(job))
         job.receives += 1
+        if job.queue == SETTINGS.portal_events_queue_url:
+            self._deliver_told(job)
+            return
         if job.queue == SETTINGS.plans_queue_url:
             for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment
                 self._deliver_plan(job)
@@ -437,6 +448,15 @@ class SchoolDay:
                 self.at(max(self.now, started + PLANNER_VISIBILITY), lambda: self._deliver(job))
 
         self.start("planner", PLANNER_LIFE, work, on_end)
+
+    def _deliver_told(self, job: Job) -> None:
+        started, asked = self.now, recipient_events.read_job(json.loads(job.body))
+
+        def on_end(run: Run) -> None:
+            if run.end is not End.DONE and job.receives < RECEIVES_MAX and not self.is_on(self.weather.job_lost):
+                self.at(max(self.now, started + TELLER_VISIBILITY), lambda: self._deliver(job))
+
+        self.start("teller", WORKER_LIFE, lambda run: recipient_events.tell(asked, self.clock_of(run)()), on_end)
 
     def _tick(self) -> None:
         """The clock of the cloud: each minute, more or less."""
@@ -872,6 +892,9 @@ class SchoolDay:
     def _check_end(self) -> None:
         self.pages.check_end()
         self.money.check_end()
+        self.events.check_end()
+        if self.is_following:
+            self.events.check_recipients(self.pages.recipients())
         for asked in self.facts.asked.values():
             rows = [row for row in self.pages.rows.values() if self.pages.asked_of(row) is asked]
             is_draft = asked.is_refused and [row["state"]["S"] for row in rows] == ["draft"]
@@ -892,7 +915,7 @@ class SchoolDay:
             elif tries > 1 and not self.is_on(self.weather.job_lost):
                 self.after_a_while(30, 90, lambda: self.take_receipt(place, job, tries - 1))
 
-        self.start("receipt", REQUEST_LIFE, lambda _: inbound.add_receipts([job]), on_end)
+        self.start("receipt", REQUEST_LIFE, lambda run: inbound.add_receipts([job], self.clock_of(run)), on_end)
 
 
 def _person(person_id: str, school: str, number: str | None, place: int) -> Person:

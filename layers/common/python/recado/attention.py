@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import islice
 
-from recado import dispatch, log, message_reports, plan_work, sending
+from recado import dispatch, log, message_reports, plan_work, recipient_events, sending
 from recado.clock import Clock
 from recado.queues import put_jobs
 from recado.rules.message_states import MessageState, is_emergency
@@ -18,6 +18,8 @@ from recado.tables.pages import PageKind, PageRef, PageState
 
 DUE_MAX = 1000  # messages of one shard a run looks at; the next minute takes the rest
 STALLED_AFTER = timedelta(minutes=1)
+LOOK_WHETHER_TOLD = timedelta(minutes=5)
+TOLD_WITHIN = timedelta(hours=96)  # receipts are waited for 72 hours
 
 
 def run(clock: Clock, time_left: Callable[[], timedelta], *, stop_before: timedelta = timedelta(seconds=10)) -> int:
@@ -49,10 +51,20 @@ def attend(school_id: str, message_id: str, now: datetime) -> bool:
             sending.release_due(message, now)
         case MessageState.SENDING | MessageState.STOPPING:
             _push_on(message, now)
-            message_reports.note_counts(message, now)
+            _, shown = message_reports.note_counts(message, now)
+            recipient_events.make_up(message, shown, now)
         case _:
-            table.end_attention(message, message_reports.note_counts(message, now))
+            _look_at_receipts(message, now)
     return True
+
+
+def _look_at_receipts(message: Message, now: datetime) -> None:
+    """Of a message that has ended: counted, told, and looked at again as long as receipts come or are to be told."""
+    look_at, shown = message_reports.note_counts(message, now)
+    is_behind = recipient_events.make_up(message, shown, now)
+    if look_at is None and is_behind and now < (message.finished_at or now) + TOLD_WITHIN:
+        look_at = now + LOOK_WHETHER_TOLD
+    table.end_attention(message, look_at)
 
 
 def _attend_safely(school_id: str, message_id: str, now: datetime) -> int:

@@ -94,12 +94,13 @@ def request_bag(caller: Caller, bag_id: str, *, request_key: str, now: datetime,
     if bag is None:
         raise InvalidRequest(fields=[FieldProblem("/bag", "unknown", "No such bag in the catalogue")])
     facts = {"bag": bag.id, "zone": bag.zone.value, "credits": bag.credits, "by": caller.subject}
-    wish = NewEvent(EventType.BAG_REQUESTED, f"bag-request#{idempotency.fingerprint(request_key)}", now, facts)
+    cause = f"bag-request#{idempotency.fingerprint(request_key)}"
+    wish = NewEvent(EventType.BAG_REQUESTED, cause, now, facts)
     try:
         events.commit(caller.school_id, wish, lambda _: None)
     except AlreadyRaised:
         # Our own whose answer was lost, a repeat, or a key of long ago.
-        found = events.find_event(caller.school_id, wish.cause)
+        found = events.find_event(caller.school_id, cause)
         if found is None or found.data["bag"] != bag.id or (is_first and found.at != now):
             raise IdempotencyKeyReused from None
         return BagRequest(bag, found.at, str(found.data["by"]))

@@ -7,7 +7,9 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+from recado import events, people_records
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest, NotAllowed, NotFound, OptedOutThemselves, StillRunning
 from recado.rules import roles
@@ -152,14 +154,14 @@ def switch_sms(school_id: str, person_id: str, switch: SmsSwitch) -> PersonSeen:
         if person.sms_allowed == switch.allowed and is_said:
             break
 
-        # 3. Both, or neither.
+        # 3. Both, or neither; and the portal is told, unless only who said it is new.
+        told = people_records.opt_out_event(person.id, opted_out=not switch.allowed, is_own=switch.is_own, at=switch.at)
         try:
-            with Transaction() as write:
-                people_table.save_switch(write, school_id, person, switch)
-                if person.record.number is not None:
-                    cause = opt_out_table.person_cause(person.id)
-                    note = Note(cause, added=not switch.allowed, by=switch.by, at=switch.at, reason=switch.reason)
-                    opt_out_table.change_cause(write, school_id, person.record.number, note)
+            if person.sms_allowed == switch.allowed:
+                with Transaction() as write:
+                    _put_switch(school_id, person, switch, write)
+            else:
+                events.commit(school_id, told, partial(_put_switch, school_id, person, switch))
         except (PersonChanged, NotedAlready):
             continue
         break
@@ -167,6 +169,14 @@ def switch_sms(school_id: str, person_id: str, switch: SmsSwitch) -> PersonSeen:
         raise StillRunning("The record is being changed", retry_after_seconds=1)
 
     return see(school_id, [_get(school_id, person_id)])[0]
+
+
+def _put_switch(school_id: str, person: Person, switch: SmsSwitch, write: Transaction) -> None:
+    people_table.save_switch(write, school_id, person, switch)
+    if person.record.number is not None:
+        cause = opt_out_table.person_cause(person.id)
+        note = Note(cause, added=not switch.allowed, by=switch.by, at=switch.at, reason=switch.reason)
+        opt_out_table.change_cause(write, school_id, person.record.number, note)
 
 
 def list_audience_members(school: School, audience: Audience, after: str | None = None) -> Iterator[Member]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import batched
 
-from recado import inbox, log, sending, session_notices, sessions
+from recado import inbox, log, recipient_events, sending, session_notices, sessions
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
@@ -512,3 +512,4 @@ def _finish(ref: PageRef, now: datetime) -> None:
         pages.delete_page(ref)
         return
     sending.settle(ref.school_id, ref.item, now)
+    recipient_events.ask([ref], now)

@@ -3,13 +3,13 @@
 It must never carry a text, a phone number or a name: ids and figures only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from recado import log
 from recado.access import Caller
-from recado.errors import NotAllowed
+from recado.errors import NotAllowed, StillRunning
 from recado.queues import put_jobs
 from recado.rules.event_types import Data, EventType, is_lean
 from recado.rules.roles import IN_CHARGE
@@ -30,16 +30,22 @@ class _Moved(Exception):  # a signal between two steps here
     """Somebody else's event took the number."""
 
 
-class EventsBusy(RuntimeError):
+class EventsBusy(StillRunning):
     """The school has more events at this moment than can be numbered one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__("Too much happens at the school at this moment", retry_after_seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """`cause` makes it happen once: the same cause never has a second event."""
+    """`cause` makes it happen once: the same cause never has a second event.
+
+    None: what is written together with it can be written only once, and is cause enough.
+    """
 
     type: EventType
-    cause: str
+    cause: str | None
     at: datetime
     data: Data
 
@@ -58,24 +64,32 @@ def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) ->
     `add` may be called several times, each time for a transaction of its own. Raises what its writes are refused with;
     AlreadyRaised when only the event is refused; EventsBusy when others' events keep taking the number.
     """
-    if not is_lean(new.data):
+    commit_all(school_id, [new], add)
+
+
+def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transaction], None]) -> None:
+    """The same for several events, numbered in this order: the school's counter moves once for all of them.
+
+    A transaction has room for a hundred writes: these (`writes_of`), and those of `add`.
+    """
+    if not all(is_lean(one.data) for one in new):
         raise RuntimeError("an event carries ids and figures")
     for _ in range(ATTEMPTS_MAX):
         counter = table.get_counter(school_id)
-        event = Event(counter.latest + 1, new.type, new.at, new.data)
+        numbered = [
+            (Event(number, one.type, one.at, one.data), one.cause)
+            for number, one in enumerate(new, start=counter.latest + 1)
+        ]
         try:
             with Transaction() as write:
                 add(write)  # first, so that its refusals speak first
-                raised = AlreadyRaised(new.cause)
-                table.create_event(
-                    write, school_id, event, cause=new.cause, counter=counter, raised=raised, moved=_Moved()
-                )
+                table.create_events(write, school_id, numbered, counter=counter, raised=AlreadyRaised, moved=_Moved())
         except _Moved:
             continue
         if counter.is_told and not counter.is_marked:
             tell_portal(school_id)
         return
-    raise EventsBusy(school_id)
+    raise EventsBusy
 
 
 def tell_portal(school_id: str, delay_seconds: int = 0) -> None:
@@ -87,6 +101,11 @@ def tell_portal(school_id: str, delay_seconds: int = 0) -> None:
         put_jobs(SETTINGS.portal_events_queue_url, [job], group=school_id, delay_seconds=delay_seconds)
     except Exception as error:  # noqa: BLE001  # the event is written: whoever raised it has not failed
         log.trouble("portal_job_not_put", error, school=school_id)
+
+
+def writes_of(new: Sequence[NewEvent]) -> int:
+    """How many of a transaction's writes these events take."""
+    return sum(1 if one.cause is None else 2 for one in new) + 1 if new else 0
 
 
 def find_event(school_id: str, cause: str) -> Event | None:

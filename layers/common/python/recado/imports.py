@@ -22,8 +22,10 @@ from recado.errors import (
     StillRunning,
     WrongState,
 )
+from recado.events import NewEvent
 from recado.queues import put_jobs
 from recado.rules import import_states, roles, roster_diff
+from recado.rules.event_types import EventType
 from recado.rules.import_states import ZIP, ImportState
 from recado.rules.oneroster import BadRow
 from recado.rules.roster_changes import Change
@@ -291,6 +293,23 @@ def take_up(now: datetime) -> int:
             log.outcome("import_taken_up", school=school_id, import_id=import_id, state=one.state.value)
             taken_up += 1
     return taken_up
+
+
+def told(event_type: EventType, one: Import, now: datetime, **facts: str | int | None) -> NewEvent:
+    """What a portal is told of a step of an import. Its row changes with it, under its version: once."""
+    return NewEvent(event_type, None, now, {"import": one.id, **facts})
+
+
+def figures(one: Import) -> dict[str, int]:
+    """What a comparison found, in figures: people by what becomes of them, and rows that are not used."""
+    people = roster_diff.people_counts(one.counts)
+    return {f"people_{change.value}": people[change.value] for change in LISTED} | {"bad_rows": one.bad_rows_count}
+
+
+def failed(refused: Import, now: datetime) -> NewEvent:
+    """The event of an import that could not be used as a whole: the first problem's code, and how many there are."""
+    code = refused.problems[0].code if refused.problems else None
+    return told(EventType.IMPORT_FAILED, refused, now, code=code, problems=len(refused.problems))
 
 
 # --- the steps ----------------------------------------------------------------------------------------------

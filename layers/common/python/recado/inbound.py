@@ -12,11 +12,12 @@ from enum import StrEnum
 from itertools import batched
 from typing import Any
 
-from recado import carrier_credentials, log, session_replies
+from recado import carrier_credentials, log, recipient_events, session_replies
 from recado.access import master_secrets
 from recado.carriers import REGISTRY
 from recado.carriers.speech import PATH, Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
 from recado.clock import Clock
+from recado.clock import now as now_in_utc
 from recado.errors import BadSignature, FieldProblem, InvalidRequest, NotFound, StillRunning
 from recado.queues import put_jobs
 from recado.rules import opt_out_words, signatures
@@ -132,7 +133,7 @@ def take_answer(carrier: str, reply: IncomingReply, now: datetime) -> Outcome:
     return outcome
 
 
-def add_receipts(jobs: Iterable[dict[str, Any]]) -> list[int]:
+def add_receipts(jobs: Iterable[dict[str, Any]], clock: Clock = now_in_utc) -> list[int]:
     """Adds a batch of queued receipts to their pages' sets, gathered by page; returns the positions to try again.
 
     Again: a job with a carrier's id that has no lookup row yet; what it had besides is added, now and once more.
@@ -161,6 +162,7 @@ def add_receipts(jobs: Iterable[dict[str, Any]]) -> list[int]:
     for ref, states in members.items():
         if not pages.add_receipts(ref, states, times[ref].values()):
             dropped += sum(len(found) for found in states.values())
+    recipient_events.ask(members, clock())
     log.outcome("receipts_added", pages=len(members), dropped=dropped, again=len(again))
     return sorted(again)
 

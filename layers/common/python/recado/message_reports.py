@@ -5,13 +5,13 @@ A receipt changes what is shown here and nothing else: credits are the letters' 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recado import credits, messages, sending  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest
-from recado.rules import delivery_states
+from recado.rules import delivery_states, told_states
 from recado.rules.audience import SkipReason
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Letter, Receipt, RecipientState
@@ -55,7 +55,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One recipient, or one person who was skipped: `state` is a RecipientState or a SkipReason.
+    """One recipient, or one person who was skipped: `state` is a RecipientState or a SkipReason. `id`: its place.
 
     `code` is the carrier's own word for a refusal; `handed_over_at` when the carrier was told, `reported_at` when it
     first reported back.
@@ -69,6 +69,7 @@ class Line:
     segments: int
     handed_over_at: datetime | None
     reported_at: datetime | None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +86,17 @@ def get_delivery(caller: Caller, message_id: str, now: datetime) -> Delivery:
     message = sending.get_message(caller.school_id, message_id)
     kept = progress.find_progress(message.school_id, message.id) if message.plan is not None else None
     if message.all_pages <= COUNTED_AT_ONCE_MAX or kept is None or kept.plan != message.plan:
-        counts, copies = _count(message, now)
+        counts, copies, _ = _count(message, now)
         return Delivery(message, counts, copies, now, kept)
     counts = {RecipientState(name): count for name, count in kept.counts.items()}
     return Delivery(message, counts, kept.copies_put, kept.counted_at, kept)
 
 
-def note_counts(message: Message, now: datetime) -> datetime | None:
-    """Keeps the counts of now and a point of their curve; returns when to look again (None: no receipt comes)."""
-    counts, copies = _count(message, now)
+def note_counts(message: Message, now: datetime) -> tuple[datetime | None, Mapping[int, str]]:
+    """Keeps the counts of now and a point of their curve; returns when to look again (None: no receipt comes), and the
+    states it found by page, as a portal is told of them.
+    """
+    counts, copies, shown = _count(message, now)
     progress.note_point(
         message.school_id,
         message.id,
@@ -104,7 +107,7 @@ def note_counts(message: Message, now: datetime) -> datetime | None:
     )
     age = now - (message.send_at or message.accepted_at or message.created_at)
     pause = next((pause for until, pause in LOOKS if age < until), None)
-    return now + pause if pause is not None else None
+    return now + pause if pause is not None else None, shown
 
 
 def list_lines(
@@ -127,7 +130,7 @@ def list_lines(
         if looked_at > PAGES_LOOKED_AT_MAX or len(lines) == limit:
             return _named(message.school_id, lines), _write_cursor(where)
         if state is None or found.state == state:
-            lines.append(found)
+            lines.append(replace(found, id=_write_cursor(where)))
     return _named(message.school_id, lines), None
 
 
@@ -157,32 +160,36 @@ def get_statement(caller: Caller, message_id: str) -> Statement:
 # --- counting ------------------------------------------------------------------------------------------------------
 
 
-def _count(message: Message, now: datetime) -> tuple[dict[RecipientState, int], int]:
-    """Texts per state, and how many copies are in the message centre."""
+def _count(message: Message, now: datetime) -> tuple[dict[RecipientState, int], int, dict[int, str]]:
+    """Texts per state, how many copies are in the message centre, and the states by page (rules/told_states.py)."""
     if message.plan is None:
-        return {}, 0
+        return {}, 0, {}
     if message.state is MessageState.SCHEDULED:
-        return _filled({RecipientState.QUEUED: message.recipients}), 0
+        return _filled({RecipientState.QUEUED: message.recipients}), 0, {}
     if message.state is MessageState.CANCELLED:
-        return _filled({RecipientState.NOT_SENT: message.recipients}), 0
+        return _filled({RecipientState.NOT_SENT: message.recipients}), 0, {}
     is_over = delivery_states.is_patience_over(message.send_at or message.accepted_at, now)
     counts: Counter[RecipientState] = Counter()
-    for letters, segments, receipts in _list_states(message):
-        found = delivery_states.count_states(letters, segments, {name.value: one for name, one in receipts.items()})
-        for state, count in found.items():
-            counts[delivery_states.shown_state(state, is_patience_over=is_over)] += count
+    shown: dict[int, str] = {}
+    for number, letters, segments, receipts in _list_states(message):
+        found = [
+            delivery_states.shown_state(one, is_patience_over=is_over)
+            for one in delivery_states.states_of(letters, segments, {name.value: one for name, one in receipts.items()})
+        ]
+        counts.update(found)
+        shown[number] = told_states.letters_of(found)
     copies = sum(len(state.indices(Letter.IN_INBOX)) for _, state, _ in pages.list_states(_refs(message, copies=True)))
-    return _filled(counts), copies
+    return _filled(counts), copies, shown
 
 
-def _list_states(message: Message) -> Iterator[tuple[str, list[int], Mapping[Receipt, frozenset[int]]]]:
-    """Each page's letters, parts and receipts. Only texts of different lengths need to be read themselves."""
+def _list_states(message: Message) -> Iterator[tuple[int, str, list[int], Mapping[Receipt, frozenset[int]]]]:
+    """Each page's number, letters, parts and receipts. Only texts of different lengths need to be read themselves."""
     if message.segments == message.segments_least:
-        for _, state, receipts in pages.list_states(_refs(message)):
-            yield state.letters, [message.segments] * len(state.letters), receipts
+        for ref, state, receipts in pages.list_states(_refs(message)):
+            yield ref.page, state.letters, [message.segments] * len(state.letters), receipts
         return
     for page in pages.list_pages(_refs(message)):
-        yield page.state.letters, [one.segments for one in page.recipients], page.receipts
+        yield page.ref.page, page.state.letters, [one.segments for one in page.recipients], page.receipts
 
 
 def _filled(counts: Mapping[RecipientState, int]) -> dict[RecipientState, int]:
@@ -296,7 +303,7 @@ def _with_names(line: Line, known: Mapping[str, Person]) -> Line:
     is_skipped = line.number is None and line.state in SkipReason
     only = known.get(line.people[0].person_id) if is_skipped else None
     number = only.record.number if only is not None else line.number
-    return Line(named, number, line.state, line.code, line.zone, line.segments, line.handed_over_at, line.reported_at)
+    return replace(line, people=named, number=number)
 
 
 def _read_cursor(text: str | None) -> Place:

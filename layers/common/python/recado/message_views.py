@@ -212,6 +212,7 @@ class NamedPerson(BaseModel):
 class RecipientView(BaseModel):
     """A recipient, or somebody who was skipped."""
 
+    id: str = Field(description="of the message's; also a `cursor`: with `limit=1` the page is this one")
     people: list[NamedPerson]
     number: str | None
     state: str
@@ -436,6 +437,7 @@ def _person_view(row: PreviewRow, language: Language) -> PersonInEstimate:
 def recipient_view(line: Line, language: Language) -> RecipientView:
     meaning = _meaning_of(line)
     return RecipientView(
+        id=line.id,
         people=[NamedPerson(id=one.person_id, name=one.name, role=one.role) for one in line.people],
         number=line.number,
         state=line.state,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from recado import idempotency, people_records
+from recado import events, idempotency, people_records
 from recado.access import Caller
 from recado.errors import (
     AlreadyExists,
@@ -240,21 +240,34 @@ def _is_written(school: School, changes: Sequence[_Change], by: str, now: dateti
 
     # Into groups before the records say so and out of them after: killed in between, nobody is missing.
     group_table.save_memberships(school.id, added=pairs_after - pairs_before, removed=())
+    told = [
+        people_records.moved_opt_out(change.before, change.after, by=by, at=now)
+        for change in changed
+        if change.before is not None and not change.is_erasure
+    ]
+    told_of = [one for one in told if one is not None]
+
+    def save(write: Transaction) -> None:
+        for change in changed:
+            if change.before is None:
+                people_table.create_person_in(write, school.id, school.shards, change.after)
+            elif change.is_erasure:
+                people_table.save_person_in(write, school.id, school.shards, change.before, change.after)
+            else:
+                people_records.save_person_in(write, school, change.before, change.after, by=by, at=now)
+        for group_id, counted in _counted(before, after).items():
+            if group_id in known:
+                joining = any(count > 0 for count in counted.values())
+                group_table.add_to_counts(write, school.id, group_id, counted, joining=joining)
+        if len(write) + events.writes_of(told_of) > TRANSACTION_MAX:
+            _refuse([FieldProblem("/", "too_much_at_once", "Change family and groups one after the other")])
+
     try:
-        with Transaction() as write:
-            for change in changed:
-                if change.before is None:
-                    people_table.create_person_in(write, school.id, school.shards, change.after)
-                elif change.is_erasure:
-                    people_table.save_person_in(write, school.id, school.shards, change.before, change.after)
-                else:
-                    people_records.save_person_in(write, school, change.before, change.after, by=by, at=now)
-            for group_id, counted in _counted(before, after).items():
-                if group_id in known:
-                    joining = any(count > 0 for count in counted.values())
-                    group_table.add_to_counts(write, school.id, group_id, counted, joining=joining)
-            if len(write) > TRANSACTION_MAX:
-                _refuse([FieldProblem("/", "too_much_at_once", "Change family and groups one after the other")])
+        if told_of:
+            events.commit_all(school.id, told_of, save)
+        else:
+            with Transaction() as write:
+                save(write)
     except (PersonChanged, NotedAlready, GroupChanged):
         return False
     group_table.save_memberships(school.id, added=(), removed=pairs_before - pairs_after)

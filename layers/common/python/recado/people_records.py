@@ -4,7 +4,11 @@ One transaction holds the row, the words that find it, the note of a changed num
 """
 
 from datetime import datetime
+from functools import partial
 
+from recado import events
+from recado.events import NewEvent
+from recado.rules.event_types import EventType
 from recado.tables import number_changes as number_change_table
 from recado.tables import opt_outs as opt_out_table
 from recado.tables import people as people_table
@@ -22,11 +26,32 @@ def save_person(school: School, before: Person, after: Person, *, by: str, at: d
     if after.wanted_words == before.words and not _is_number_changed(before, after):
         return people_table.save_person(school.id, school.shards, before, after)
     try:
-        with Transaction() as write:
-            save_person_in(write, school, before, after, by=by, at=at)
+        told = moved_opt_out(before, after, by=by, at=at)
+        save = partial(save_person_in, school=school, before=before, after=after, by=by, at=at)
+        if told is None:
+            with Transaction() as write:
+                save(write)
+        else:
+            events.commit(school.id, told, save)
     except (PersonChanged, NotedAlready):
         return False
     return True
+
+
+def moved_opt_out(before: Person, after: Person, *, by: str, at: datetime) -> NewEvent | None:
+    """What a portal is told when a changed number takes its person's opt-out along; None: there is none, or no change.
+
+    Opted out they stay: what is new is the number that it binds.
+    """
+    if before.record.number == after.record.number or after.sms_allowed:
+        return None
+    return opt_out_event(before.id, opted_out=True, is_own=by == SELF, at=at)
+
+
+def opt_out_event(person_id: str, *, opted_out: bool, is_own: bool, at: datetime) -> NewEvent:
+    """What a portal is told of a person's opt-out. Their row changes with it, under its version: once."""
+    facts = {"person": person_id, "reply": None, "opted_out": int(opted_out), "by": "person" if is_own else "school"}
+    return NewEvent(EventType.OPT_OUT_CHANGED, None, at, facts)
 
 
 def save_person_in(write: Transaction, school: School, before: Person, after: Person, *, by: str, at: datetime) -> None:

@@ -14,13 +14,15 @@ from datetime import datetime, timedelta
 from itertools import batched
 from typing import IO, Any, override
 
-from recado import import_files, imports, log, people_records
+from recado import events, import_files, imports, log, people_records
 from recado.clock import Clock
 from recado.errors import FieldProblem, InvalidRequest, NotFound
+from recado.events import NewEvent
 from recado.import_files import UploadChanged
 from recado.rules import import_states, roster_diff
 from recado.rules.audience import WHO_OF_ROLE, Who
 from recado.rules.custom_groups import custom_among, is_custom_group
+from recado.rules.event_types import EventType
 from recado.rules.import_states import ImportState
 from recado.rules.number_corrections import record_after_correction
 from recado.rules.oneroster import Roster, read_roster
@@ -132,6 +134,14 @@ class _Hold:
     def save_in(self, write: Transaction, **changes: Any) -> Import:
         return table.save_import_in(write, self.school.id, replace(self.one, **changes), self.one, _LostHold())
 
+    def put(self, write: Transaction, after: Import) -> None:
+        table.save_import_in(write, self.school.id, after, self.one, _LostHold())
+
+    def commit(self, after: Import, told: NewEvent, add: Callable[[Transaction], None]) -> None:
+        """A step that the portal hears of, with its event. `add` puts it; its writes may be put several times."""
+        events.commit(self.school.id, told, add)
+        self.one = replace(after, version=self.one.version + 1)
+
     def keep(self, progress: Progress, **changes: Any) -> None:
         """Says how far it is, every now and then."""
         if self.clock() - self._renewed_at >= RENEW_AFTER:
@@ -221,10 +231,20 @@ def _may_begin(school_id: str, one: Import, now: datetime) -> bool:
         return imports.begin_check(school_id, one, now)
     problems = tuple(FieldProblem(file, "not_uploaded", "The file did not come in time") for file in missing)
     refused = replace(one, state=ImportState.REFUSED, problems=problems, finished_at=now)
-    saved = table.save_import(school_id, refused, one)
-    if saved is not None:
-        imports.tidy(school_id, saved)
+    try:
+        events.commit(
+            school_id,
+            imports.failed(refused, now),
+            lambda write: _put(write, school_id, refused, one),
+        )
+    except _Moved:
+        return False
+    imports.tidy(school_id, refused)
     return False
+
+
+def _put(write: Transaction, school_id: str, after: Import, before: Import) -> None:
+    table.save_import_in(write, school_id, after, before, _Moved())
 
 
 def _take(school_id: str, import_id: str, clock: Clock, time_left: TimeLeft) -> _Hold | None:
@@ -277,13 +297,23 @@ def _shown(roster: Roster, plan: _Plan) -> dict[str, Any]:
 
 
 def _let_the_school_decide(hold: _Hold, *, unlock: bool = False, **changes: Any) -> None:
-    with Transaction() as write:
-        hold.one = hold.save_in(
-            write, **changes, state=ImportState.READY, progress=Progress(), owner=None, lease_until=None, attempts=0
-        )
-        table.forget_owed_in(write, hold.school.id, hold.one.id)
+    one = replace(
+        hold.one,
+        **changes,
+        state=ImportState.READY,
+        progress=Progress(),
+        owner=None,
+        lease_until=None,
+        attempts=0,
+    )
+
+    def save(write: Transaction) -> None:
+        hold.put(write, one)
+        table.forget_owed_in(write, hold.school.id, one.id)
         if unlock:
-            table.unlock(write, hold.school.id, hold.one.id, _LostHold())
+            table.unlock(write, hold.school.id, one.id, _LostHold())
+
+    hold.commit(one, imports.told(EventType.IMPORT_READY, one, hold.clock(), **imports.figures(one)), save)
 
 
 def _begin_applying(hold: _Hold) -> None:
@@ -317,33 +347,38 @@ def _apply(hold: _Hold) -> None:
     writing.remove_memberships(removed)
     _settle_groups(hold.school.id, roster, plan.members)
 
-    # 3. Say so, and let the next import of the school begin.
-    with Transaction() as write:
-        total = writing.total
-        hold.one = hold.save_in(
-            write,
-            state=ImportState.DONE,
-            progress=Progress("writing", total, total),
-            finished_at=hold.clock(),
-            owner=None,
-            lease_until=None,
-            attempts=0,
-        )
-        table.unlock(write, hold.school.id, hold.one.id, _LostHold())
+    # 3. Say so, also to the portal, and let the next import of the school begin.
+    done = replace(
+        hold.one,
+        state=ImportState.DONE,
+        progress=Progress("writing", writing.total, writing.total),
+        finished_at=hold.clock(),
+        owner=None,
+        lease_until=None,
+        attempts=0,
+    )
+    _end(hold, done, imports.told(EventType.IMPORT_APPLIED, done, hold.clock(), **imports.figures(done)))
 
 
 def _refuse(hold: _Hold, problems: Sequence[FieldProblem]) -> None:
-    with Transaction() as write:
-        hold.one = hold.save_in(
-            write,
-            state=ImportState.REFUSED,
-            problems=tuple(problems),
-            finished_at=hold.clock(),
-            owner=None,
-            lease_until=None,
-        )
-        if hold.one.applied_at is not None:
-            table.unlock(write, hold.school.id, hold.one.id, _LostHold())
+    refused = replace(
+        hold.one,
+        state=ImportState.REFUSED,
+        problems=tuple(problems),
+        finished_at=hold.clock(),
+        owner=None,
+        lease_until=None,
+    )
+    _end(hold, refused, imports.failed(refused, hold.clock()))
+
+
+def _end(hold: _Hold, ended: Import, told: NewEvent) -> None:
+    def save(write: Transaction) -> None:
+        hold.put(write, ended)
+        if ended.applied_at is not None:
+            table.unlock(write, hold.school.id, ended.id, _LostHold())
+
+    hold.commit(ended, told, save)
 
 
 def _hand_on(hold: _Hold) -> None:

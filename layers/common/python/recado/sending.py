@@ -11,7 +11,7 @@ from itertools import batched, islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from recado import credits, drafts, ids, log, planning  # noqa: A004  # the school's word
+from recado import credits, drafts, events, ids, log, planning  # noqa: A004  # the school's word
 from recado.clock import Clock
 from recado.errors import (
     AudienceTooLarge,
@@ -25,10 +25,12 @@ from recado.errors import (
     RecadoError,
     WrongState,
 )
+from recado.events import EventsBusy, NewEvent
 from recado.planning import LargeAudience, Plan, Totals
 from recado.queues import put_jobs
 from recado.rules import message_states
 from recado.rules.credit_bags import Zone
+from recado.rules.event_types import EventType
 from recado.rules.message_states import Category, Channel, MessageState
 from recado.rules.quiet_hours import next_allowed
 from recado.rules.school_time import show_local
@@ -122,6 +124,8 @@ def accept_planned(message: Message, made: Planning, now: datetime) -> None:
             return
         plan = Plan(made.plan, Totals.of_row(made.totals))
         _accept_plan(get_school(message.school_id), message, order, plan, now, is_new=False)
+    except EventsBusy:
+        raise  # no refusal: tried again
     except RecadoError as error:
         _give_back(message, refusal_of(error), now)
 
@@ -264,8 +268,10 @@ def cancel(message: Message, by: str, now: datetime) -> Message:
             captured={},
             history=drafts.history_with(message, "cancelled" if by != SYSTEM else "expired", by, now),
         )
+        because = "asked" if by != SYSTEM else "expired"
+        told = _told(message, EventType.MESSAGE_CANCELLED, now, because=because)
         try:
-            _close(message, cancelled, {}, now)
+            _close(message, cancelled, {}, now, told)
         except (_Moved, AlreadyEntered):
             # Our own, and its answer was lost; or an edit or the release has closed this hold for another plan's.
             found = get_message(message.school_id, message.id)
@@ -376,7 +382,7 @@ def settle(school_id: str, message_id: str, now: datetime) -> bool:
         totals = table.read_totals(school_id, message_id, pages=message.all_pages)
         if totals.pages_closed < message.all_pages:
             return False
-        # 2. One transaction: the message ends, each account's hold closes.
+        # 2. One transaction: the message ends, each account's hold closes, and the portal is told.
         after = MessageState.SENT if message.state is MessageState.SENDING else MessageState.STOPPED
         captured = {zone.value: totals.captured[zone] for zone in Zone if zone.value in message.held}
         ended = replace(
@@ -387,8 +393,10 @@ def settle(school_id: str, message_id: str, now: datetime) -> bool:
             attend_at=now + FIRST_LOOK_AT_RECEIPTS if message.recipients else None,
             history=drafts.history_with(message, "finished", SYSTEM, now),
         )
+        sums = {f"captured_{zone.value}": captured.get(zone.value, 0) for zone in Zone}
+        told = _told(message, EventType.MESSAGE_SENT, now, state=after.value, **sums)
         try:
-            _close(message, ended, captured, now)
+            _close(message, ended, captured, now, told)
         except _Moved:
             continue  # stopped in this very moment: read again
         except AlreadyEntered:
@@ -537,10 +545,16 @@ def _give_back(message: Message, refusal: Mapping[str, Any], now: datetime) -> N
         refusal=dict(refusal),
         history=drafts.history_with(message, "refused", SYSTEM, now),
     )
-    if table.change_message(draft, was=message):
-        log.outcome(
-            "message_refused", school=message.school_id, message=message.id, code=str(refusal.get("code", "unknown"))
+    code = str(refusal.get("code", "unknown"))
+    # No cause of its own: asked to go out again, it may be refused again; the message's state lets it happen once.
+    told = NewEvent(EventType.MESSAGE_REFUSED, None, now, {"message": message.id, "code": code})
+    try:
+        events.commit(
+            message.school_id, told, lambda write: table.save_message(write, draft, was=message, refused=_Moved())
         )
+    except _Moved:
+        return
+    log.outcome("message_refused", school=message.school_id, message=message.id, code=code)
 
 
 def _is_put_off(message: Message, school: School | None, now: datetime) -> bool:
@@ -648,11 +662,20 @@ def _hold(was: Message | None, planned: Message, totals: Totals, now: datetime) 
         table.save_message(write, planned, was=was, refused=_Moved())
 
 
-def _close(was: Message, ended: Message, captured: Mapping[str, int], now: datetime) -> None:
-    with Transaction() as write:
+def _close(was: Message, ended: Message, captured: Mapping[str, int], now: datetime, told: NewEvent) -> None:
+    """Ends a message, its holds and what its portal waits to hear, all or none. Raises _Moved, AlreadyEntered."""
+
+    def close(write: Transaction) -> None:
         for zone, held in was.held.items():
             ledger.close_hold(write, was.school_id, _close_entry(was, Zone(zone), held, captured.get(zone, 0), now))
         table.save_message(write, ended, was=was, refused=_Moved())
+
+    events.commit(was.school_id, told, close)
+
+
+def _told(message: Message, event_type: EventType, now: datetime, **facts: str | int | None) -> NewEvent:
+    """The event of a message's end: it has one of each kind at most."""
+    return NewEvent(event_type, f"{event_type.value}#{message.id}", now, {"message": message.id, **facts})
 
 
 def _exchange(was: Message, becomes: Message, totals: Totals | None, now: datetime) -> None:

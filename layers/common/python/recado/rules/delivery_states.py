@@ -4,7 +4,6 @@ Receipts are added to sets and ranked only when read, so late, early and repeate
 Must never decide what is charged: the letters alone do (CAPTURED); a receipt moves no money.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -150,17 +149,12 @@ def shown_state(state: RecipientState, *, is_patience_over: bool) -> RecipientSt
     return RecipientState.UNKNOWN if is_patience_over and state is RecipientState.SENT else state
 
 
-def count_states(
-    letters: str, parts: Sequence[int], receipts: Mapping[str, Collection[int]]
-) -> dict[RecipientState, int]:
-    """How many recipients of a page are in each state; states of nobody are left out. ValueError if lengths differ."""
+def states_of(letters: str, parts: Sequence[int], receipts: Mapping[str, Collection[int]]) -> list[RecipientState]:
+    """The state of each recipient of a page. ValueError if lengths differ."""
     sets = {name: frozenset(members) for name, members in receipts.items()}
-    return dict(
-        Counter(
-            state_of(letter, index, count, sets)
-            for index, (letter, count) in enumerate(zip(letters, parts, strict=True))
-        )
-    )
+    return [
+        state_of(letter, index, count, sets) for index, (letter, count) in enumerate(zip(letters, parts, strict=True))
+    ]
 
 
 def _parts_in(members: Collection[int], index: int) -> set[int]:

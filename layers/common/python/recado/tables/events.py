@@ -3,8 +3,10 @@
 An event is written once per cause, alone or in the transaction of what it tells of.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zlib import crc32
 
 from pynamodb.attributes import (
@@ -16,8 +18,8 @@ from pynamodb.attributes import (
 )
 from pynamodb.expressions.condition import Condition
 
-from recado.rules.event_types import Data, EventType
-from recado.tables.base import MessagesMeta, Row, Transaction, update_if
+from recado.rules.event_types import Data, EventType, recipient_entry
+from recado.tables.base import MessagesMeta, Refused, Row, Transaction, update_if
 
 KEPT = timedelta(days=90)
 COUNTER = "counter"  # after every number
@@ -125,38 +127,41 @@ def find_event(school_id: str, cause: str) -> Event | None:
         return None
 
 
-def create_event(
+def create_events(
     write: Transaction,
     school_id: str,
-    event: Event,
+    events: Sequence[tuple[Event, str | None]],
     *,
-    cause: str,
     counter: Counter,
-    raised: Exception,
+    raised: Callable[[str], Exception],
     moved: Exception,
 ) -> None:
-    """Adds an event under its number, and marks the school where a webhook is to be told. Refused as `raised` when this
-    cause had its event, as `moved` when the counter is not as it was seen.
+    """Adds events under their numbers, one after the other, each with its cause if it has one of its own, and marks the
+    school where a webhook is to be told. Refused as `raised` when a cause had its event, as `moved` when the counter is
+    not as it was seen.
     """
-    expires_at = int((event.at + KEPT).timestamp())
-    write.put(
-        _CauseRow(f"{_pk(school_id)}#CAUSE", cause, number=event.number, expires_at=expires_at),
-        _CauseRow.pk.does_not_exist(),
-        lambda _: raised,
-    )
-    row = _EventRow(
-        _pk(school_id),
-        _sk(event.number),
-        type=event.type.value,
-        at=event.at,
-        data=dict(event.data),
-        expires_at=expires_at,
-    )
-    write.put(row, _EventRow.pk.does_not_exist(), lambda _: moved)
-    actions = [_CounterRow.latest.set(event.number)]
+    for event, cause in events:
+        expires_at = int((event.at + KEPT).timestamp())
+        if cause is not None:
+            write.put(
+                _CauseRow(f"{_pk(school_id)}#CAUSE", cause, number=event.number, expires_at=expires_at),
+                _CauseRow.pk.does_not_exist(),
+                _always(raised(cause)),
+            )
+        row = _EventRow(
+            _pk(school_id),
+            _sk(event.number),
+            type=event.type.value,
+            at=event.at,
+            data=_packed(event.data),
+            expires_at=expires_at,
+        )
+        write.put(row, _EventRow.pk.does_not_exist(), lambda _: moved)
+    first, last = events[0][0], events[-1][0]
+    actions = [_CounterRow.latest.set(last.number)]
     if counter.is_told and not counter.is_marked:
         actions.append(_CounterRow.attend_shard.set(shard_of(school_id)))
-        actions.append(_CounterRow.attend_at.set(event.at + LOOK_AFTER))
+        actions.append(_CounterRow.attend_at.set(first.at + LOOK_AFTER))
     # A mark that was seen must still be there: without it nobody would look at this event.
     told = _CounterRow.told.exists() if counter.is_told else _CounterRow.told.does_not_exist()
     is_as_seen = _is_at(counter.latest) & told
@@ -193,6 +198,10 @@ def list_latest(school_id: str, *, limit: int) -> list[Event]:
     return [_event(row) for row in found]
 
 
+def _always(error: Exception) -> Refused:
+    return lambda _: error
+
+
 def _is_at(latest: int) -> Condition:
     is_there: Condition = _CounterRow.latest == latest
     return is_there if latest else _CounterRow.pk.does_not_exist() | is_there
@@ -206,5 +215,20 @@ def _sk(number: int) -> str:
     return f"{number:012}"
 
 
+def _packed(data: Data) -> dict[str, Any]:
+    """As it is kept: of recipients the values alone. Their names would be half of a row, and a row is paid by size."""
+    return {
+        name: [list(one.values()) for one in value] if isinstance(value, list) else value
+        for name, value in data.items()
+    }
+
+
+def _unpacked(kept: Mapping[str, Any]) -> Data:
+    return {
+        name: [recipient_entry(*one) for one in value] if isinstance(value, list) else value
+        for name, value in kept.items()
+    }
+
+
 def _event(row: _EventRow) -> Event:
-    return Event(int(row.sk), EventType(row.type), row.at, row.data)
+    return Event(int(row.sk), EventType(row.type), row.at, _unpacked(row.data))
