@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from recado import clock, lines
+from recado.carriers import portal_calls
+from recado.carriers.portal_calls import Heard
 from recado.rules import signatures
 from tests import rosters
 from tests.apps import Context, load_app, load_event
@@ -142,6 +144,29 @@ def test_edits_of_records_say_nothing_of_anybody_to_the_log(world: World, moment
     written = logged()
     assert written.count("request_answered") > 8
     assert found_in(written, EDITS) == []
+
+
+def test_a_webhook_says_neither_its_address_nor_its_secret_nor_what_it_brings_to_the_log(
+    world: World, moment: TestClock, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Heard:
+        raise OSError("no way to portal.huerfanos.cl")
+
+    monkeypatch.setattr(portal_calls, "_ask", fail)
+    body = {"url": "https://portal.huerfanos.cl/recado?token=pantano", "events": None}
+    changed = do(world, moment, "PUT /portal-webhook", body=body)
+    secret = do(world, moment, "POST /portal-webhook/secret")["secret"]
+    do(world, moment, "POST /portal-webhook/test")
+    do(world, moment, "POST /portal-webhook/replay", body={"from": 1})
+    run_jobs("portal_events", "PortalEventsQueue")
+    log = do(world, moment, "GET /portal-webhook/deliveries", query={})["deliveries"]
+
+    written = logged()
+    assert changed["url"] == body["url"]
+    assert {one["last_attempt"]["reason"] for one in log if one["last_attempt"]} == {"hung_up"}
+    assert "portal_told" in written
+    hidden = {"its address": "huerfanos", "its query": "pantano", "its secret": secret.removeprefix("whsec_")}
+    assert found_in(written, hidden | {"a signature": "v1,"}) == []
 
 
 def test_a_message_and_what_comes_back_say_nothing_to_the_log(

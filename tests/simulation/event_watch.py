@@ -80,11 +80,9 @@ class EventWatch:
 
     def _reported(self, page: str, index: int, letter: str) -> str | None:
         """What the carrier's receipts make of it: delivered, or the worst of what was handed over."""
-        row = self.aws.row(self.table, (page, "receipts")) or {}
-        for state in ("delivered", *(("wrong_number", "blocked", "unreachable") if letter in "SU" else ())):
-            if str(index * 16) in row.get(state, {}).get("NS", ()):
-                return state
-        return None
+        row: Item = self.aws.row(self.table, (page, "receipts")) or {}
+        ranked: tuple[str, ...] = ("delivered", *(("wrong_number", "blocked", "unreachable") if letter in "SU" else ()))
+        return next((state for state in ranked if str(index * 16) in row.get(state, {}).get("NS", ())), None)
 
     def _follow(self, school: str, data: Mapping[str, Any]) -> None:
         for recipient, _, state in data["recipients"]:

@@ -405,7 +405,10 @@ class SchoolDay:
             self.after_a_while(0, self.random.choice((0, 0, 1, 40)), lambda: self._deliver(job))
         job.receives += 1
         if job.queue == SETTINGS.portal_events_queue_url:
-            self._deliver_told(job)
+            if self.is_on(self.weather.job_lost):
+                return  # as if every delivery of it had failed
+            for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment
+                self._deliver_told(job)
             return
         if job.queue == SETTINGS.plans_queue_url:
             for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment

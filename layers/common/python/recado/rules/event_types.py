@@ -95,7 +95,7 @@ EVENTS: Mapping[EventType, Told] = MappingProxyType(
             "a roster could not be used as a whole, and changed nothing; `code` of the first of its `problems`",
             ("import", "code", "problems"),
         ),
-        EventType.WEBHOOK_TEST: Told("the portal asked for it, to see that it arrives", ("epoch",)),
+        EventType.WEBHOOK_TEST: Told("somebody asked for it (`POST /portal-webhook/test`)", ("epoch",)),
     }
 )
 
