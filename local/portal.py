@@ -1,4 +1,4 @@
-"""`python -m local.portal`: has the demo school's portal told of what happens, and writes what it needs to .local/portal.env.
+"""`python -m local.portal`: makes the demo school's webhook, and writes what its portal needs to .local/portal.env.
 
 For trying examples/portal while `make run` runs. A real school gets its key from support, and makes its webhook itself.
 """

@@ -50,7 +50,11 @@ def http_gateway() -> Iterator[HttpGateway]:
                 return
             self._say(answered)
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer
+        def do_GET(self) -> None:
+            self.answer()
+
+        def do_POST(self) -> None:
+            self.answer()
 
         def _say(self, answered: Answer) -> None:
             body = answered.body if isinstance(answered.body, str) else json.dumps(answered.body)
@@ -63,7 +67,7 @@ def http_gateway() -> Iterator[HttpGateway]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *_: Any) -> None:
             """Says nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)

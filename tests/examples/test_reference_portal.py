@@ -322,7 +322,14 @@ def test_an_id_that_is_none_is_asked_of_nobody(portal: FlaskClient, recado: Http
 
 def test_neither_secret_nor_text_nor_number_is_logged(portal: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    stack = ("botocore", "boto3", "pynamodb", "moto", "recado", "aws_lambda_powertools")  # the test's recado, not the portal
+    stack = (
+        "botocore",
+        "boto3",
+        "pynamodb",
+        "moto",
+        "recado",
+        "aws_lambda_powertools",
+    )  # the test's recado, not the portal
 
     sent = portal.post("/send", data=form_of(estimated(portal)))
     portal.get(sent.location)
