@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +21,10 @@ from werkzeug.test import TestResponse
 
 from recado import clock
 from recado.rules import signatures
+from recado.settings import SETTINGS
 from recado.tables import messages as message_table
+from tests.apps import Context, load_app
+from tests.conftest import jobs_on
 from tests.http_gateway import HttpGateway, http_gateway
 from tests.message_worlds import add_course, add_person
 from tests.tokens import MASTER, create_key
@@ -231,8 +235,10 @@ def test_a_teacher_is_told_that_she_may_not_send(
     """L2."""
     monkeypatch.setenv("PORTAL_ROLE", "teacher")
 
-    page = estimated(client_of(load()))
+    client = client_of(load())
+    start, page = client.get("/"), estimated(client)
 
+    assert "Su rol no permite ver esto" in start.text
     assert "not_allowed_to_send" in page.text
     assert "Solo la dirección" in page.text
 
@@ -240,17 +246,10 @@ def test_a_teacher_is_told_that_she_may_not_send(
 def test_a_large_audience_is_planned_in_the_background_and_its_draft_is_sent_once(
     portal: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from recado.settings import SETTINGS
-    from tests.apps import Context, load_app
-    from tests.conftest import jobs_on
-
     monkeypatch.setattr("recado.planning.SETTINGS", replace(SETTINGS, audience_max=2))
 
     waiting = estimated(portal)
-    for number, body in enumerate(jobs_on("PlansQueue")):
-        load_app("plan").handler({"Records": [record(number, body)]}, Context())
+    make_plans()
     ready = portal.post("/estimate", data=form_of(waiting))
     places = {portal.post("/send", data=form_of(ready)).location for _ in range(2)}
 
@@ -258,13 +257,15 @@ def test_a_large_audience_is_planned_in_the_background_and_its_draft_is_sent_onc
     assert form_of(waiting)["draft"] != ""
     assert "3 reciben el SMS" in ready.text
     assert len(places) == 1
-    for number, body in enumerate(jobs_on("PlansQueue")):
-        load_app("plan").handler({"Records": [record(number, body)]}, Context())
+    make_plans()
     assert len(texts_sent()) == 3
 
 
-def record(number: int, body: str) -> dict[str, Any]:
-    return {"messageId": f"m{number}", "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
+def make_plans() -> None:
+    """What waits to be planned in the background."""
+    for body in jobs_on("PlansQueue"):
+        record = {"messageId": "m1", "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
+        load_app("plan").handler({"Records": [record]}, Context())
 
 
 # --- tokens and doors -------------------------------------------------------------------------------------------------
