@@ -367,6 +367,7 @@ def test_recipients_are_told_page_by_page_in_words_of_the_language_asked_for_L11
     assert english
     assert spanish
     assert english != spanish
+    assert [row["id"] for row in first["recipients"]] == ["t.0.0", "t.0.1"]  # what `message.recipients_changed` says
     skipped = second["recipients"][1]
     assert (skipped["state"], skipped["charged"], skipped["segments"]) == ("no_number", "no", 0)
 

@@ -405,10 +405,7 @@ class SchoolDay:
             self.after_a_while(0, self.random.choice((0, 0, 1, 40)), lambda: self._deliver(job))
         job.receives += 1
         if job.queue == SETTINGS.portal_events_queue_url:
-            if self.is_on(self.weather.job_lost):
-                return  # as if every delivery of it had failed
-            for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment
-                self._deliver_told(job)
+            self._deliver_told(job)
             return
         if job.queue == SETTINGS.plans_queue_url:
             for _ in range(2 if self.is_on(self.weather.duplicate) else 1):  # two at the same moment
@@ -453,13 +450,17 @@ class SchoolDay:
         self.start("planner", PLANNER_LIFE, work, on_end)
 
     def _deliver_told(self, job: Job) -> None:
+        """To one who tells, to two at the same moment, or to nobody, as if every delivery of it had failed."""
         started, asked = self.now, recipient_events.read_job(json.loads(job.body))
+        if self.is_on(self.weather.job_lost):
+            return
 
         def on_end(run: Run) -> None:
             if run.end is not End.DONE and job.receives < RECEIVES_MAX and not self.is_on(self.weather.job_lost):
                 self.at(max(self.now, started + TELLER_VISIBILITY), lambda: self._deliver(job))
 
-        self.start("teller", WORKER_LIFE, lambda run: recipient_events.tell(asked, self.clock_of(run)()), on_end)
+        for _ in range(2 if self.is_on(self.weather.duplicate) else 1):
+            self.start("teller", WORKER_LIFE, lambda run: recipient_events.tell(asked, self.clock_of(run)()), on_end)
 
     def _tick(self) -> None:
         """The clock of the cloud: each minute, more or less."""
