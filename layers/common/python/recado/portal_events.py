@@ -31,7 +31,8 @@ STOP_BEFORE = timedelta(seconds=20)  # the end of the function's time
 AT_ONCE = 8  # calls to one portal
 TAKE_UP_MAX = 40  # events of one transaction: two rows each
 TAKE_UPS_MAX = 5  # of them before the next calls
-DUE_MAX = 200  # schools of one shard that a minute looks after
+DUE_MAX = 50  # schools of one shard that a minute looks after; the next minute takes the rest
+LOOK_AGAIN = timedelta(minutes=2)  # at a school whose job was put and did not come to anything
 LET_GO_MAX = 5
 
 type Post = Callable[[Call], Heard]
@@ -68,13 +69,15 @@ class _Round:
 def take_up_due(now: datetime) -> int:
     """Each minute: a job for each school that is owed something and has no one at it; returns how many."""
     schools = [
-        school for shard in table.shards() for school in dict.fromkeys(table.list_due(shard, now, limit=DUE_MAX))
+        school
+        for shard in table.shards()
+        for school in table.take_due(shard, now, look_again=now + LOOK_AGAIN, limit=DUE_MAX)
     ]
-    for school_id in schools:
+    for school_id in dict.fromkeys(schools):
         events.tell_portal(school_id)
     if schools:
-        log.outcome("portals_taken_up", schools=len(schools))
-    return len(schools)
+        log.outcome("portals_taken_up", schools=len(set(schools)))
+    return len(set(schools))
 
 
 def work(school_id: str, worker: Worker) -> int:

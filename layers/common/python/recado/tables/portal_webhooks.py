@@ -202,12 +202,24 @@ def note_failing(school_id: str, mine: Webhook) -> bool:
     return update_if(_WebhookRow(*_key(school_id)), _failing(mine), condition)
 
 
-def list_due(shard: int, now: datetime, *, limit: int) -> list[str]:
-    """Schools of one shard whose webhooks are to be looked after: for events, or for what is due. Some come twice."""
+def take_due(shard: int, now: datetime, *, look_again: datetime, limit: int) -> list[str]:
+    """Schools of one shard to be looked after now, for events or for what is due; the longest overdue first.
+
+    Each is taken by whoever moves its time on to `look_again`. A school that is owed both comes twice.
+    """
     found = _WebhookRow.attention.query(
         FIRST_SHARD + shard, range_key_condition=_AttentionIndex.attend_at <= now, limit=limit, page_size=limit
     )
-    return [row.pk.split("#")[1] for row in found]
+    # The counter of events waits in the same index under the same names: one update serves both.
+    return [
+        row.pk.split("#")[1]
+        for row in found
+        if update_if(
+            _WebhookRow(row.pk, row.sk),
+            [_WebhookRow.attend_at.set(look_again)],
+            _WebhookRow.attend_at == row.attend_at,
+        )
+    ]
 
 
 def shards() -> range:
