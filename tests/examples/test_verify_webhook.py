@@ -1,6 +1,6 @@
 """examples/verify_webhook.js, run by node, believes what the standard's own library has signed, and nothing else.
 
-Node is not among what the project needs: without it these are skipped, and pytest's summary says so (`-rfEs` in pyproject.toml).
+Node is not among what the project needs: without it these are skipped, and pytest's summary says so.
 """
 
 import json
