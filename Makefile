@@ -20,7 +20,7 @@ test: set-up-test set-up-sam ## run all tests
 check: set-up-test ## format, lint, types, the translated template, the architecture
 	@$(BIN) -m ruff format --check .
 	@$(BIN) -m ruff check .
-	@$(BIN) -m mypy functions layers/common/python local tools bench tests
+	@$(BIN) -m mypy functions layers/common/python local tools bench tests examples
 	@$(BIN) -m tools.lint_template
 	@$(BIN) -m pytest tests/test_architecture.py
 

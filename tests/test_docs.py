@@ -28,7 +28,7 @@ from recado.settings import Settings
 from recado.tables.base import Row
 from tests.conftest import TEMPLATE, all_rows
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 LAYER = Path("layers/common/python/recado")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
@@ -202,7 +202,12 @@ def test_the_settings_page_names_every_variable_of_make_run() -> None:
     read = {
         name for path in (ROOT / "local").glob("*.py") for name in re.findall(r'"(RECADO_[A-Z_]+)"', path.read_text())
     }
-    passed_on = {name for name in read if name in (ROOT / "local/handsets/__main__.py").read_text()}
+    passed_on = {
+        name
+        for name in read
+        for reader in ("local/handsets/__main__.py", "examples/portal/app.py")
+        if name in (ROOT / reader).read_text()
+    }
 
     named = first_names(sections(text_of("docs/settings.md"), "##")["Variables of `make run`"])
 
@@ -247,6 +252,28 @@ def test_every_rule_that_is_kept_names_tests_that_exist_and_name_it() -> None:
             wrong.append((rule, state, unknown))
 
     assert wrong == []
+
+
+# --- the guide for portals --------------------------------------------------------------------------------------------
+
+
+FROM_A_FILE = re.compile(r"^```(?:python|js) (examples/\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def test_every_snippet_of_the_guide_for_portals_stands_in_the_file_it_is_from() -> None:
+    guide = text_of("docs/portals.md")
+
+    snippets = FROM_A_FILE.findall(guide)
+
+    assert len(snippets) == len(re.findall(r"^```(?:python|js)", guide, re.MULTILINE)) >= 5
+    assert [(file, code) for file, code in snippets if code not in text_of(file)] == []
+
+
+def test_every_code_that_the_guide_for_portals_names_is_one_of_the_errors() -> None:
+    named = first_names(sections(text_of("docs/portals.md"), "###")["What to do on each answer"])
+
+    assert len(named) > 10
+    assert set(named) - set(first_names(text_of("docs/errors.md"))) == set()
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

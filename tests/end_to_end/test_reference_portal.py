@@ -1,119 +1,152 @@
-"""examples/portal as a school's programmers would run it: a process of its own, against the whole stack."""
+"""examples/portal as its README says, beside a whole stack: a process of its own, pressed over HTTP, really told."""
 
 import html
+import os
 import re
 import subprocess
-import time
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import requests
 
-from local import portal as reference
-from local.emulator import free_port
+from local import emulator
+from local.demo_school import SCHOOL_ID
 from tests.end_to_end.conftest import Stack
+from tests.end_to_end.test_stack import handsets_showing, wait_for
+from tests.end_to_end.test_tour import ROOT, Command, commands, missing_piece
 
-START_SECONDS_MAX = 20
-TOLD_SECONDS_MAX = 60
-POLL_SECONDS = 0.3
-FORM = {"group": "course-7b", "category": "meeting", "text": "Reunión hoy a las 19:00 <script>alert(1)</script>"}
+README = "examples/portal/README.md"
+HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
+TEXT = "Mañana las clases empiezan a las 10."
+SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Portal:
+    """It listens, and what it prints goes into `log`."""
+
     url: str
+    env: Path
+    log: Path
 
-    def post(self, path: str, form: dict[str, str]) -> str:
-        answer = requests.post(f"{self.url}{path}", data=form, timeout=60)
-        assert answer.ok, answer.status_code
-        return answer.text
+    def page(self, path: str = "/") -> str:
+        return requests.get(self.url + path, timeout=SECONDS).text
 
-    def told(self) -> str:
-        return html.unescape(requests.get(f"{self.url}/told", timeout=10).text)
+    def press(self, path: str, form: dict[str, str]) -> requests.Response:
+        return requests.post(
+            self.url + path, form, headers={"Origin": self.url}, timeout=SECONDS, allow_redirects=False
+        )
 
-    def wait_until_told(self, *words: str) -> str:
-        deadline = time.monotonic() + TOLD_SECONDS_MAX
-        while time.monotonic() < deadline:
-            told = self.told()
-            if all(word in told for word in words):
-                return told
-            time.sleep(POLL_SECONDS)
-        raise AssertionError(f"not told of {words}: {self.told()}")
+    def secrets(self) -> list[str]:
+        return re.findall(r"SECRET=(\S+)", self.env.read_text())
 
 
 @pytest.fixture
 def portal(stack: Stack, tmp_path: Path) -> Iterator[Portal]:
-    port, secret = free_port(), tmp_path / "webhook.secret"
-    environment = reference.environment(stack.api, stack.school, port, secret)
-    with subprocess.Popen(
-        reference.command(), env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    ) as process:
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/told", process)
-            reference.set_webhook(stack.api, stack.school, f"http://127.0.0.1:{port}/recado", secret)
-            yield Portal(f"http://127.0.0.1:{port}")
-        finally:
-            reference.remove_webhook(stack.api, stack.school)
-            process.terminate()
+    """Both commands of the README, on this stack."""
+    port = emulator.free_port()
+    (make,), (serve,) = commands(README, "portal"), commands(README, "serve")
+    told = run(make, f" --port {port} --folder {tmp_path}", stack)
+    assert missing_piece(Command(make.text, (make.expected[0],), may_take_a_moment=False), told) is None, told
+    here = serve.text.replace(".local/portal.env", str(tmp_path / "portal.env")).replace(
+        ".venv/bin/python", sys.executable
+    )
+    log = tmp_path / "portal.log"
+    with log.open("wb") as out, process(here, out):
+        found = Portal(f"http://127.0.0.1:{port}", tmp_path / "portal.env", log)
+        wait_for(lambda: answers(found), "the portal", 20, log.read_text)
+        yield found
+    stack.api.need("DELETE", "/portal-webhook", stack.token())
 
 
-def test_it_shows_what_recado_says_sends_once_and_is_told_what_became_of_it(portal: Portal) -> None:
-    assert "7° Básico B" in requests.get(portal.url, timeout=30).text
-
-    shown = portal.post("/estimate", FORM)
-    first, again = (portal.post("/send", hidden(shown)) for _ in range(2))
-
-    assert "<script>" not in shown  # what a person wrote is text
-    assert "no recibe SMS" in shown  # L9
-    assert message_of(first) == message_of(again)  # the form's key: pressed twice, sent once
-    told = portal.wait_until_told("message.sent", "message.recipients_changed", "delivered")
-    assert message_of(first) in told
-
-
-def test_a_price_that_is_not_the_one_shown_is_refused_in_words(portal: Portal) -> None:
-    form = hidden(portal.post("/estimate", FORM)) | {"text": FORM["text"] + " Cambió el texto."}
-
-    refused = portal.post("/send", form)
-
-    assert "plan_changed" in refused
-    assert "No se envió" in refused
+def run(command: Command, more: str, stack: Stack) -> str:
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command.text.replace(".venv/bin/python", sys.executable) + more],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "RECADO_PORT": str(stack.emulator.port)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
-def test_a_webhook_that_is_not_recados_changes_nothing(portal: Portal) -> None:
-    before = portal.told()
+@contextmanager
+def process(command: str, out: BinaryIO) -> Iterator[None]:
+    running = subprocess.Popen(
+        ["/bin/sh", "-c", command.replace("&& ", "&& exec ")],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        yield
+    finally:
+        running.terminate()
+        running.wait(SECONDS)
 
-    forged = requests.post(
-        f"{portal.url}/recado",
-        json={"type": "message.sent", "timestamp": "2026-01-01T00:00:00Z", "data": {}},
-        headers={"webhook-id": "x", "webhook-timestamp": str(int(time.time())), "webhook-signature": "v1,AAAA"},
-        timeout=10,
+
+def answers(portal: Portal) -> bool:
+    try:
+        return "Avisos del colegio" in portal.page()
+    except requests.ConnectionError:
+        return False
+
+
+def form_of(page: str) -> dict[str, str]:
+    return {name: html.unescape(value) for name, value in HIDDEN.findall(page)}
+
+
+def test_the_portal_sends_what_it_showed_once_and_is_told_how_it_ended(stack: Stack, portal: Portal) -> None:
+    written = form_of(portal.page()) | {"group": "course-7b", "category": "classes_cancelled", "text": TEXT}
+    shown = portal.press("/estimate", written).text
+
+    sent = [portal.press("/send", form_of(shown)) for _ in range(2)]
+    place = sent[0].headers["Location"]
+    page = wait_for(
+        lambda: found if "El mensaje llegó a su fin" in (found := portal.page(place)) else None,
+        "the webhook",
+        60,
+        lambda: portal.log.read_text()[-1000:],
     )
 
-    assert forged.status_code == 401
-    assert portal.told() == before
+    assert "reciben el SMS" in shown
+    assert 'class="red">⛔ ' in shown
+    assert [one.status_code for one in sent] == [303, 303]
+    assert sent[1].headers["Location"] == place
+    message = stack.api.need("GET", f"/messages/{place.rpartition('/')[2]}", stack.token())
+    assert (message["state"], message["created_by"]) == ("sent", "directora")
+    assert len(handsets_showing(stack, TEXT)) == message["recipients"]
+    texts = [stack.handsets.carrier.phones.inbox(one)["texts"] for one in handsets_showing(stack, TEXT)]
+    assert {len([one for one in inbox if one["text"] == TEXT]) for inbox in texts} == {1}
+    assert TEXT in page
+
+    # What it printed, and who may read its secrets.
+    printed = portal.log.read_text()
+    assert "/recado" in printed
+    for secret in [*portal.secrets(), TEXT, "+56", "eyJ"]:
+        assert secret not in printed
+    assert portal.env.stat().st_mode & 0o077 == 0
 
 
-def hidden(page: str) -> dict[str, str]:
-    found = re.findall(r'<input type="hidden" name="([a-z]+)" value="([^"]*)">', page)
-    return {name: html.unescape(value) for name, value in found}
+def test_the_portals_webhook_can_be_made_again_and_is_believed_with_its_new_secret(
+    stack: Stack, portal: Portal
+) -> None:
+    before = portal.secrets()
 
+    run(commands(README, "portal")[0], f" --port {portal.url.rpartition(':')[2]} --folder {portal.env.parent}", stack)
 
-def message_of(page: str) -> str:
-    found = re.search(r"<code>([a-z2-7]+)</code>", page)
-    assert found is not None, page
-    return found.group(1)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the portal ended by itself"
-        try:
-            requests.get(url, timeout=2)
-        except requests.ConnectionError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the portal did not start")
+    key, webhook = portal.secrets()
+    assert key == before[0]
+    assert webhook != before[1]
+    assert stack.api.need("GET", "/portal-webhook", stack.token())["url"] == f"{portal.url}/recado"
+    assert SCHOOL_ID in portal.env.read_text()

@@ -154,6 +154,16 @@ def test_the_readmes_tour_does_what_it_says(stack: Stack, tmp_path: Path) -> Non
     assert sum(len(command.expected) for command in tour) > 20, "the tour says what comes of its commands"
 
 
+def test_the_guide_for_portals_does_what_it_says(stack: Stack, tmp_path: Path) -> None:
+    guide = commands("docs/portals.md", "portal")
+
+    with shell({"RECADO_PORT": str(stack.emulator.port)}) as here:
+        wrong = what_goes_wrong(guide, here, stack, tmp_path)
+
+    assert wrong == []
+    assert sum(len(command.expected) for command in guide) > 5
+
+
 def test_the_first_school_is_made_as_the_guide_says(stack: Stack, tmp_path: Path) -> None:
     guide = commands("docs/deploying.md", "school")
 
