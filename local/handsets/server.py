@@ -14,6 +14,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from local.handsets.app import create_app
 from local.handsets.carrier import Carrier
 from local.handsets.phones import Phones
+from local.handsets.portal import Portal
 from local.handsets.watchers import Watchers
 from local.handsets.webhooks import Clock, Outbox, Recado
 
@@ -31,6 +32,7 @@ class Setup:
     port: int = 0  # 0 is any free one
     state_file: Path | None = None
     names_file: Path | None = None  # JSON: number -> what to show beside it
+    portal: Portal | None = None  # whoever's tokens pages may ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ def handsets(setup: Setup, *, clock: Clock | None = None, dice: random.Random | 
         clock=clock,
         dice=dice or random.Random(),  # noqa: S311  # dice, not secrets
     )
-    server = make_server(HOST, setup.port, create_app(carrier), threaded=True, request_handler=_QuietHandler)
+    server = make_server(
+        HOST, setup.port, create_app(carrier, setup.portal), threaded=True, request_handler=_QuietHandler
+    )
     stopping = threading.Event()
     saver = threading.Thread(target=_save_now_and_then, args=(phones, setup.state_file, stopping), name="saver")
     with _serving(server), _running(carrier):
