@@ -1,6 +1,7 @@
 """`python -m tools.find_chromium` prints a Chromium that tests can drive.
 
-RECADO_CHROMIUM, else the machine's, else Playwright's own; Playwright fetches its own if there is none. Without a network it says in one line what to install.
+RECADO_CHROMIUM, else the machine's, else Playwright's own; Playwright fetches its own
+if there is none. Without a network it says in one line what to install.
 """
 
 import os

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tools.find_chromium import find_chromium
 
 ROOT = Path(__file__).parent.parent.parent.parent
-# The docs' own pictures are written anew with RECADO_SCREENSHOTS=docs/screenshots; else a run leaves the tree as it was.
+# The docs' own pictures: RECADO_SCREENSHOTS=docs/screenshots. Else a run leaves the tree as it was.
 SCREENSHOTS = ROOT / os.environ.get("RECADO_SCREENSHOTS", ".build/screenshots")
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 320, "height": 720}
