@@ -148,7 +148,7 @@ def _fill(
     operator = bootstrap.create_operator_key(aws.session, STACK, running.endpoint_url)
 
     with progress.step("pages"):
-        publish(aws.client("s3"), outputs["ConsoleBucket"], console_settings(handsets_url))
+        publish(aws.client("s3"), outputs["ConsoleBucket"], console_settings(handsets_url, outputs["LiveUrl"]))
 
     # 4. The demo school, through the same doors as a real one.
     with progress.step("demo school") as notes:
@@ -157,9 +157,10 @@ def _fill(
     return Up(running, handsets, handsets_url, token)
 
 
-def console_settings(handsets_url: str) -> ConsoleSettings:
+def console_settings(handsets_url: str, live_url: str = "") -> ConsoleSettings:
     """What the pages are told on this machine: the demo school's portal is at the handsets."""
-    return import_module("tools.publish_console").ConsoleSettings(token_url=f"{handsets_url}/token", demo=True)  # type: ignore[no-any-return]
+    told = import_module("tools.publish_console").ConsoleSettings(f"{handsets_url}/token", demo=True, live_url=live_url)
+    return told  # type: ignore[no-any-return]
 
 
 def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:

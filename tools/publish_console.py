@@ -27,11 +27,14 @@ TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html;
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """`token_url`: where the portal answers {"token": …} to whoever is signed in; `parents`: who may embed a page."""
+    """`token_url`: where the portal answers {"token": …} to whoever is signed in; `parents`: who may embed a page;
+    `live_url`: where the page of sessions opens its sockets.
+    """
 
     token_url: str = ""
     parents: tuple[str, ...] = ()
     demo: bool = False
+    live_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def main() -> int:
         settings = ConsoleSettings(
             outputs.get("ConsoleTokenUrl", "").strip("-"),
             tuple(filter(None, outputs.get("ConsoleParents", "").strip("-").split(" "))),
+            live_url=outputs.get("LiveUrl", ""),
         )
         count = publish(boto3.client("s3"), outputs["ConsoleBucket"], settings)
     except (BotoCoreError, ClientError, KeyError) as error:
@@ -82,10 +86,10 @@ def read_files(settings: ConsoleSettings) -> Iterator[File]:
 
 
 def content_security_policy(settings: ConsoleSettings) -> str:
-    """What a page may load and ask: its own origin, and the portal's token address if there is one."""
+    """What a page may load and ask: its own origin, and if there are any the portal's token address and the sockets."""
     connect = ["'self'"]
-    if settings.token_url:
-        address = urlsplit(settings.token_url)
+    for asked in filter(None, (settings.token_url, settings.live_url)):
+        address = urlsplit(asked)
         connect.append(f"{address.scheme}://{address.netloc}")
     rules = {
         "default-src": "'none'",

@@ -43,11 +43,16 @@ export class OnceKey {
 export class Api {
   #token;
   #renew;
+  #heard;
 
-  /** `token`: text or null; `renew`: asked once when the API does not accept it (any more), answers another or null. */
-  constructor({ token = null, renew = null } = {}) {
+  /**
+   * `token`: text or null; `renew`: asked once when the API does not accept it (any more), answers another or null; `heard`: told of
+   * every answer, for its headers (the server's clock, how soon to ask again).
+   */
+  constructor({ token = null, renew = null, heard = null } = {}) {
     this.#token = token;
     this.#renew = renew;
+    this.#heard = heard;
   }
 
   get(path, query = {}, { signal } = {}) {
@@ -55,9 +60,9 @@ export class Api {
     return this.#ask("GET", asked.size ? `${path}?${asked}` : path, { signal });
   }
 
-  /** `key`: of a OnceKey; where the API needs none it does no harm. */
-  send(method, path, body, { key, signal } = {}) {
-    return this.#ask(method, path, { body, key, signal });
+  /** `key`: of a OnceKey; where the API needs none it does no harm. `outlives`: it goes out even if the page is left just now. */
+  send(method, path, body, { key, signal, outlives } = {}) {
+    return this.#ask(method, path, { body, key, signal, outlives });
   }
 
   /** A file of the API, as a Blob with its name, and the address of what follows it, if anything does. */
@@ -78,13 +83,13 @@ export class Api {
     }
   }
 
-  async #answer(method, path, { body, key, signal }) {
-    let answer = await this.#once(method, path, body, key, signal);
+  async #answer(method, path, options) {
+    let answer = await this.#once(method, path, options);
     if (answer.status === 401 && this.#renew) {
       const token = await this.#renew();
       if (token) {
         this.#token = token;
-        answer = await this.#once(method, path, body, key, signal);
+        answer = await this.#once(method, path, options);
       }
     }
     if (answer.ok) return answer;
@@ -97,14 +102,14 @@ export class Api {
     throw new Problem(answer.status, problem, answer.headers.get("Retry-After"));
   }
 
-  async #once(method, path, body, key, signal) {
+  async #once(method, path, { body, key, signal, outlives = false }) {
     const headers = {};
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
     if (key) headers["Idempotency-Key"] = key;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const limit = AbortSignal.timeout(SECONDS_MAX * 1000);
     try {
-      return await fetch(`/v1${path}`, {
+      const answer = await fetch(`/v1${path}`, {
         method,
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),
@@ -112,7 +117,10 @@ export class Api {
         redirect: "error",
         credentials: "omit",
         cache: "no-store",
+        keepalive: outlives,
       });
+      this.#heard?.(answer);
+      return answer;
     } catch (error) {
       if (signal?.aborted) throw error; // the page itself does not want it any more
       throw new NoAnswer(error.name);

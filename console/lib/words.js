@@ -5,27 +5,36 @@ const asked = new URLSearchParams(location.search).get("lang");
 const kept = remembered();
 
 /** "es" or "en": as asked in the address, else as chosen before, else Spanish. */
-export const language = [asked, kept].find((one) => LANGUAGES.includes(one)) ?? "es";
+export let language = [asked, kept].find((one) => LANGUAGES.includes(one)) ?? "es";
 
 /** The words of one view: `words({es: {...}, en: {...}})` answers `t(name, ...values)`. A word may be a function of the values. */
 export function words(dictionary) {
-  const said = dictionary[language];
   return (name, ...values) => {
-    const word = said[name] ?? name;
+    const word = dictionary[language][name] ?? name;
     return typeof word === "function" ? word(...values) : word;
   };
 }
 
 /** The page again, in the other language. What is being written must have been kept by then. */
 export function changeLanguage(chosen) {
+  remember(chosen);
+  const address = new URL(location.href);
+  address.searchParams.set("lang", chosen);
+  location.replace(address);
+}
+
+/** The other language without loading the page again, for one that keeps nothing over that: it shows itself anew. */
+export function speak(chosen) {
+  remember(chosen);
+  language = chosen;
+}
+
+function remember(chosen) {
   try {
     localStorage.setItem("language", chosen);
   } catch {
     // A browser that keeps nothing: the address says it.
   }
-  const address = new URL(location.href);
-  address.searchParams.set("lang", chosen);
-  location.replace(address);
 }
 
 function remembered() {

@@ -81,7 +81,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         with handsets(setup, dice=random.Random(1)) as phones:  # noqa: S311  # dice, not secrets
             parameters = stack_parameters(running, phones.url) | {"AudienceMax": str(AUDIENCE_MAX)}
             outputs = deploy(ROOT / "template.yaml", STACK, parameters, aws)
-            publish(aws.client("s3"), outputs["ConsoleBucket"], console_settings(phones.url))
+            publish(aws.client("s3"), outputs["ConsoleBucket"], console_settings(phones.url, outputs["LiveUrl"]))
             bootstrap_by_command(running)
             operator = Key(OPERATOR, OPERATOR_KEY, signatures.portal_key_secret(master, OPERATOR, OPERATOR_KEY))
             demo = DemoSchool(
