@@ -53,6 +53,16 @@ export class Session extends EventTarget {
     this.read();
   }
 
+  /** How often the page asks where it is not told. */
+  get pollSeconds() {
+    return this.#pollSeconds;
+  }
+
+  /** Whether the last read failed. */
+  get isFailing() {
+    return this.#failures > 0;
+  }
+
   get isLive() {
     return this.#socket?.isLive ?? false;
   }
@@ -130,7 +140,10 @@ export class Session extends EventTarget {
         this.#take(answer);
         if (answer.messages.length < LINES_A_READ && !this.#isAskedAgain) break;
       }
-      this.#failures = 0;
+      if (this.#failures > 0) {
+        this.#failures = 0;
+        this.#tell("connection");
+      }
     } catch (error) {
       if (this.isOver) return;
       if (!(error instanceof NoAnswer || error instanceof Problem)) throw error;
@@ -148,6 +161,7 @@ export class Session extends EventTarget {
   }
 
   #readIn(seconds) {
+    clearTimeout(this.#timer);
     if (this.isOver || document.hidden) return; // who looks again reads again
     const next = seconds ?? (this.isLive ? (this.isSending ? LOOK_SECONDS : null) : this.#pollSeconds);
     if (next !== null) this.#timer = setTimeout(() => this.read(), next * 1000);
@@ -187,6 +201,7 @@ export class Session extends EventTarget {
       this.#lastLine = frame.seq;
       this.#show([frame.message]);
     }
+    if (this.isSending && !this.#isReading) this.#readIn(null); // frames and answers cross: what is kept true is asked again
     this.#tell("state");
   }
 
