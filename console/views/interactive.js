@@ -119,12 +119,7 @@ class Interactive extends HTMLElement {
       h(
         "div",
         { class: "talk" },
-        h(
-          "div",
-          { class: "stack" },
-          h("section", { class: "panel stack", "aria-labelledby": "whom-title" }, h("h2", { id: "whom-title" }, t("to_whom")), whom, refused),
-          this.#goodToKnow("wide-only"),
-        ),
+        h("section", { class: "panel stack whom", "aria-labelledby": "whom-title" }, h("h2", { id: "whom-title" }, t("to_whom")), whom, refused),
         h(
           "section",
           { class: "panel chat", "aria-labelledby": "box-title" },
@@ -133,7 +128,7 @@ class Interactive extends HTMLElement {
           box.element,
           h("div", { class: "stack composing" }, about, status, composer.element),
         ),
-        this.#goodToKnow("narrow-only"),
+        this.#goodToKnow(),
       ),
     );
     this.#showWhom(typed);
@@ -142,10 +137,10 @@ class Interactive extends HTMLElement {
     if (this.#session) box.add(this.#session.lines);
   }
 
-  #goodToKnow(where) {
+  #goodToKnow() {
     return h(
       "section",
-      { class: `know small ${where}` },
+      { class: "know small" },
       h("h2", {}, t("good_to_know")),
       h("ul", {}, [["credits", "know_free"], ["phone", "know_code"], ["close", "know_gone"]].map(([name, word]) => h("li", {}, icon(name), h("span", {}, t(word))))),
     );

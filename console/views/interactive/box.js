@@ -10,15 +10,16 @@ const NEAR_PX = 80;
 export class Box {
   #lines = []; // [{line, element}] as they stand
   #tones = new Map();
-  #list = h("ol", { class: "lines", role: "log", "aria-live": "off" }); // what is new is said by the page, in words of its own
+  #list = h("ol", { class: "lines" });
   #below = h("button", { type: "button", class: "button small below", onClick: () => this.#toEnd() });
 
   /** `empty`: what stands here while nothing was said. */
   constructor(empty) {
-    this.#list.setAttribute("aria-label", t("conversation"));
     this.#below.append(icon("download"), t("new_below"));
     this.#below.hidden = true;
-    this.scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("conversation"), onScroll: () => this.#isAtEnd() && (this.#below.hidden = true) });
+    const scrolled = () => this.#isAtEnd() && (this.#below.hidden = true);
+    // A log that is not live: what is new is said by the page, in words of its own.
+    this.scroll = h("div", { class: "scroll", tabindex: "0", role: "log", "aria-live": "off", "aria-label": t("conversation"), onScroll: scrolled });
     this.element = h("div", { class: "box" }, this.scroll, this.#below);
     this.setEmpty(empty);
   }

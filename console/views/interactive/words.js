@@ -17,7 +17,7 @@ export const DICTIONARY = {
 
     to_whom: "¿A quién le escribes?",
     numbers: "Números de celular",
-    numbers_hint: (most) => `Escribe uno o pega una lista. Vale 809-555-0101, +1 829… Hasta ${most}.`,
+    numbers_hint: (most) => `Escribe uno o pega una lista. Vale 809‑555‑0101, +1 829… Hasta ${most}.`,
     add: "Agregar",
     chosen: "Números a los que vas a escribir",
     remove: (number) => `Quitar ${number}`,
@@ -150,7 +150,7 @@ export const DICTIONARY = {
 
     to_whom: "Who are you writing to?",
     numbers: "Mobile numbers",
-    numbers_hint: (most) => `Type one or paste a list. 809-555-0101 will do, or +1 829… Up to ${most}.`,
+    numbers_hint: (most) => `Type one or paste a list. 809‑555‑0101 will do, or +1 829… Up to ${most}.`,
     add: "Add",
     chosen: "Numbers you are going to write to",
     remove: (number) => `Remove ${number}`,
