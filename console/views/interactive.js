@@ -29,6 +29,7 @@ class Interactive extends HTMLElement {
   #numbers = []; // [{typed, key}]
   #draft = "";
   #session = null;
+  #reached = new Set(); // the numbers that the session writes to, as typed
   #left = new Set(); // whom the next text does not go to
   #refused = []; // as the API names them
   #problem = null; // the last error of sending
@@ -350,6 +351,7 @@ class Interactive extends HTMLElement {
     session.addEventListener("connection", () => this.#session === session && this.#showConnection());
     session.addEventListener("ended", () => this.#session === session && this.#finish("time"));
     this.#session = session;
+    this.#reached = new Set(answer.handsets.map((one) => one.typed));
     this.#left.clear();
   }
 
@@ -427,7 +429,7 @@ class Interactive extends HTMLElement {
     this.#drift = drift;
     if (this.#forgetAt !== null && performance.now() >= this.#forgetAt) this.#forget();
     if (!this.#session || !this.#parts?.countdown) return;
-    const seconds = (this.#session.expiresAt - this.#clock.now()) / 1000;
+    const seconds = Math.min(this.#settings.idle_seconds, (this.#session.expiresAt - this.#clock.now()) / 1000);
     this.#parts.countdown.show(seconds);
     if (seconds <= 0) this.#lookForTheLastTime();
   };
@@ -452,7 +454,7 @@ class Interactive extends HTMLElement {
       await session.extend();
       fill(this.#urgent);
       const left = (session.expiresAt - this.#clock.now()) / 1000;
-      this.#hear(session.expiresAt - before < LONGER_MS && left < this.#settings.idle_seconds - 10 ? t("longest") : t("extended", countdown(left)));
+      this.#hear(session.expiresAt - before < LONGER_MS && left < this.#settings.idle_seconds - 10 ? t("longest") : t("extended", countdown(Math.min(left, this.#settings.idle_seconds))));
       this.#second();
       if (this.#problem === null) this.#showProblem();
     } catch (error) {
@@ -489,9 +491,8 @@ class Interactive extends HTMLElement {
   /** Nothing of the session is left. By time, what was not sent yet stays for once as long, for whoever was just writing. */
   #finish(by, { isUnsure = false, isKept = by === "time" } = {}) {
     const hadFocus = this.contains(document.activeElement) ? document.activeElement.id : null;
-    const reached = this.#session.handsets;
-    const tried = this.#refused.filter((one) => !FOR_GOOD.includes(one.reason)).map((one) => one.number);
-    this.#numbers = isKept ? this.#numbers.filter((one) => tried.includes(one.typed) || reached.some((handset) => handset.typed === one.typed)) : [];
+    const mayGoLater = new Set(this.#refused.filter((one) => !FOR_GOOD.includes(one.reason)).map((one) => one.number));
+    this.#numbers = isKept ? this.#numbers.filter((one) => this.#reached.has(one.typed) || mayGoLater.has(one.typed)) : [];
     this.#draft = isKept ? this.#parts.composer.text : "";
     this.#drop();
     this.#ended = { by, isUnsure, isNotTold: false };
@@ -509,6 +510,7 @@ class Interactive extends HTMLElement {
     this.#session?.drop();
     this.#session = null;
     this.#hadOne = true;
+    this.#reached.clear();
     this.#left.clear();
     this.#refused = [];
     this.#problem = null;

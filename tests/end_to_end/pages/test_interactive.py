@@ -1,5 +1,6 @@
 """The page of sessions: people without an account, each at a browser of their own, and the handsets they write to (C1 to C9)."""
 
+import gzip
 import json
 import re
 import secrets
@@ -234,7 +235,7 @@ def test_one_message_at_a_time_and_what_is_typed_meanwhile_stays_C5(
     wait_for(lambda: ana.page.wait_for_timeout(50) or held, "the request")
     ana.text.press("End")
     ana.text.press_sequentially(" Y dos")
-    ana.send()
+    ana.text.press("Control+Enter")
     held[0].continue_()
 
     expect(ana.lines).to_have_count(1)
@@ -297,9 +298,7 @@ def test_the_end_is_counted_by_the_services_clock_announced_at_a_minute_and_put_
     expect(left).to_contain_text(re.compile(r"En 0:\d\d esto se borra"))
     expect(urgent).to_contain_text("tecla F2")
     ana.text.focus()
-    ana.page.clock.pause_at(ana.page.evaluate("Date.now() + 1500"))
     ana.visitor.take_picture("interactive-warning")
-    ana.page.clock.resume()
     with ana.page.expect_response("**/extend") as asked:
         ana.text.press("F2")
     assert asked.value.status == 200
@@ -557,7 +556,7 @@ def test_a_failing_network_keeps_the_text_and_asks_again_with_the_same_key_so_th
     ana.page.route("**/v1/sessions", lose)
     for _ in range(2):
         ana.send()
-        expect(ana.page.locator(".composing").get_by_role("alert")).to_contain_text("Tu texto sigue aquí")
+        expect(ana.page.get_by_role("alert").filter(has_text="Tu texto sigue aquí")).to_be_visible()
         expect(ana.text).to_have_value("¿Llegó?")
     ana.send_and_hear()
 
@@ -809,9 +808,10 @@ def test_a_link_may_bring_numbers_and_never_a_text_and_they_leave_the_address(
 def test_the_operators_page_links_to_it_and_embeds_it(stack: Stack, talk: Callable[..., Talk]) -> None:
     ana = talk()
     example = (ROOT / "examples/operator_link.html").read_text().replace("https://recado.example", stack.pages_url)
-    ana.page.route("https://operador.example/", lambda route: route.fulfill(body=example, content_type="text/html"))
+    theirs = "http://localhost/operador"  # another origin than the pages'
+    ana.page.route(theirs, lambda route: route.fulfill(body=example, content_type="text/html"))
 
-    ana.page.goto("https://operador.example/")
+    ana.page.goto(theirs)
     frame = ana.page.frame_locator("iframe")
     expect(frame.get_by_role("heading", name=BOX)).to_be_visible()
     ana.page.get_by_role("link", name="Envío de Minimensaje a un número").click()
@@ -845,8 +845,9 @@ def test_without_the_service_the_page_says_so_and_tries_again(talk: Callable[...
 def test_the_first_view_is_light(talk: Callable[..., Talk]) -> None:
     ana = talk()
     sizes: list[int] = []
-    ana.page.on("response", lambda answer: sizes.append(len(answer.body())))
+    ana.page.on("response", lambda answer: sizes.append(len(gzip.compress(answer.body()))))
 
     ana.enter()
 
-    assert sum(sizes) < 100_000, "bytes, not even compressed"
+    assert len(sizes) > 10
+    assert sum(sizes) < 60_000, "bytes, as they go over the wire"
