@@ -159,8 +159,8 @@ def _fill(
 
 def console_settings(handsets_url: str, live_url: str = "") -> ConsoleSettings:
     """What the pages are told on this machine: the demo school's portal is at the handsets."""
-    told = import_module("tools.publish_console").ConsoleSettings(f"{handsets_url}/token", demo=True, live_url=live_url)
-    return told  # type: ignore[no-any-return]
+    settings = import_module("tools.publish_console").ConsoleSettings
+    return settings(f"{handsets_url}/token", demo=True, live_url=live_url)  # type: ignore[no-any-return]
 
 
 def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import { Countdown, EXTEND_KEY } from "./interactive/countdown.js";
 import { handsetList } from "./interactive/handset_list.js";
 import { NumberField } from "./interactive/number_field.js";
 import { numbersOfLink } from "./interactive/link.js";
+import { keyOf } from "./interactive/numbers.js";
 import { FOR_GOOD, errorWords, fieldWords, refusedWords, shown } from "./interactive/reasons.js";
 import { ServerClock } from "./interactive/server_clock.js";
 import { Session, isGone } from "./interactive/session.js";
@@ -252,8 +253,7 @@ class Interactive extends HTMLElement {
   }
 
   #shownOf(typed) {
-    const known = this.#numbers.find((one) => one.typed === typed);
-    return shown(known ? known.key : typed);
+    return shown(keyOf(typed, this.#settings.countries[0]) ?? typed);
   }
 
   // --- sending

@@ -110,7 +110,7 @@ export const DICTIONARY = {
     not_in_this_session: "Uno de los números no es de esta conversación. Termínala y empieza otra.",
     sent_to: (count) => `Mensaje en camino a ${many(count, "número", "números")}.`,
 
-    nobody: "No salió: a ninguno de los números se le puede escribir ahora. Abajo está por qué.",
+    nobody: "No salió: a ninguno de los números se le puede escribir ahora. El porqué está junto a los números.",
     source_sessions: "No salió: desde tu conexión ya se abrieron demasiadas conversaciones en la última hora.",
     source_recipients: "No salió: desde tu conexión ya se enviaron demasiados mensajes en la última hora.",
     source_link_recipients: "No salió: desde tu conexión ya se enviaron demasiados mensajes con enlaces en la última hora.",
@@ -243,7 +243,7 @@ export const DICTIONARY = {
     not_in_this_session: "One of the numbers is not in this conversation. End it and start another.",
     sent_to: (count) => `Message on its way to ${many(count, "number", "numbers")}.`,
 
-    nobody: "Not sent: none of the numbers can be written to now. See why below.",
+    nobody: "Not sent: none of the numbers can be written to now. Why is said beside the numbers.",
     source_sessions: "Not sent: too many conversations were opened from your connection in the last hour.",
     source_recipients: "Not sent: too many messages were sent from your connection in the last hour.",
     source_link_recipients: "Not sent: too many messages with links were sent from your connection in the last hour.",

@@ -1,13 +1,17 @@
-"""The page of sessions: people without an account, each at a browser of their own, and the handsets they write to (C1 to C9)."""
+"""The page of sessions: people without an account, each at a browser, and the handsets they write to (C1 to C9)."""
 
 import gzip
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -106,7 +110,7 @@ class Talk:
 
 @pytest.fixture(scope="module", autouse=True)
 def _inbound_has_started(stack: Stack) -> None:
-    """A handset waits ten seconds for its reply to be taken; the function that takes it may need longer for its first."""
+    """A handset waits ten seconds for its reply to be taken; the function's first may take longer."""
 
     def is_taken() -> bool:
         try:
@@ -307,7 +311,7 @@ def test_the_end_is_counted_by_the_services_clock_announced_at_a_minute_and_put_
     expect(ana.text).to_be_focused()
 
 
-def test_at_the_end_nothing_of_the_talk_is_left_in_the_page_or_in_its_memory_and_the_next_text_comes_from_another_code_C7_C8(
+def test_at_the_end_page_and_memory_hold_no_word_of_the_talk_and_the_next_text_comes_from_another_code_C7_C8(
     stack: Stack, talk: Callable[..., Talk], number: str
 ) -> None:
     mine, theirs = f"pregunta{secrets.token_hex(8)}", f"respuesta{secrets.token_hex(8)}"
@@ -664,8 +668,8 @@ def test_numbers_are_read_from_lists_as_people_paste_them_and_each_is_there_once
         ("+44 7911 123456 809 555 0101", ["+447911123456", "+18095550101"]),
         ("1-809-555-0101", ["+18095550101"]),
         ("011 34 600 111 222", ["+34600111222"]),
-        ("٨٠٩", []),  # noqa: RUF001  # Arabic-Indic digits: no digits here
-        ("８０９５５５０１０１", ["+18095550101"]),  # noqa: RUF001  # full-width
+        ("٨٠٩", []),  # Arabic-Indic digits: no digits here
+        ("８０９５５５０１０１", ["+18095550101"]),  # full-width
         ("1-800-FLOWERS", []),
         ("", []),
     ],
@@ -780,8 +784,8 @@ def test_every_word_is_there_in_both_languages(talk: Callable[..., Talk]) -> Non
     kinds = ana.page.evaluate(
         """async () => {
           const { DICTIONARY } = await import("./views/interactive/words.js");
-          const kind = (word) => (typeof word === "function" ? word.length : "text");
-          return Object.values(DICTIONARY).map((said) => Object.fromEntries(Object.entries(said).map(([name, word]) => [name, kind(word)])));
+          const kind = ([name, word]) => [name, typeof word === "function" ? word.length : "text"];
+          return Object.values(DICTIONARY).map((said) => Object.fromEntries(Object.entries(said).map(kind)));
         }"""
     )
     files = [ROOT / "console/interactive.js", *(ROOT / "console/views").glob("interactive*.js")]
@@ -805,13 +809,31 @@ def test_a_link_may_bring_numbers_and_never_a_text_and_they_leave_the_address(
     assert ana.page.url == f"{stack.pages_url}/interactive.html"
 
 
+@contextmanager
+def their_server(page: str) -> Iterator[str]:
+    """The operator's own, another origin than the pages'."""
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 def test_the_operators_page_links_to_it_and_embeds_it(stack: Stack, talk: Callable[..., Talk]) -> None:
     ana = talk()
     example = (ROOT / "examples/operator_link.html").read_text().replace("https://recado.example", stack.pages_url)
-    theirs = "http://localhost/operador"  # another origin than the pages'
-    ana.page.route(theirs, lambda route: route.fulfill(body=example, content_type="text/html"))
-
-    ana.page.goto(theirs)
+    with their_server(example) as theirs:
+        ana.page.goto(theirs)
     frame = ana.page.frame_locator("iframe")
     expect(frame.get_by_role("heading", name=BOX)).to_be_visible()
     ana.page.get_by_role("link", name="Envío de Minimensaje a un número").click()
