@@ -29,6 +29,7 @@ from local.progress import Progress, seconds_since_start
 if TYPE_CHECKING:  # they read boto3, which takes as long as the emulator takes to start: see _bring_up
     from local.aws import Aws
     from tools.bootstrap import OperatorKey
+    from tools.publish_console import ConsoleSettings
 
 ROOT = Path(__file__).parent.parent
 LAYER = ROOT / "layers" / "common" / "python"
@@ -37,7 +38,15 @@ FOLDER = Path(os.environ.get("RECADO_FOLDER") or ROOT / ".local").resolve()  # e
 LOGS = FOLDER / "log"
 STACK = "recado"
 CARRIER = "signed_webhook"
-HEAVY = ("local.aws", "local.deploy", "local.api", "local.demo_school", "local.logs", "tools.bootstrap")
+HEAVY = (
+    "local.aws",
+    "local.deploy",
+    "local.api",
+    "local.demo_school",
+    "local.logs",
+    "tools.bootstrap",
+    "tools.publish_console",
+)
 PORT = 4566  # the emulator's own default
 PORTS_ALLOWED = range(1024, 65536)
 HANDSETS_START_SECONDS_MAX = 15
@@ -118,6 +127,7 @@ def _fill(
     from local.deploy import deploy, physical_id
     from local.logs import LogTail
     from tools import bootstrap
+    from tools.publish_console import publish
 
     # 2. The master secret: the handsets' signatures hang from it, so they start while the stack is deployed.
     aws = Aws(running.endpoint_url)
@@ -137,11 +147,20 @@ def _fill(
     taken_down.callback(logs.stop)
     operator = bootstrap.create_operator_key(aws.session, STACK, running.endpoint_url)
 
+    with progress.step("pages"):
+        publish(aws.client("s3"), outputs["ConsoleBucket"], console_settings(handsets_url, outputs["LiveUrl"]))
+
     # 4. The demo school, through the same doors as a real one.
     with progress.step("demo school") as notes:
         token = _load_school(running, aws, outputs["ImportBucket"], operator, master, notes)
     waiting.result()
     return Up(running, handsets, handsets_url, token)
+
+
+def console_settings(handsets_url: str, live_url: str = "") -> ConsoleSettings:
+    """What the pages are told on this machine: the demo school's portal is at the handsets."""
+    settings = import_module("tools.publish_console").ConsoleSettings
+    return settings(f"{handsets_url}/token", demo=True, live_url=live_url)  # type: ignore[no-any-return]
 
 
 def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:
@@ -172,7 +191,7 @@ def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:
 
 
 def _start_handsets(running: Emulator, ports: Ports, master: bytes) -> subprocess.Popen[bytes]:
-    signatures = import_module("recado.rules.signatures")
+    signatures, demo = import_module("recado.rules.signatures"), import_module("local.demo_school")
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(LAYER),
@@ -184,6 +203,9 @@ def _start_handsets(running: Emulator, ports: Ports, master: bytes) -> subproces
         "RECADO_HANDSETS_NAMES": str(FOLDER / "handsets" / "names.json"),
         "RECADO_TO_CARRIER_SECRET": signatures.webhook_secret(master, CARRIER, "to_carrier"),
         "RECADO_FROM_CARRIER_SECRET": signatures.webhook_secret(master, CARRIER, "from_carrier"),
+        "RECADO_PORTAL_KEY": f"{demo.SCHOOL_ID}:{demo.KEY_ID}:"
+        + signatures.portal_key_secret(master, demo.SCHOOL_ID, demo.KEY_ID),
+        "RECADO_PAGE_ORIGIN": running.endpoint_url,
     }
     _write_names(FOLDER / "handsets" / "names.json")
     with (LOGS / "handsets.log").open("wb") as log:
@@ -268,10 +290,13 @@ def _load_school(
 
 def _screen(up: Up) -> str:
     api = up.emulator.api_url
+    pages = f"{up.emulator.endpoint_url}/console"
     port = "" if up.emulator.port == PORT else f"RECADO_PORT={up.emulator.port} "
     return f"""
 recado is up after {seconds_since_start():.0f} s.
 
+  Console    {pages}/index.html   (enter as a director, a teacher, a guardian)
+  On the web {pages}/interactive.html   (write to handsets, without an account)
   API        {api}
   Docs       {api}/docs   ({api}/openapi.json)
   Handsets   {up.handsets_url}/   (watch texts arrive, answer them)

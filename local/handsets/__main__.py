@@ -6,6 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+from local.api import Key
+from local.handsets.portal import Portal
 from local.handsets.server import Setup, handsets
 from local.parent import stop_with_parent
 
@@ -40,6 +42,8 @@ def _setup() -> Setup:
     environment = os.environ
     state_dir = environment.get("RECADO_HANDSETS_STATE")
     names_file = environment.get("RECADO_HANDSETS_NAMES")
+    portal_key = environment.get("RECADO_PORTAL_KEY")  # school:key:secret
+    page_origin = environment.get("RECADO_PAGE_ORIGIN")
     return Setup(
         api_url=environment["RECADO_API_URL"],
         to_carrier_secret=environment["RECADO_TO_CARRIER_SECRET"],
@@ -49,6 +53,7 @@ def _setup() -> Setup:
         names_file=Path(names_file) if names_file else None,
         aws_endpoint_url=environment.get("RECADO_AWS_ENDPOINT_URL", ""),
         stack=environment.get("RECADO_STACK", "recado"),
+        portal=Portal(Key(*portal_key.split(":", 2)), page_origin) if portal_key and page_origin else None,
     )
 
 

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from local.handsets.carrier import CODE, NUMBER, TEXT_LENGTH_MAX, Carrier, WaveError
 from local.handsets.faults import FaultsError, read_faults
+from local.handsets.portal import Portal, add_portal
 
 STATIC = Path(__file__).parent / "static"
 BODY_BYTES_MAX = 2_000_000
@@ -24,7 +25,7 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def create_app(carrier: Carrier) -> Flask:
+def create_app(carrier: Carrier, portal: Portal | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # the default provider has it
@@ -33,6 +34,8 @@ def create_app(carrier: Carrier) -> Flask:
     _add_handsets(app, carrier)
     _add_faults(app, carrier)
     _add_page(app, carrier)
+    if portal is not None:
+        add_portal(app, portal)
     return app
 
 

@@ -14,6 +14,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from local.handsets.app import create_app
 from local.handsets.carrier import Carrier
 from local.handsets.phones import Phones
+from local.handsets.portal import Portal
 from local.handsets.sns import Sns
 from local.handsets.watchers import Watchers
 from local.handsets.webhooks import Clock, Outbox, Recado
@@ -34,6 +35,7 @@ class Setup:
     names_file: Path | None = None  # JSON: number -> what to show beside it
     aws_endpoint_url: str = ""  # the emulator's, whose SNS may publish texts, too; empty: nobody's
     stack: str = "recado"  # whose topic takes what is answered to those
+    portal: Portal | None = None  # whoever's tokens pages may ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ def handsets(setup: Setup, *, clock: Clock | None = None, dice: random.Random | 
         dice=dice or random.Random(),  # noqa: S311  # dice, not secrets
         sns=Sns(setup.aws_endpoint_url, setup.stack, phones, clock) if setup.aws_endpoint_url else None,
     )
-    server = make_server(HOST, setup.port, create_app(carrier), threaded=True, request_handler=_QuietHandler)
+    server = make_server(
+        HOST, setup.port, create_app(carrier, setup.portal), threaded=True, request_handler=_QuietHandler
+    )
     stopping = threading.Event()
     saver = threading.Thread(target=_save_now_and_then, args=(phones, setup.state_file, stopping), name="saver")
     with _serving(server), _running(carrier):

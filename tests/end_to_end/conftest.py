@@ -15,14 +15,16 @@ import pytest
 from local import emulator
 from local.api import Api, Key
 from local.aws import Aws
-from local.demo_school import DemoSchool
+from local.demo_school import KEY_ID, SCHOOL_ID, DemoSchool
 from local.deploy import deploy
 from local.emulator import Emulator
+from local.handsets.portal import Portal
 from local.handsets.server import Running, Setup, handsets
-from local.run import CARRIER, STACK, stack_parameters
+from local.run import CARRIER, STACK, console_settings, stack_parameters
 from recado.rules import signatures
 from tools import bootstrap
 from tools.bootstrap import OPERATOR, OPERATOR_KEY
+from tools.publish_console import publish
 
 ROOT = Path(__file__).parent.parent.parent
 AUDIENCE_MAX = 120  # so few, that a school of this size has a large audience
@@ -36,6 +38,11 @@ class Stack:
     operator: Key
     school: Key
     handsets: Running
+
+    @property
+    def pages_url(self) -> str:
+        """Where the pages are, e.g. http://127.0.0.1:4566/console."""
+        return f"{self.emulator.endpoint_url}/console"
 
     def token(self, role: str = "director", subject: str = "directora", person: str | None = None) -> str:
         """A token as the demo school's portal signs it."""
@@ -71,7 +78,9 @@ def bring_up(folder: Path, **chosen: str) -> Iterator[Stack]:
         aws = Aws(running.endpoint_url)
         bootstrap.create_master_secret(aws.client("ssm"), STACK)  # before the handsets, whose secrets hang from it
         master = bootstrap.read_master_secret(aws.client("ssm"), STACK)
+        demo_key = Key(SCHOOL_ID, KEY_ID, signatures.portal_key_secret(master, SCHOOL_ID, KEY_ID))
         setup = Setup(
+            portal=Portal(demo_key, running.endpoint_url),
             api_url=running.api_url,
             to_carrier_secret=signatures.webhook_secret(master, CARRIER, "to_carrier"),
             from_carrier_secret=signatures.webhook_secret(master, CARRIER, "from_carrier"),
@@ -81,6 +90,7 @@ def bring_up(folder: Path, **chosen: str) -> Iterator[Stack]:
         with handsets(setup, dice=random.Random(1)) as phones:  # noqa: S311  # dice, not secrets
             parameters = stack_parameters(running, phones.url) | {"AudienceMax": str(AUDIENCE_MAX)} | chosen
             outputs = deploy(ROOT / "template.yaml", STACK, parameters, aws)
+            publish(aws.client("s3"), outputs["ConsoleBucket"], console_settings(phones.url, outputs["LiveUrl"]))
             bootstrap_by_command(running)
             operator = Key(OPERATOR, OPERATOR_KEY, signatures.portal_key_secret(master, OPERATOR, OPERATOR_KEY))
             demo = DemoSchool(

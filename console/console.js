@@ -1,0 +1,161 @@
+// The school's console: who is here, what they may do, and one view at a time. Each view is an element of its own.
+import { Api } from "./lib/api.js";
+import { fill, h, icon } from "./lib/dom.js";
+import { claims, readSettings, tokenSource } from "./lib/host.js";
+import { note } from "./lib/say.js";
+import { changeLanguage, language, words } from "./lib/words.js";
+
+const t = words({
+  es: {
+    skip: "Ir al contenido",
+    title: "recado",
+    sections: "Secciones",
+    language: "Idioma",
+    write: "Escribir",
+    messages: "Mensajes",
+    replies: "Respuestas",
+    people: "Personas",
+    credits: "Créditos",
+    inbox: "Mis mensajes",
+    no_token: "Entre por el portal de su colegio: esta página se abre con la sesión que usted tiene allí.",
+    nothing: "Con esta sesión no hay nada que ver aquí.",
+    enter_as: "Entrar como…",
+    demo: "Demostración: Escuela Los Aromos. Elija quién es usted.",
+    director: "directora",
+    administrator: "administrativo",
+    teacher: "profesora",
+    guardian: "apoderada",
+    loading: "Cargando…",
+    not_loaded: "Esta sección no se pudo cargar. Revise su conexión y recargue la página.",
+  },
+  en: {
+    skip: "Skip to the content",
+    title: "recado",
+    sections: "Sections",
+    language: "Language",
+    write: "Write",
+    messages: "Messages",
+    replies: "Replies",
+    people: "People",
+    credits: "Credits",
+    inbox: "My messages",
+    no_token: "Enter through your school's portal: this page opens with the session that you have there.",
+    nothing: "There is nothing to see here with this session.",
+    enter_as: "Enter as…",
+    demo: "Demonstration: Escuela Los Aromos. Choose who you are.",
+    director: "head teacher",
+    administrator: "administrative staff",
+    teacher: "teacher",
+    guardian: "guardian",
+    loading: "Loading…",
+    not_loaded: "This section could not be loaded. Check your connection and reload the page.",
+  },
+});
+
+const IN_CHARGE = ["director", "administrator"];
+const STAFF = [...IN_CHARGE, "teacher", "staff"];
+// Every view: its element's file, and who is offered it. What is not offered the API refuses anyway.
+const VIEWS = {
+  write: { element: "recado-write", roles: IN_CHARGE },
+  messages: { element: "recado-messages", roles: IN_CHARGE },
+  replies: { element: "recado-replies", roles: IN_CHARGE },
+  people: { element: "recado-people", roles: STAFF },
+  credits: { element: "recado-credits", roles: IN_CHARGE },
+  inbox: { element: "recado-inbox", roles: ["guardian", "student"] },
+};
+const DEMO_PEOPLE = {
+  director: { role: "director" },
+  administrator: { role: "administrator" },
+  teacher: { role: "teacher" },
+  guardian: { role: "guardian", person: "guardian-007" },
+};
+
+export async function start() {
+  document.documentElement.lang = language;
+  document.title = t("title");
+  const settings = await readSettings();
+  const as = settings.demo ? DEMO_PEOPLE[new URLSearchParams(location.search).get("as")] : null;
+  const source = tokenSource(settings, as);
+  const token = await source();
+  if (token === null) {
+    fill(document.body, bar([]), h("main", { class: "page", id: "content" }, settings.demo ? demo() : note("warn", h("p", {}, t("no_token")))));
+    return;
+  }
+  const who = claims(token);
+  const offered = Object.entries(VIEWS).filter(([, view]) => view.roles.includes(who.role)).map(([name]) => name);
+  const place = h("main", { class: "page", id: "content", tabindex: "-1" });
+  const navigation = bar(offered);
+  fill(document.body, h("a", { class: "skip", href: "#content", onClick: (event) => jump(event, place) }, t("skip")), navigation, place);
+  const context = { api: new Api({ token, renew: source }), who, settings, go };
+  addEventListener("hashchange", () => show(place, navigation, offered, context));
+  await show(place, navigation, offered, context);
+}
+
+/** Goes to a view: "messages", "messages/abc…". */
+export function go(where) {
+  location.hash = `#/${where}`;
+}
+
+async function show(place, navigation, offered, context) {
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  const view = offered.includes(name) ? name : offered[0];
+  for (const link of navigation.querySelectorAll(".tabs a")) {
+    if (link.dataset.view === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (!view) {
+    fill(place, note("warn", h("p", {}, t("nothing"))));
+    return;
+  }
+  document.title = `${t(view)} · recado`;
+  const element = VIEWS[view].element;
+  if (!customElements.get(element)) {
+    fill(place, h("p", { class: "soft", role: "status" }, t("loading")));
+    try {
+      await import(`./views/${view}.js`);
+    } catch {
+      fill(place, note("bad", h("p", {}, t("not_loaded"))));
+      return;
+    }
+  }
+  const shown = document.createElement(element);
+  shown.context = { ...context, path: rest.map(decodeURIComponent) };
+  fill(place, shown);
+}
+
+function bar(offered) {
+  return h(
+    "header",
+    { class: "bar" },
+    h("a", { class: "brand", href: location.pathname + location.search }, h("img", { src: "favicon.svg", width: 32, height: 32, alt: "" }), "recado"),
+    offered.length > 0 &&
+      h("nav", { class: "tabs", "aria-label": t("sections") }, offered.map((name) => h("a", { href: `#/${name}`, "data-view": name }, icon(name), t(name)))),
+    h(
+      "div",
+      { class: "languages", role: "group", "aria-label": t("language") },
+      ["es", "en"].map((one) => h("button", { type: "button", lang: one, "aria-pressed": String(one === language), onClick: () => changeLanguage(one) }, one.toUpperCase())),
+    ),
+  );
+}
+
+function demo() {
+  const address = (who) => {
+    const asked = new URL(location.href);
+    asked.searchParams.set("as", who);
+    return asked.href;
+  };
+  return h(
+    "section",
+    { class: "panel stack" },
+    h("h1", {}, t("enter_as")),
+    h("p", { class: "soft" }, t("demo")),
+    h("div", { class: "row" }, Object.keys(DEMO_PEOPLE).map((who) => h("a", { class: "button", href: address(who) }, t(who)))),
+  );
+}
+
+function jump(event, place) {
+  event.preventDefault();
+  place.focus();
+}
+
+start();

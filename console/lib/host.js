@@ -1,0 +1,57 @@
+// Where a page gets its token: from the portal that embeds it (postMessage, allowed parents only), or from the portal's token address.
+// A token is kept in memory only, and said to nobody but the API.
+
+const WAIT_SECONDS = 10;
+
+/** What this installation says of itself: {token_url, parents: [origins], demo: bool}. */
+export async function readSettings() {
+  const answer = await fetch("settings.json", { cache: "no-cache", credentials: "omit" });
+  if (!answer.ok) throw new Error("settings.json");
+  return answer.json();
+}
+
+/** `() => token or null`, asked at the start and whenever the API does not accept the token any more. */
+export function tokenSource(settings, demo = null) {
+  if (window.parent !== window) return () => fromParent(settings.parents);
+  return () => fromPortal(settings, demo);
+}
+
+/** What the token says of itself, to decide what is offered; the API decides what is allowed. */
+export function claims(token) {
+  try {
+    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(payload), (letter) => letter.charCodeAt(0))));
+  } catch {
+    return {};
+  }
+}
+
+function fromParent(parents) {
+  return new Promise((resolve) => {
+    const done = (token) => {
+      removeEventListener("message", heard);
+      clearTimeout(timer);
+      resolve(token);
+    };
+    const heard = (event) => {
+      if (event.source !== window.parent || !parents.includes(event.origin)) return;
+      if (event.data?.type === "recado.token" && typeof event.data.token === "string") done(event.data.token);
+    };
+    const timer = setTimeout(() => done(null), WAIT_SECONDS * 1000);
+    addEventListener("message", heard);
+    // Each allowed parent is asked by its own origin: a page that is not one hears nothing.
+    for (const parent of parents) window.parent.postMessage({ type: "recado.token_wanted" }, parent);
+  });
+}
+
+async function fromPortal({ token_url: address, demo: isDemo }, as) {
+  if (!address || (isDemo && !as)) return null;
+  const asked = new URL(address);
+  for (const [name, value] of Object.entries(as ?? {})) asked.searchParams.set(name, value);
+  try {
+    const answer = await fetch(asked, { credentials: isDemo ? "omit" : "include", cache: "no-store", signal: AbortSignal.timeout(WAIT_SECONDS * 1000) });
+    return answer.ok ? ((await answer.json()).token ?? null) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,71 @@
+"""A real Chromium for the tests of the pages: one browser a process, a context of their own for each visitor."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tools.find_chromium import find_chromium
+
+ROOT = Path(__file__).parent.parent.parent.parent
+# The docs' own pictures: RECADO_SCREENSHOTS=docs/screenshots. Else a run leaves the tree as it was.
+SCREENSHOTS = ROOT / os.environ.get("RECADO_SCREENSHOTS", ".build/screenshots")
+WIDE = {"width": 1280, "height": 800}
+NARROW = {"width": 320, "height": 720}
+PATIENCE_MS = 15_000  # two cores, and others on them
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # As root (in a container) Chromium has no sandbox of its own; pages of ours only are opened.
+        opened = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Visitor:
+    """Somebody at a browser of their own. An error in the page's console fails the test at its end."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.page: Page = context.new_page()
+        self.troubles: list[str] = []
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("console", lambda said: self.troubles.append(said.text) if said.type == "error" else None)
+
+    def check_accessible(self) -> None:
+        """axe finds nothing, as the page is now; and nothing is wider than the window."""
+        found = Axe().run(self.page)
+        assert found.violations_count == 0, found.generate_report()
+        assert self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+    def take_picture(self, name: str) -> None:
+        """For the docs: the same view at 1280 and 320 px, each looked at by axe."""
+        for suffix, size in (("", WIDE), ("-320", NARROW)):
+            self.page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict of the two
+            self.check_accessible()
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png", full_page=True)
+        self.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., "Visitor"]]:
+    """`visit()` opens a browser of somebody's own; at the end none of them may have had trouble."""
+    visitors: list[Visitor] = []
+
+    def open_one(**options: object) -> Visitor:
+        settings: dict[str, object] = {"viewport": WIDE, "locale": "es-CL", "timezone_id": "America/Santiago"}
+        visitors.append(Visitor(browser.new_context(**(settings | options))))  # type: ignore[arg-type]
+        return visitors[-1]
+
+    yield open_one
+    troubles = [trouble for visitor in visitors for trouble in visitor.troubles]
+    for visitor in visitors:
+        visitor.context.close()
+    assert not troubles, troubles
