@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from recado.rules.caller_addresses import VIEWER_HEADER
 from recado.session_sweep import LOOKS
 from recado.settings import Settings
 from recado.tables.sessions import DUE_SHARDS
 from tests.conftest import TEMPLATE
 from tools.lint_template import translate
+from tools.publish_console import ConsoleSettings, content_security_policy
 
 ROOT = Path(__file__).parent.parent
 KEPT_TABLES = {"LedgerTable", "PeopleTable", "MessagesTable", "RoutesTable"}
@@ -26,6 +28,7 @@ MANAGED_POLICIES = {  # what SAM adds to a role by itself
     "AWSXRayDaemonWriteAccess",
     "AWSLambdaSQSQueueExecutionRole",
 }
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # AWS's managed policy
 ANYBODYS_ROUTES = {  # no token: the anonymous page opens a session, carriers sign, the rest is public
     ("post", "/sessions"),
     ("get", "/sessions/settings"),
@@ -298,3 +301,51 @@ def test_a_new_version_of_the_layer_leaves_the_old_one_for_functions_that_still_
     (layer,) = resources("AWS::Lambda::LayerVersion").values()
 
     assert layer["DeletionPolicy"] == "Retain"
+
+
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+
+def test_cloudfront_says_of_a_page_what_the_page_says_itself_and_who_may_embed_it() -> None:
+    (headers,) = properties("AWS::CloudFront::ResponseHeadersPolicy").values()
+    said = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]["ContentSecurityPolicy"]
+    template, values = said["ContentSecurityPolicy"]["Fn::Sub"]
+    settings = ConsoleSettings(token_url="https://portal.example/token")
+
+    told = template.replace("${Portal}", " https://portal.example").replace("${PortalOrigins}", "https://a.example")
+
+    assert values["Portal"]["Fn::If"][0] == "WithPortalToken"
+    assert told == f"{content_security_policy(settings)}; frame-ancestors 'self' https://a.example"
+
+
+def test_only_our_cloudfront_reads_the_pages_and_nothing_of_them_is_public() -> None:
+    policy = properties("AWS::S3::BucketPolicy")["ConsoleBucketPolicy"]["PolicyDocument"]["Statement"]
+    bucket = properties("AWS::S3::Bucket")["ConsoleBucket"]
+
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert [one["Effect"] for one in policy if one["Principal"] == "*"] == ["Deny"]
+    (allowed,) = [one for one in policy if one["Effect"] == "Allow"]
+    assert "AWS:SourceArn" in allowed["Condition"]["StringEquals"]
+
+
+def test_the_api_behind_the_pages_is_never_cached_and_is_told_whose_request_it_is() -> None:
+    (distribution,) = properties("AWS::CloudFront::Distribution").values()
+    (api,) = [one for one in distribution["DistributionConfig"]["CacheBehaviors"] if one["PathPattern"] == "/v1/*"]
+    (origin,) = [one for one in distribution["DistributionConfig"]["Origins"] if one["Id"] == "api"]
+
+    assert api["CachePolicyId"] == CACHING_DISABLED
+    assert api["FunctionAssociations"][0]["EventType"] == "viewer-request"
+    assert origin["OriginCustomHeaders"] == [{"HeaderName": "X-Recado-Edge", "HeaderValue": {"Ref": "EdgeSecret"}}]
+    (viewer,) = properties("AWS::CloudFront::Function").values()
+    assert f'headers["{VIEWER_HEADER}"] = {{ value: event.viewer.ip }}' in viewer["FunctionCode"]
+
+
+def test_the_firewall_counts_each_request_by_one_address() -> None:
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+    direct = [one for one in firewall["Rules"] if "Name" in one]
+    through = [one["Fn::If"][1] for one in firewall["Rules"] if "Fn::If" in one]
+
+    assert [one["Statement"]["RateBasedStatement"]["AggregateKeyType"] for one in direct] == ["IP", "IP"]
+    assert [one["Statement"]["RateBasedStatement"]["AggregateKeyType"] for one in through] == ["FORWARDED_IP"] * 2
+    for one in through:
+        assert one["Statement"]["RateBasedStatement"]["ForwardedIPConfig"]["HeaderName"].lower() == VIEWER_HEADER

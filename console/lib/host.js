@@ -3,7 +3,7 @@
 
 const WAIT_SECONDS = 10;
 
-/** What this installation says of itself: {token_url, parents: [origins], demo: bool}. */
+/** What this installation says of itself: {token_url, parents: [origins], demo: bool, live_path}. */
 export async function readSettings() {
   const answer = await fetch("settings.json", { cache: "no-cache", credentials: "omit" });
   if (!answer.ok) throw new Error("settings.json");
