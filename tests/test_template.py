@@ -230,22 +230,42 @@ def test_a_firewall_that_counts_by_address_stands_before_the_apis_stage() -> Non
     assert association["WebACLArn"] == {"Fn::GetAtt": ["Firewall", "Arn"]}
     assert association["ResourceArn"]["Fn::Sub"].endswith(f"::/restapis/${{Api}}/stages/{stage['StageName']}")
     assert firewall["DefaultAction"] == {"Allow": {}}
-    limits = {rule["Name"]: rule["Statement"]["RateBasedStatement"] for rule in firewall["Rules"]}
+    limits = {rule["Name"]: rule["Statement"]["RateBasedStatement"] for rule in rules_of(firewall)}
     assert {name: one["Limit"] for name, one in limits.items()} == {
         "session-posts": {"Ref": "SessionPostsPerAddressMax"},
         "requests": {"Ref": "RequestsPerAddressMax"},
+        "session-posts-of-viewers": {"Ref": "SessionPostsPerAddressMax"},
+        "requests-of-viewers": {"Ref": "RequestsPerAddressMax"},
     }
-    assert {(one["AggregateKeyType"], one["EvaluationWindowSec"]) for one in limits.values()} == {("IP", 300)}
-    matches = [one["ByteMatchStatement"] for one in scope_of(limits["session-posts"])]
-    assert [(list(one["FieldToMatch"]), one["PositionalConstraint"], one["SearchString"]) for one in matches] == [
-        (["Method"], "EXACTLY", "POST"),
-        (["UriPath"], "STARTS_WITH", f"/{stage['StageName']}/sessions"),
+    assert {one["EvaluationWindowSec"] for one in limits.values()} == {300}
+    posts = [
+        ("Method", "EXACTLY", "POST"),
+        ("UriPath", "STARTS_WITH", f"/{stage['StageName']}/sessions"),
     ]
+    through = ("SingleHeader", "EXACTLY", {"Ref": "EdgeSecret"})
+    assert matches(limits["session-posts"]) == [*posts, ("not", *through)]
+    assert matches(limits["requests"]) == [("not", *through)]
+    assert matches(limits["session-posts-of-viewers"]) == [through, *posts]
+    assert matches(limits["requests-of-viewers"]) == [through]
 
 
-def scope_of(statement: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = statement["ScopeDownStatement"]["AndStatement"]["Statements"]
-    return found
+def rules_of(firewall: dict[str, Any]) -> list[dict[str, Any]]:
+    """Also those that are there only with the pages."""
+    return [one.get("Fn::If", [None, one])[1] for one in firewall["Rules"]]
+
+
+def matches(limit: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What a rule looks at, with the pages: (field, how, what), or ("not", …)."""
+    scope = limit["ScopeDownStatement"]
+    statements = scope["AndStatement"]["Statements"] if "AndStatement" in scope else [scope]
+    return [_match(one.get("Fn::If", [None, one])[1]) for one in statements]
+
+
+def _match(statement: dict[str, Any]) -> tuple[Any, ...]:
+    if "NotStatement" in statement:
+        return ("not", *_match(statement["NotStatement"]["Statement"]))
+    one = statement["ByteMatchStatement"]
+    return (next(iter(one["FieldToMatch"])), one["PositionalConstraint"], one["SearchString"])
 
 
 def test_whom_the_firewall_blocks_is_told_like_by_everything_else() -> None:
@@ -254,7 +274,7 @@ def test_whom_the_firewall_blocks_is_told_like_by_everything_else() -> None:
     blocked = api["Body"]["x-amazon-apigateway-gateway-responses"]["WAF_FILTERED"]
 
     # A response of the rule's own would come before the API's, and could not be problem+json.
-    assert [rule["Action"] for rule in firewall["Rules"]] == [{"Block": {}}, {"Block": {}}]
+    assert [rule["Action"] for rule in rules_of(firewall)] == [{"Block": {}}] * 4
     assert int(blocked["statusCode"]) == 429
     assert blocked["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
     assert blocked["responseParameters"]["gatewayresponse.header.Retry-After"] == "'300'"
@@ -267,8 +287,8 @@ def test_the_firewall_is_never_on_the_emulator_and_keeps_no_samples_of_requests(
     for kind in ("AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation"):
         assert [one["Condition"] for one in resources(kind).values()] == ["OnAws"]
     assert translated()["Conditions"]["OnAws"] == {"Fn::Not": [{"Condition": "Local"}]}
-    kept = [one["VisibilityConfig"]["SampledRequestsEnabled"] for one in (firewall, *firewall["Rules"])]
-    assert kept == [False, False, False]  # a sample shows headers, and the tokens in them
+    kept = [one["VisibilityConfig"]["SampledRequestsEnabled"] for one in (firewall, *rules_of(firewall))]
+    assert kept == [False] * 5  # a sample shows headers, and the tokens in them
 
 
 def test_nobody_opens_a_socket_without_a_token_and_no_log_would_hold_it() -> None:
