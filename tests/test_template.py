@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from recado.rules.caller_addresses import VIEWER_HEADER
 from recado.session_sweep import LOOKS
 from recado.settings import Settings
 from recado.tables.sessions import DUE_SHARDS
 from tests.conftest import TEMPLATE
 from tools.lint_template import translate
+from tools.publish_console import ConsoleSettings, content_security_policy
 
 ROOT = Path(__file__).parent.parent
 KEPT_TABLES = {"LedgerTable", "PeopleTable", "MessagesTable", "RoutesTable"}
@@ -26,6 +28,7 @@ MANAGED_POLICIES = {  # what SAM adds to a role by itself
     "AWSXRayDaemonWriteAccess",
     "AWSLambdaSQSQueueExecutionRole",
 }
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # AWS's managed policy
 ANYBODYS_ROUTES = {  # no token: the anonymous page opens a session, carriers sign, the rest is public
     ("post", "/sessions"),
     ("get", "/sessions/settings"),
@@ -291,22 +294,42 @@ def test_a_firewall_that_counts_by_address_stands_before_the_apis_stage() -> Non
     assert association["WebACLArn"] == {"Fn::GetAtt": ["Firewall", "Arn"]}
     assert association["ResourceArn"]["Fn::Sub"].endswith(f"::/restapis/${{Api}}/stages/{stage['StageName']}")
     assert firewall["DefaultAction"] == {"Allow": {}}
-    limits = {rule["Name"]: rule["Statement"]["RateBasedStatement"] for rule in firewall["Rules"]}
+    limits = {rule["Name"]: rule["Statement"]["RateBasedStatement"] for rule in rules_of(firewall)}
     assert {name: one["Limit"] for name, one in limits.items()} == {
         "session-posts": {"Ref": "SessionPostsPerAddressMax"},
         "requests": {"Ref": "RequestsPerAddressMax"},
+        "session-posts-of-viewers": {"Ref": "SessionPostsPerAddressMax"},
+        "requests-of-viewers": {"Ref": "RequestsPerAddressMax"},
     }
-    assert {(one["AggregateKeyType"], one["EvaluationWindowSec"]) for one in limits.values()} == {("IP", 300)}
-    matches = [one["ByteMatchStatement"] for one in scope_of(limits["session-posts"])]
-    assert [(list(one["FieldToMatch"]), one["PositionalConstraint"], one["SearchString"]) for one in matches] == [
-        (["Method"], "EXACTLY", "POST"),
-        (["UriPath"], "STARTS_WITH", f"/{stage['StageName']}/sessions"),
+    assert {one["EvaluationWindowSec"] for one in limits.values()} == {300}
+    posts = [
+        ("Method", "EXACTLY", "POST"),
+        ("UriPath", "STARTS_WITH", f"/{stage['StageName']}/sessions"),
     ]
+    through = ("SingleHeader", "EXACTLY", {"Ref": "EdgeSecret"})
+    assert matches(limits["session-posts"]) == [*posts, ("not", *through)]
+    assert matches(limits["requests"]) == [("not", *through)]
+    assert matches(limits["session-posts-of-viewers"]) == [through, *posts]
+    assert matches(limits["requests-of-viewers"]) == [through]
 
 
-def scope_of(statement: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = statement["ScopeDownStatement"]["AndStatement"]["Statements"]
-    return found
+def rules_of(firewall: dict[str, Any]) -> list[dict[str, Any]]:
+    """Also those that are there only with the pages."""
+    return [one.get("Fn::If", [None, one])[1] for one in firewall["Rules"]]
+
+
+def matches(limit: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What a rule looks at, with the pages: (field, how, what), or ("not", …)."""
+    scope = limit["ScopeDownStatement"]
+    statements = scope["AndStatement"]["Statements"] if "AndStatement" in scope else [scope]
+    return [_match(one.get("Fn::If", [None, one])[1]) for one in statements]
+
+
+def _match(statement: dict[str, Any]) -> tuple[Any, ...]:
+    if "NotStatement" in statement:
+        return ("not", *_match(statement["NotStatement"]["Statement"]))
+    one = statement["ByteMatchStatement"]
+    return (next(iter(one["FieldToMatch"])), one["PositionalConstraint"], one["SearchString"])
 
 
 def test_whom_the_firewall_blocks_is_told_like_by_everything_else() -> None:
@@ -315,7 +338,7 @@ def test_whom_the_firewall_blocks_is_told_like_by_everything_else() -> None:
     blocked = api["Body"]["x-amazon-apigateway-gateway-responses"]["WAF_FILTERED"]
 
     # A response of the rule's own would come before the API's, and could not be problem+json.
-    assert [rule["Action"] for rule in firewall["Rules"]] == [{"Block": {}}, {"Block": {}}]
+    assert [rule["Action"] for rule in rules_of(firewall)] == [{"Block": {}}] * 4
     assert int(blocked["statusCode"]) == 429
     assert blocked["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
     assert blocked["responseParameters"]["gatewayresponse.header.Retry-After"] == "'300'"
@@ -328,8 +351,8 @@ def test_the_firewall_is_never_on_the_emulator_and_keeps_no_samples_of_requests(
     for kind in ("AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation"):
         assert [one["Condition"] for one in resources(kind).values()] == ["OnAws"]
     assert translated()["Conditions"]["OnAws"] == {"Fn::Not": [{"Condition": "Local"}]}
-    kept = [one["VisibilityConfig"]["SampledRequestsEnabled"] for one in (firewall, *firewall["Rules"])]
-    assert kept == [False, False, False]  # a sample shows headers, and the tokens in them
+    kept = [one["VisibilityConfig"]["SampledRequestsEnabled"] for one in (firewall, *rules_of(firewall))]
+    assert kept == [False] * 5  # a sample shows headers, and the tokens in them
 
 
 def test_nobody_opens_a_socket_without_a_token_and_no_log_would_hold_it() -> None:
@@ -362,3 +385,51 @@ def test_a_new_version_of_the_layer_leaves_the_old_one_for_functions_that_still_
     (layer,) = resources("AWS::Lambda::LayerVersion").values()
 
     assert layer["DeletionPolicy"] == "Retain"
+
+
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+
+def test_cloudfront_says_of_a_page_what_the_page_says_itself_and_who_may_embed_it() -> None:
+    (headers,) = properties("AWS::CloudFront::ResponseHeadersPolicy").values()
+    said = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]["ContentSecurityPolicy"]
+    template, values = said["ContentSecurityPolicy"]["Fn::Sub"]
+    settings = ConsoleSettings(token_url="https://portal.example/token")
+
+    told = template.replace("${Portal}", " https://portal.example").replace("${PortalOrigins}", "https://a.example")
+
+    assert values["Portal"]["Fn::If"][0] == "WithPortalToken"
+    assert told == f"{content_security_policy(settings)}; frame-ancestors 'self' https://a.example"
+
+
+def test_only_our_cloudfront_reads_the_pages_and_nothing_of_them_is_public() -> None:
+    policy = properties("AWS::S3::BucketPolicy")["ConsoleBucketPolicy"]["PolicyDocument"]["Statement"]
+    bucket = properties("AWS::S3::Bucket")["ConsoleBucket"]
+
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert [one["Effect"] for one in policy if one["Principal"] == "*"] == ["Deny"]
+    (allowed,) = [one for one in policy if one["Effect"] == "Allow"]
+    assert "AWS:SourceArn" in allowed["Condition"]["StringEquals"]
+
+
+def test_the_api_behind_the_pages_is_never_cached_and_is_told_whose_request_it_is() -> None:
+    (distribution,) = properties("AWS::CloudFront::Distribution").values()
+    (api,) = [one for one in distribution["DistributionConfig"]["CacheBehaviors"] if one["PathPattern"] == "/v1/*"]
+    (origin,) = [one for one in distribution["DistributionConfig"]["Origins"] if one["Id"] == "api"]
+
+    assert api["CachePolicyId"] == CACHING_DISABLED
+    assert api["FunctionAssociations"][0]["EventType"] == "viewer-request"
+    assert origin["OriginCustomHeaders"] == [{"HeaderName": "X-Recado-Edge", "HeaderValue": {"Ref": "EdgeSecret"}}]
+    (viewer,) = properties("AWS::CloudFront::Function").values()
+    assert f'headers["{VIEWER_HEADER}"] = {{ value: event.viewer.ip }}' in viewer["FunctionCode"]
+
+
+def test_the_firewall_counts_each_request_by_one_address() -> None:
+    (firewall,) = properties("AWS::WAFv2::WebACL").values()
+    direct = [one for one in firewall["Rules"] if "Name" in one]
+    through = [one["Fn::If"][1] for one in firewall["Rules"] if "Fn::If" in one]
+
+    assert [one["Statement"]["RateBasedStatement"]["AggregateKeyType"] for one in direct] == ["IP", "IP"]
+    assert [one["Statement"]["RateBasedStatement"]["AggregateKeyType"] for one in through] == ["FORWARDED_IP"] * 2
+    for one in through:
+        assert one["Statement"]["RateBasedStatement"]["ForwardedIPConfig"]["HeaderName"].lower() == VIEWER_HEADER

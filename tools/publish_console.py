@@ -9,7 +9,7 @@ import json
 import mimetypes
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ class ConsoleSettings:
     parents: tuple[str, ...] = ()
     demo: bool = False
     live_url: str = ""
+    live_path: str = ""  # where sockets are under the pages' own name; empty: where the API says
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,7 @@ def main() -> int:
     try:
         outputs = _outputs(boto3.client("cloudformation"), asked.stack)
         settings = ConsoleSettings(
-            outputs.get("ConsoleTokenUrl", "").strip("-"),
-            tuple(filter(None, outputs.get("ConsoleParents", "").strip("-").split(" "))),
-            live_url=outputs.get("LiveUrl", ""),
+            outputs.get("PortalTokenUrl", ""), tuple(outputs.get("PortalOrigins", "").split()), live_path="/live"
         )
         count = publish(boto3.client("s3"), outputs["ConsoleBucket"], settings)
     except (BotoCoreError, ClientError, KeyError) as error:
@@ -81,8 +80,7 @@ def read_files(settings: ConsoleSettings) -> Iterator[File]:
             content = content.decode().replace(PLACEHOLDER, content_security_policy(settings)).encode()
         content_type = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         yield File(path.relative_to(PAGES).as_posix(), content, content_type)
-    said = {"token_url": settings.token_url, "parents": list(settings.parents), "demo": settings.demo}
-    yield File(SETTINGS_FILE, json.dumps(said).encode(), "application/json")
+    yield File(SETTINGS_FILE, json.dumps(asdict(settings)).encode(), "application/json")
 
 
 def content_security_policy(settings: ConsoleSettings) -> str:

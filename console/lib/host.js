@@ -1,12 +1,19 @@
 // Where a page gets its token: from the portal that embeds it (postMessage, allowed parents only), or from the portal's token address.
 // A token is kept in memory only, and said to nobody but the API.
 
+import { NoAnswer } from "./api.js";
+
 const WAIT_SECONDS = 10;
 
-/** What this installation says of itself: {token_url, parents: [origins], demo: bool}. */
+/** What this installation says of itself: {token_url, parents: [origins], demo: bool, live_path}. */
 export async function readSettings() {
-  const answer = await fetch("settings.json", { cache: "no-cache", credentials: "omit" });
-  if (!answer.ok) throw new Error("settings.json");
+  let answer;
+  try {
+    answer = await fetch("settings.json", { cache: "no-cache", credentials: "omit", signal: AbortSignal.timeout(WAIT_SECONDS * 1000) });
+  } catch (error) {
+    throw new NoAnswer(error.name);
+  }
+  if (!answer.ok) throw new NoAnswer("settings.json");
   return answer.json();
 }
 

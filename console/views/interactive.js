@@ -3,6 +3,7 @@
 import { Api, NoAnswer, OnceKey, Problem } from "../lib/api.js";
 import { countdown } from "../lib/format.js";
 import { fill, h, icon } from "../lib/dom.js";
+import { readSettings } from "../lib/host.js";
 import { note } from "../lib/say.js";
 import { Box } from "./interactive/box.js";
 import { Composer } from "./interactive/composer.js";
@@ -27,6 +28,7 @@ const LONGER_MS = 2000; // less than that an extension did not bring
 class Interactive extends HTMLElement {
   #clock = new ServerClock();
   #settings = null;
+  #livePath = ""; // where sockets are under this page's own name; empty: where the API says
   #numbers = []; // [{typed, key}]
   #draft = "";
   #session = null;
@@ -81,7 +83,9 @@ class Interactive extends HTMLElement {
   async #load() {
     fill(this.#place, h("h1", {}, t("title")), h("p", { class: "soft", role: "status" }, t("loading")));
     try {
-      this.#settings = await new Api().get("/sessions/settings");
+      const [settings, here] = await Promise.all([new Api().get("/sessions/settings"), readSettings()]);
+      this.#settings = settings;
+      this.#livePath = here.live_path;
     } catch (error) {
       if (!(error instanceof NoAnswer || error instanceof Problem)) throw error;
       const again = h("button", { type: "button", class: "button", onClick: () => this.#load() }, t("again"));
@@ -345,7 +349,7 @@ class Interactive extends HTMLElement {
       this.#drop();
       this.#build();
     }
-    const session = new Session(answer, this.#clock);
+    const session = new Session(answer, this.#clock, this.#livePath);
     session.addEventListener("lines", (event) => this.#heardLines(event.detail));
     session.addEventListener("state", () => this.#session === session && (this.#showState(), this.#second()));
     session.addEventListener("connection", () => this.#session === session && this.#showConnection());

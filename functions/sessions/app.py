@@ -16,6 +16,7 @@ from recado import captcha, clock, idempotency, sessions, web
 from recado.access import newest_master
 from recado.errors import NotFound
 from recado.rules import idle_timeout, session_texts, signatures
+from recado.rules.caller_addresses import caller_address
 from recado.session_handsets import SUBSCRIBERS
 from recado.session_views import TranscriptLine, line_of
 from recado.settings import SETTINGS
@@ -253,9 +254,11 @@ def _asker(solution: str | None) -> Callable[[], None]:
 
 
 def _address() -> str:
-    """The caller's address as API Gateway saw it: never a header, which anybody can write."""
-    identity = app.current_event.raw_event["requestContext"].get("identity") or {}
-    return identity.get("sourceIp") or ""
+    """The caller's address: as API Gateway saw it, or as our own CDN says; never a header that anybody can write."""
+    event = app.current_event.raw_event
+    identity = event["requestContext"].get("identity") or {}
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    return caller_address(identity.get("sourceIp") or "", headers, SETTINGS.edge_secret)
 
 
 def _created(session_id: str, text_number: int | None = None) -> Response[SessionView]:

@@ -29,8 +29,8 @@ export class Session extends EventTarget {
   #lastLine = 0; // what `after` is: every line up to it is here
   #lines = new Map();
 
-  /** `opened`: the answer to the text that opened it; `clock`: the server's, told of every answer. */
-  constructor(opened, clock) {
+  /** `opened`: the answer to the text that opened it; `clock`: the server's, told of every answer; `livePath`: of sockets here. */
+  constructor(opened, clock, livePath = "") {
     super();
     this.id = opened.id;
     this.handsets = opened.handsets;
@@ -40,7 +40,7 @@ export class Session extends EventTarget {
     this.#api = new Api({ token: opened.token, heard: (answer) => this.#heard(answer, clock) });
     document.addEventListener("visibilitychange", this.#looked);
     if (opened.live_url) {
-      const address = new URL(opened.live_url);
+      const address = livePath ? new URL(livePath, location.href.replace(/^http/, "ws")) : new URL(opened.live_url);
       address.search = new URLSearchParams({ session: opened.id, token: opened.token });
       this.#socket = new LiveSocket(address, {
         hear: (frame) => this.#hear(frame),

@@ -62,6 +62,7 @@ class Settings:
     captcha_site_key: str
     captcha_secret_path: str
     live_url: str
+    edge_secret: str
 
     @property
     def country_codes(self) -> tuple[str, ...]:
