@@ -133,6 +133,7 @@ class RecadoWrite extends HTMLElement {
     const people = await Promise.all(
       some.map(async (one) => ({ name: await nameOf(api, one.id), was: one.was, is: one.is, isState: one.changed.includes("state") })),
     );
+    this.estimate = null;
     await this.#work();
     if (this.estimate === null) {
       this.confirm.close(); // the page says why
@@ -259,6 +260,7 @@ class RecadoWrite extends HTMLElement {
     this.estimate = null;
     this.asked?.abort();
     clearTimeout(this.timer);
+    this.compose.theirs = null;
     this.compose.update();
     this.compose.say("");
     this.when.update();

@@ -20,6 +20,7 @@ export class Compose {
     this.problem = h("p", { class: "wrong", id: "text-problem", role: "alert" });
     this.preview = h("figure", { class: "preview" });
     this.estimate = null;
+    this.theirs = null; // {name, text}: as somebody of the list reads it
     this.#build();
     this.update();
   }
@@ -29,7 +30,7 @@ export class Compose {
     this.estimate = estimate;
     this.#showAdvice();
     this.#showMeter();
-    if (!this.isPreviewTheirs) this.#showPreview();
+    if (!this.theirs) this.#showPreview();
   }
 
   /** What is wrong with the text, in words; "": nothing. */
@@ -40,12 +41,13 @@ export class Compose {
 
   /** How somebody of the list reads it: as the API fills it in. */
   showTheirs(name, text) {
-    this.isPreviewTheirs = true;
+    this.theirs = { name, text };
     fill(this.preview, h("figcaption", { class: "small soft" }, t("preview_of", name)), h("p", { class: "bubble text" }, text));
   }
 
   /** The state's text, after somebody else than the keyboard changed it. */
   refill() {
+    this.theirs = null;
     this.area.value = this.state.text;
     this.select.value = this.state.category;
     this.update();
@@ -95,7 +97,7 @@ export class Compose {
   }
 
   #changed() {
-    this.isPreviewTheirs = false;
+    this.theirs = null;
     this.update();
     this.onChange();
   }

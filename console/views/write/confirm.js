@@ -37,10 +37,12 @@ export class Confirm {
     this.title.textContent = t(isScheduled ? "confirm_title_changes" : isLater ? "confirm_title_later" : "confirm_title");
     const skipped = goesBySms(state) ? skippedOf(estimate) : 0;
     const out = estimate.by_state.opted_out ?? 0;
-    const text = fillNeutral(state.text, { withoutAccents: state.withoutAccents && goesBySms(state) });
+    const { theirs } = this.view.compose;
+    const text = theirs?.text ?? fillNeutral(state.text, { withoutAccents: state.withoutAccents && goesBySms(state) });
     fill(
       this.body,
       h("p", { class: "row" }, icon(isLater ? "clock" : "send"), h("span", {}, h("strong", {}, t(state.category)), " · ", isLater ? t("confirm_when", momentOnClock(state.at), school.time_zone) : t("confirm_when_now"))),
+      theirs && h("p", { class: "small soft" }, t("preview_of", theirs.name)),
       h("p", { class: "bubble text" }, text),
       figures(estimate, state, zonesOf(estimate, held), cost),
       goesBySms(state) &&

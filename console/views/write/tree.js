@@ -1,5 +1,5 @@
 // The school's groups as a tree of real check boxes: level → grade → course. A box whose own part is chosen in part is mixed.
-import { h, icon } from "../../lib/dom.js";
+import { h } from "../../lib/dom.js";
 import { number } from "../../lib/format.js";
 import { t } from "./words.js";
 
@@ -54,7 +54,7 @@ export class GroupTree {
     if (inside.length === 0) return h("li", {}, this.#row(group.id, group.name));
     const id = `in-${group.id}`;
     const below = h("ul", { class: "tree-list", id, hidden: true }, this.#sorted(inside).map((one) => this.#node(one)));
-    const opener = h("button", { type: "button", class: "opener", "aria-expanded": "false", "aria-controls": id, "aria-label": t("open_group", group.name) }, icon("plus"));
+    const opener = h("button", { type: "button", class: "opener", "aria-expanded": "false", "aria-controls": id, "aria-label": t("open_group", group.name) });
     opener.addEventListener("click", () => this.#open(opener, below, below.hidden));
     if (this.#hasChosen(group.id)) this.#open(opener, below, true);
     return h("li", {}, h("div", { class: "tree-row" }, this.#row(group.id, group.name), opener), below);
