@@ -87,13 +87,21 @@ export async function start() {
   const navigation = bar(offered);
   fill(document.body, h("a", { class: "skip", href: "#content", onClick: (event) => jump(event, place) }, t("skip")), navigation, place);
   const context = { api: new Api({ token, renew: source }), who, settings, go };
-  addEventListener("hashchange", () => show(place, navigation, offered, context));
+  addEventListener("hashchange", (event) => mayLeave(place, event) && show(place, navigation, offered, context));
   await show(place, navigation, offered, context);
 }
 
 /** Goes to a view: "messages", "messages/abc…". */
 export function go(where) {
   location.hash = `#/${where}`;
+}
+
+/** A view with something unsaved may stay: it cancels `recado.leaving`, whose detail says where to, and asks. */
+function mayLeave(place, { oldURL, newURL }) {
+  const leaving = new CustomEvent("recado.leaving", { cancelable: true, detail: { hash: new URL(newURL).hash } });
+  if (place.firstElementChild?.dispatchEvent(leaving) ?? true) return true;
+  history.replaceState(null, "", oldURL);
+  return false;
 }
 
 async function show(place, navigation, offered, context) {

@@ -229,7 +229,7 @@ class RecadoWrite extends HTMLElement {
     });
     this.result = new Result(this.context, { askPage: (which, cursor) => this.#ask(contentOf(state), { state: which, cursor }), toInbox: () => this.#toInbox() });
     this.confirm = new Confirm(this);
-    this.leaving = new Leaving({ isDirty: () => this.#isDirty(), save: this.isScheduled ? null : () => this.sender.save(contentOf(this.state)) });
+    this.leaving = new Leaving(this, { isDirty: () => this.#isDirty(), save: this.isScheduled ? null : () => this.sender.save(contentOf(this.state)) });
     this.barWords = h("p", { class: "tabular", role: "status" });
     this.barNote = h("div", { class: "stack" });
     this.reviewButton = h("button", { type: "button", class: "button main" }, icon("send"), h("span", {}, ""));

@@ -4,8 +4,8 @@ import { actionButton, errorNote } from "../../lib/say.js";
 import { t } from "./words.js";
 
 export class Leaving {
-  /** `isDirty()`; `save()`, or null where nothing can be saved by the way. */
-  constructor({ isDirty, save }) {
+  /** `view`: whom the console asks; `isDirty()`; `save()`, or null where nothing can be saved by the way. */
+  constructor(view, { isDirty, save }) {
     this.isDirty = isDirty;
     this.said = h("div", {});
     const close = () => this.element.close();
@@ -15,8 +15,7 @@ export class Leaving {
     this.element = h("dialog", { "aria-labelledby": "leave-title" }, h("div", { class: "stack" }, h("h2", { id: "leave-title" }, t("leave_title")), h("p", {}, t("leave_body")), this.said, h("div", { class: "row" }, stay, keep, lose)));
     this.controller = new AbortController();
     const { signal } = this.controller;
-    // Before the console hears of it: it would take the view away.
-    addEventListener("hashchange", (event) => this.#moved(event), { capture: true, signal });
+    view.addEventListener("recado.leaving", (event) => this.#moved(event), { signal });
     addEventListener("beforeunload", (event) => this.isDirty() && event.preventDefault(), { signal });
   }
 
@@ -26,9 +25,8 @@ export class Leaving {
 
   #moved(event) {
     if (this.isLeaving || !this.isDirty()) return;
-    event.stopImmediatePropagation();
-    this.target = new URL(event.newURL).hash;
-    history.replaceState(null, "", event.oldURL);
+    event.preventDefault();
+    this.target = event.detail.hash;
     fill(this.said);
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     this.element.showModal();

@@ -139,7 +139,7 @@ export class Result {
       return button;
     };
     return [
-      h("ul", { class: "recipients", tabindex: "-1", "aria-label": t(state ?? "list") }, page.recipients.map((one) => recipient(one, names))),
+      h("ul", { class: "recipients", tabindex: "0", "aria-label": t(state ?? "list") }, page.recipients.map((one) => recipient(one, names))),
       (backs.length > 0 || page.next !== null) && h("div", { class: "row" }, backs.length > 0 && move(t("previous"), backs.at(-1), backs.slice(0, -1)), page.next !== null && move(t("next"), page.next, [...backs, cursor])),
     ];
   }
