@@ -105,7 +105,8 @@ function mayLeave(place, { oldURL, newURL }) {
 }
 
 async function show(place, navigation, offered, context) {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  const asked = location.hash;
+  const [name, ...rest] = asked.replace(/^#\/?/, "").split("/");
   const view = offered.includes(name) ? name : offered[0];
   for (const link of navigation.querySelectorAll(".tabs a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
@@ -122,10 +123,12 @@ async function show(place, navigation, offered, context) {
     try {
       await import(`./views/${view}.js`);
     } catch {
+      if (location.hash !== asked) return;
       fill(place, note("bad", h("p", {}, t("not_loaded"))));
       return;
     }
   }
+  if (location.hash !== asked) return; // somebody went on while it was loading
   const shown = document.createElement(element);
   shown.context = { ...context, path: rest.map(decodeURIComponent) };
   fill(place, shown);

@@ -165,7 +165,7 @@ export class AudiencePicker {
     const parts = [];
     const kinds = WHO.filter((one) => state.who.has(one)).map((one) => t(one));
     if (kinds.length && (state.whole || state.groups.size)) {
-      parts.push(t("sum_of", list(kinds), state.whole ? t("whole_school") : list(chosenNames(this.tree, state.groups))));
+      parts.push(t("sum_of", list(kinds), state.whole ? t("sum_whole") : list(chosenNames(this.tree, state.groups))));
     }
     if (state.people.size) parts.push(t(parts.length ? "sum_plus" : "sum_people", state.people.size));
     if (parts.length === 0) return t("sum_nobody");

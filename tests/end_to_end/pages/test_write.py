@@ -1,6 +1,7 @@
-"""A director writes a message: text with its meter, for whom, what it costs, the last look; and what can go wrong on the way."""
+"""A director writes a message: text, for whom, what it costs, the last look; and what can go wrong on the way."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from recado.rules import texts
 from recado.rules.plain_words import CATEGORIES, Language
 from recado.rules.segments import measure
 from tests.end_to_end.conftest import Stack
-from tests.end_to_end.pages.conftest import NARROW, WIDE, Visitor
+from tests.end_to_end.pages.conftest import NARROW, SCREENSHOTS, WIDE, Visitor
 
 SANTIAGO = ZoneInfo("America/Santiago")
 TEXT = "Mañana jueves a las 19:00 hay reunión de apoderados. Habrá elección de directiva."
@@ -31,7 +32,8 @@ def test_every_word_is_there_in_both_languages(stack: Stack, visit: Visit) -> No
           const { WORDS } = await import("./views/write/words.js");
           const kind = (one) => typeof one;
           const names = (said) => Object.entries(said).map(([name, word]) => `${name} ${kind(word)}`).sort();
-          return [names(WORDS.es), names(WORDS.en), Object.values(WORDS).flatMap(Object.values).filter((one) => one === "").length];
+          const all = Object.values(WORDS).flatMap(Object.values);
+          return [names(WORDS.es), names(WORDS.en), all.filter((one) => one === "").length];
         }"""
     )
 
@@ -110,7 +112,7 @@ def test_a_director_calls_a_course_together(stack: Stack, visit: Visit) -> None:
     expect(red).to_have_text(" +56 9 5555 0101 · no recibe SMS")
     expect(red.locator("svg")).to_be_visible()
     expect(page.get_by_role("listitem").filter(has_text="Rosa Catrileo Muñoz")).to_be_visible()
-    _picture(visitor, "write-result")
+    _picture(visitor, "write-result", "#result-title")
     page.get_by_role("button", name="Sin número 2").click()
     expect(page.locator(".recipients li").first).to_contain_text("La ficha no tiene número de teléfono.")
     expect(page.locator(".recipients .red-number")).to_have_count(0)
@@ -186,16 +188,14 @@ def test_the_tree_says_what_is_chosen_in_part_and_people_come_and_go(stack: Stac
 def test_an_everyday_notice_costs_nothing_unless_somebody_says_so(stack: Stack, visit: Visit) -> None:
     visitor = _enter(stack, visit)
     page = visitor.page
-    asked: list[dict[str, Any]] = []
-    page.route(
-        "**/v1/messages/estimate*", lambda route: (asked.append(route.request.post_data_json), route.continue_())
-    )
+    asked: list[Any] = []
+    page.on("request", lambda one: asked.append(one.post_data_json) if "/v1/messages/estimate" in one.url else None)
     _compose(page, "Mañana: día del libro.", "notice")
     _choose_7b(page)
 
     # Not worked out, not sent, until it is said which way (L1).
     expect(page.get_by_text("elegir cómo va el aviso")).to_be_visible()
-    _picture(visitor, "write-notice")
+    _picture(visitor, "write-notice", "#what-title")
     page.get_by_role("button", name="Revisar y enviar").press("Enter")
     expect(page.get_by_role("button", name="Enviarlo gratis por el centro de mensajes")).to_be_focused()
     assert asked == []
@@ -333,7 +333,7 @@ def test_a_message_waits_for_its_time_on_the_schools_clock(stack: Stack, visit: 
     page.get_by_role("button", name="Revisar y programar").click()
     expect(page.get_by_role("alert").filter(has_text="Esa hora ya pasó")).to_be_visible()
     field.fill(at)
-    _picture(visitor, "write-later")
+    _picture(visitor, "write-later", "#how-title")
     page.get_by_role("button", name="Revisar y programar").click()
     expect(page.get_by_role("dialog")).to_contain_text("09:30 (America/Santiago)")
     page.get_by_role("button", name="Programar por 22 créditos").click()
@@ -357,6 +357,34 @@ def test_a_message_waits_for_its_time_on_the_schools_clock(stack: Stack, visit: 
     assert changed["send_at_local"].startswith(at.replace("09:30", "10:00"))
     assert changed["credits_held"] == {"domestic": 22}
     stack.api.need("POST", f"/messages/{scheduled['id']}/cancel", stack.token())
+
+
+@pytest.mark.parametrize("is_gap", [True, False])
+def test_an_hour_that_is_not_there_or_comes_twice_is_told(stack: Stack, visit: Visit, is_gap: bool) -> None:
+    visitor = _enter(stack, visit)
+    page = visitor.page
+    at = _next_change(is_gap)
+    _compose(page, "Reunión de madrugada.", "meeting")
+    _choose_7b(page)
+    page.get_by_role("radio", name="A una hora").check()
+    page.get_by_label("Día y hora").fill(at)
+    expect(_bar(page)).to_contain_text("22 créditos", timeout=PATIENCE)
+    page.get_by_role("button", name="Revisar y programar").click()
+    page.get_by_role("button", name="Programar por 22 créditos").click()
+
+    page.get_by_role("button", name="Usar esa hora" if is_gap else "La segunda").click()
+    page.get_by_role("button", name="Revisar y programar").click()
+    page.get_by_role("button", name="Programar por 22 créditos").click()
+    page.wait_for_url("**/*#/messages/*")
+    scheduled = _message(stack, page)
+    if is_gap:
+        assert scheduled["send_at_local"] > at
+    else:
+        assert scheduled["send_at_local"].startswith(at)
+        second = datetime.fromisoformat(at).replace(tzinfo=SANTIAGO, fold=1)
+        assert datetime.fromisoformat(scheduled["send_at"]) == second.astimezone(UTC)
+    stack.api.need("POST", f"/messages/{scheduled['id']}/cancel", stack.token())
+    _forget(visitor, "422")
 
 
 @pytest.fixture
@@ -415,7 +443,7 @@ def test_a_draft_is_kept_found_again_and_never_overwritten_unseen(stack: Stack, 
     page.get_by_label("Texto", exact=True).fill(text + " Gracias.")
     expect(page.get_by_text("Otra persona cambió este mensaje").first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_label("Texto", exact=True)).to_have_value(text + " Gracias.")
-    _picture(visitor, "write-conflict")
+    _picture(visitor, "write-conflict", "#result-title")
     page.get_by_role("button", name="Guardar lo mío encima").first.click()
     expect(_bar(page)).to_contain_text("22 créditos", timeout=PATIENCE)
     assert stack.api.need("GET", f"/messages/{draft}", stack.token())["text"] == text + " Gracias."
@@ -435,8 +463,8 @@ def test_a_large_audience_says_how_far_it_is_and_stays_one_draft(stack: Stack, v
 
     expect(_bar(page)).to_contain_text("créditos · quedan", timeout=60_000)
     expect(page.get_by_text("Borrador guardado.")).to_be_visible()
-    credits = int("".join(filter(str.isdigit, _bar(page).inner_text().partition(" · ")[0])))
-    assert credits > 120
+    cost = int("".join(filter(str.isdigit, _bar(page).inner_text().partition(" · ")[0])))
+    assert cost > 120
     page.get_by_label("Texto", exact=True).fill("Mañana no hay clases en la tarde.")
     expect(_bar(page)).to_have_text("Todavía no se puede enviar.")
     expect(_bar(page)).to_contain_text("créditos · quedan", timeout=60_000)
@@ -461,7 +489,7 @@ def test_a_school_without_credits_writes_by_the_message_centre(stack: Stack, vis
     expect(page.get_by_role("alert").filter(has_text="El colegio no tiene créditos de SMS")).to_be_visible(
         timeout=PATIENCE
     )
-    _picture(visitor, "write-no-bag")
+    _picture(visitor, "write-no-bag", "#result-title")
     page.get_by_role("button", name="Enviar por el centro de mensajes, gratis").click()
     expect(_bar(page)).to_have_text("Gratis, por el centro de mensajes", timeout=PATIENCE)
     page.get_by_role("button", name="Revisar y enviar").click()
@@ -469,6 +497,18 @@ def test_a_school_without_credits_writes_by_the_message_centre(stack: Stack, vis
     page.wait_for_url("**/*#/messages/*")
     sent = stack.api.need("GET", f"/messages/{page.url.rpartition('/')[2]}", token)
     assert sent["message_centre"]["copies"] == 1
+
+    # With the contract suspended no SMS goes out; the message centre still does (L4, L5).
+    operator = stack.operator.token("operator", "test", datetime.now(UTC))
+    stack.api.need(
+        "PUT",
+        "/operator/schools/sin-bolsa/contract",
+        operator,
+        {"contract": "suspended"},
+        idempotency_key="write-contract",
+    )
+    page.goto(f"{stack.pages_url}/index.html?as=director&again=1#/write")
+    expect(page.get_by_text("El contrato del colegio está suspendido")).to_be_visible()
 
 
 def test_leaving_with_unsaved_text_asks_first(stack: Stack, visit: Visit) -> None:
@@ -560,18 +600,26 @@ def _enter(stack: Stack, visit: Visit, **options: object) -> Visitor:
 
 def _leave_out_other_views(page: Page) -> None:
     """Where a message goes to afterwards is another view's, with tests of its own: here its place stays empty."""
-    for name in ("messages", "credits"):
-        body = f"customElements.define('recado-{name}', class extends HTMLElement {{}});"
-        page.route(
-            f"**/views/{name}.js", lambda route, body=body: route.fulfill(content_type="text/javascript", body=body)
-        )
+
+    def leave_out(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2].removesuffix(".js")
+        element = f"customElements.define('recado-{name}', class extends HTMLElement {{}});"
+        route.fulfill(content_type="text/javascript", body=element)
+
+    page.route(re.compile(r"/views/(messages|credits)\.js$"), leave_out)
 
 
-def _picture(visitor: Visitor, name: str) -> None:
-    """Of the whole page: what stays in sight while one scrolls would lie across its middle."""
-    visitor.page.locator(".send-bar").evaluate("(bar) => { bar.style.position = 'static'; }")
-    visitor.take_picture(name)
-    visitor.page.locator(".send-bar").evaluate("(bar) => { bar.style.position = ''; }")
+def _picture(visitor: Visitor, name: str, at: str | None = None) -> None:
+    """What is in the window, wide and narrow, each looked at by axe; `at`: what it is scrolled to."""
+    page = visitor.page
+    for suffix, size in (("", WIDE), ("-320", NARROW)):
+        page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict of the two
+        visitor.check_accessible()
+        if at is not None:
+            page.locator(at).first.evaluate("(element) => element.scrollIntoView({ block: 'start' })")
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png")
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
 
 def _compose(page: Page, text: str = TEXT, category: str = "meeting") -> None:
@@ -601,6 +649,22 @@ def _tab_to(page: Page, selector: str) -> None:
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"Tab does not reach {selector}")
+
+
+def _next_change(is_gap: bool) -> str:
+    """Half an hour into the next gap of Santiago's clocks, or into the hour that comes twice."""
+    moment = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    for _ in range(364 * 24):
+        before, after = (one.astimezone(SANTIAGO).utcoffset() for one in (moment, moment + timedelta(hours=1)))
+        assert before is not None
+        assert after is not None
+        change = (moment + timedelta(hours=1)).replace(tzinfo=None)
+        if is_gap and after > before:
+            return (change + before + timedelta(minutes=30)).isoformat(timespec="minutes")
+        if not is_gap and after < before:
+            return (change + after + timedelta(minutes=30)).isoformat(timespec="minutes")
+        moment += timedelta(hours=1)
+    raise AssertionError("clocks that do not change")
 
 
 def _message(stack: Stack, page: Page) -> Any:
