@@ -41,7 +41,7 @@ export class Confirm {
     const text = theirs?.text ?? fillNeutral(state.text, { withoutAccents: state.withoutAccents && goesBySms(state) });
     fill(
       this.body,
-      h("p", { class: "row" }, icon(isLater ? "clock" : "send"), h("span", {}, h("strong", {}, t(state.category)), " · ", isLater ? t("confirm_when", momentOnClock(state.at), school.time_zone) : t("confirm_when_now"))),
+      h("p", { class: "with-icon" }, icon(isLater ? "clock" : "send"), h("span", {}, h("strong", {}, t(state.category)), " · ", isLater ? t("confirm_when", momentOnClock(state.at), school.time_zone) : t("confirm_when_now"))),
       theirs && h("p", { class: "small soft" }, t("preview_of", theirs.name)),
       h("p", { class: "bubble text" }, text),
       figures(estimate, state, zonesOf(estimate, held), cost),
@@ -49,7 +49,7 @@ export class Confirm {
         zonesOf(estimate, held)
           .filter((one) => one.cost > 0)
           .map((one) => h("p", { class: "tabular" }, `${t(one.zone)}: ${number(one.before)} − ${number(one.cost)} = ${number(one.after)}`)),
-      skipped > 0 && h("p", { class: "row" }, icon("warning"), t("not_reached", skipped)),
+      skipped > 0 && h("p", { class: "with-icon" }, icon("warning"), h("span", {}, t("not_reached", skipped))),
       out > 0 && goesBySms(state) && h("p", { class: "red-number" }, icon("blocked"), ` ${t("opted_out")}: ${number(out)}`),
       h("p", { class: "small soft" }, t(isScheduled ? "confirm_held" : "confirm_same")),
     );

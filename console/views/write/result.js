@@ -158,7 +158,7 @@ export function figures(estimate, state, zones, cost) {
       bySms && box(t("sms"), number(estimate.by_state.sendable ?? 0), text.segments_most > 0 && t("segments_each", text.segments_least, text.segments_most)),
       bySms ? box(t("credits"), number(cost)) : box(t("credits"), number(0), t("credits_free")),
     ),
-    estimate.message_centre.copies > 0 && h("p", { class: "row" }, icon("inbox"), t("copies", estimate.message_centre.copies)),
+    estimate.message_centre.copies > 0 && h("p", { class: "with-icon" }, icon("inbox"), h("span", {}, t("copies", estimate.message_centre.copies))),
     Object.values(text.filled).some((one) => one > 0) && h("p", { class: "small soft" }, t("filled", Math.max(...Object.values(text.filled)))),
   ];
 }
