@@ -454,6 +454,26 @@ def test_a_draft_is_kept_found_again_and_never_overwritten_unseen(stack: Stack, 
     _forget(visitor, "409")
 
 
+def test_a_draft_for_whom_it_did_not_reach_is_looked_at_and_not_changed(stack: Stack, visit: Visit) -> None:
+    audience = {"who": ["guardians"], "groups": ["course-7b"]}
+    first = {"text": "Hoy se sale a las 13:00.", "category": "meeting", "audience": audience, "send": "now"}
+    sent = stack.api.need("POST", "/messages", stack.token(), first, idempotency_key="write-again-1")
+    again = {"states": ["no_number"]}
+    path = f"/messages/{sent['id']}/again"
+    draft = stack.api.need("POST", path, stack.token(), again, idempotency_key="write-again-2")
+    page = visit().page
+
+    page.goto(f"{stack.pages_url}/index.html?as=director#/write/{draft['id']}")
+
+    expect(page.get_by_text("A quienes no les llegó el mensaje anterior.")).to_be_visible()
+    expect(page.get_by_label("Texto", exact=True)).to_have_attribute("readonly", "")
+    expect(page.get_by_role("button", name="Guardar borrador")).to_have_count(0)
+    expect(page.get_by_role("button", name="Sin número 2")).to_be_visible(timeout=PATIENCE)
+    kept = stack.api.need("GET", f"/messages/{draft['id']}", stack.token())
+    assert kept["revision"] == draft["revision"]
+    assert kept["audience"]["again_of"] == [sent["id"]]
+
+
 def test_a_large_audience_says_how_far_it_is_and_stays_one_draft(stack: Stack, visit: Visit) -> None:
     visitor = _enter(stack, visit)
     page = visitor.page
