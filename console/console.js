@@ -87,7 +87,7 @@ export async function start() {
   const navigation = bar(offered);
   fill(document.body, h("a", { class: "skip", href: "#content", onClick: (event) => jump(event, place) }, t("skip")), navigation, place);
   const context = { api: new Api({ token, renew: source }), who, settings, go };
-  addEventListener("hashchange", () => show(place, navigation, offered, context));
+  addEventListener("hashchange", (event) => mayLeave(place, event) && show(place, navigation, offered, context));
   await show(place, navigation, offered, context);
 }
 
@@ -96,8 +96,17 @@ export function go(where) {
   location.hash = `#/${where}`;
 }
 
+/** A view with something unsaved may stay: it cancels `recado.leaving`, whose detail says where to, and asks. */
+function mayLeave(place, { oldURL, newURL }) {
+  const leaving = new CustomEvent("recado.leaving", { cancelable: true, detail: { hash: new URL(newURL).hash } });
+  if (place.firstElementChild?.dispatchEvent(leaving) ?? true) return true;
+  history.replaceState(null, "", oldURL);
+  return false;
+}
+
 async function show(place, navigation, offered, context) {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  const asked = location.hash;
+  const [name, ...rest] = asked.replace(/^#\/?/, "").split("/");
   const view = offered.includes(name) ? name : offered[0];
   for (const link of navigation.querySelectorAll(".tabs a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
@@ -114,10 +123,12 @@ async function show(place, navigation, offered, context) {
     try {
       await import(`./views/${view}.js`);
     } catch {
+      if (location.hash !== asked) return;
       fill(place, note("bad", h("p", {}, t("not_loaded"))));
       return;
     }
   }
+  if (location.hash !== asked) return; // somebody went on while it was loading
   const shown = document.createElement(element);
   shown.context = { ...context, path: rest.map(decodeURIComponent) };
   fill(place, shown);
