@@ -1,6 +1,6 @@
 """Sessions on moto: a pool of short codes, handsets, somebody on the web, and the carrier between them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from recado.session_replies import HandsetReply, ReplyOutcome
 from recado.settings import SETTINGS
 from recado.tables import routes, short_codes
 from recado.tables.base import Transaction, shared_connection
+from recado.tables.pages import PageKind
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import jobs_on
 from tests.tokens import MASTER
@@ -107,6 +108,12 @@ def deliver(carrier: FakeCarrier, clock: TestClock) -> list[Outgoing]:
     for body in jobs_on("SessionsQueue"):
         dispatch.work_page(dispatch.read_job(body), worker(carrier, clock))
     return carrier.heard[before:]
+
+
+def of_talks(texts: Iterable[Outgoing]) -> list[Outgoing]:
+    """Without what recado itself answers to STOP, ALTA and AYUDA."""
+    own = (PageKind.ANSWER, PageKind.CONFIRMATION)
+    return [one for one in texts if PageKind(one.reference.partition(".")[0]) not in own]
 
 
 def sweep(clock: TestClock, *, minutes_left: float = 1.0) -> session_sweep.Swept:

@@ -14,7 +14,7 @@ from recado.carrier_routes import CarrierSeen
 from recado.rules.carrier_routes import ANY, WAYS_MAX, Route, Way
 from recado.rules.circuits import Circuit, CircuitState
 from recado.rules.message_states import Category
-from recado.tables.circuits import Minute, Transition
+from recado.tables.circuits import Answered, Transition
 
 app = web.resolver()
 
@@ -218,7 +218,7 @@ def _circuit_view(circuit: Circuit) -> CircuitView:
     )
 
 
-def _minute_view(minute: Minute) -> MinuteView:
+def _minute_view(minute: Answered) -> MinuteView:
     return MinuteView(at=minute.at, answers=EvidenceView(**minute.evidence.as_counts()))
 
 

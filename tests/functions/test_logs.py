@@ -187,7 +187,7 @@ def test_a_message_and_what_comes_back_say_nothing_to_the_log(
 
     written = logged()
     assert any("zapatillas" in text.text for text in carrier.heard)
-    assert do(world, moment, "GET /replies")["replies"] != []
+    assert do(world, moment, "GET /replies", query={})["replies"] != []
     assert "page_closed" in written
     assert found_in(written, MESSAGES) == []
 

@@ -21,6 +21,7 @@ from tests.session_worlds import (
     changed_settings,
     create_codes,
     deliver,
+    of_talks,
     rows_of,
     sweep,
 )
@@ -203,7 +204,7 @@ def test_who_hears_nothing_of_a_later_text_is_named_in_its_answer_and_in_its_rep
     assert first[0] == 201
     assert first[1]["refused"] == [{"number": "809 555 0101", "reason": "opted_out", "retry_at": None}]
     assert second == first
-    assert [one.to for one in deliver(carrier, moment)] == [LUIS]
+    assert [one.to for one in of_talks(deliver(carrier, moment))] == [LUIS]
 
 
 def test_nothing_of_whom_a_text_left_out_lies_in_the_keys_row(carrier: FakeCarrier, moment: TestClock) -> None:

@@ -13,6 +13,8 @@ from recado.rules.circuits import (
     PAUSE_MOST,
     PROBE_LEASE,
     PROBES_NEEDED,
+    STEP_ANSWERS_MIN,
+    STEP_WAVES_MIN,
     WAVES_WITHOUT_GOOD_MAX,
     Circuit,
     CircuitState,
@@ -47,6 +49,21 @@ def test_it_opens_exactly_when_half_of_enough_answers_are_bad_or_none_of_some_wa
     )
 
     assert (circuits.opened(Circuit("a", "CL"), found, NOON) is not None) is (is_enough or is_silent)
+
+
+@given(evidences)
+def test_a_latest_step_opens_it_however_good_the_minutes_before_were(step: Evidence) -> None:
+    before = Evidence(accepted=100_000, waves=5_000)
+    is_enough = step.answers >= STEP_ANSWERS_MIN and step.waves >= STEP_WAVES_MIN
+    is_bad = is_enough and 2 * step.bad >= step.answers
+
+    assert (circuits.opened(Circuit("a", "CL"), before, NOON, [GOOD, step]) is not None) is is_bad
+
+
+def test_steps_are_quarters_of_a_minute() -> None:
+    moments = [NOON + timedelta(seconds=seconds) for seconds in (0, 14.999, 15, 59.999)]
+
+    assert [circuits.step_of(one).second for one in moments] == [0, 0, 15, 45]
 
 
 @given(st.integers(0, ANSWERS_MIN - 1), st.integers(1, WAVES_WITHOUT_GOOD_MAX - 1))

@@ -33,6 +33,7 @@ from tests.session_worlds import (
     id_of,
     just_before,
     kill,
+    of_talks,
     open_session,
     rows_of,
     say,
@@ -405,7 +406,7 @@ def test_a_text_that_was_said_and_never_answered_is_carried_on_to_the_same_hands
 
     say(session_id, clock, is_first=False)
 
-    assert [text.to for text in deliver(carrier, clock)] == [LUIS]
+    assert [text.to for text in of_talks(deliver(carrier, clock))] == [LUIS]
     assert everything_used("2") == before
     assert [(typed, reason) for typed, reason, _ in refusals(session_id, clock, 2)] == [
         (WANDA, "opted_out"),
@@ -632,7 +633,7 @@ def test_who_said_stop_since_the_opening_is_refused_by_name(clock: TestClock, ca
 
     say(session_id, clock)
 
-    assert [one.to for one in deliver(carrier, clock)] == [LUIS]
+    assert [one.to for one in of_talks(deliver(carrier, clock))] == [LUIS]
     assert refusals(session_id, clock, 2) == [(ANA, "opted_out", None)]
     assert everything_used("2")["2 to"] == 1
 
@@ -659,7 +660,7 @@ def test_a_stop_between_the_saying_and_the_wave_is_still_obeyed(clock: TestClock
 
     answer(text, "STOP", clock)
 
-    assert deliver(carrier, clock) == []
+    assert of_talks(deliver(carrier, clock)) == []
 
 
 def test_bloquear_stops_everything_from_the_web_and_alta_takes_it_back(clock: TestClock, carrier: FakeCarrier) -> None:
@@ -670,7 +671,7 @@ def test_bloquear_stops_everything_from_the_web_and_alta_takes_it_back(clock: Te
     assert answer(text, "¡Bloquear!", clock) is ReplyOutcome.TO_SESSION
 
     # What waits, what is said now, and what is opened: by anybody.
-    assert [one.to for one in deliver(carrier, clock)] == [LUIS]
+    assert [one.to for one in of_talks(deliver(carrier, clock))] == [LUIS]
     with pytest.raises(NoHandsetReachable):
         say(mine, clock, name="4")
     with pytest.raises(NoHandsetReachable):
@@ -678,7 +679,7 @@ def test_bloquear_stops_everything_from_the_web_and_alta_takes_it_back(clock: Te
     clock.move(seconds=1)
     assert answer(text, "ALTA", clock, reply_id="r2") is ReplyOutcome.TO_SESSION
     say(mine, clock, name="4", is_first=False)
-    assert [one.to for one in deliver(carrier, clock)] == [ANA]
+    assert [one.to for one in of_talks(deliver(carrier, clock))] == [ANA]
 
 
 def test_a_sentence_with_bloquear_is_an_answer_like_any_other(clock: TestClock, carrier: FakeCarrier) -> None:

@@ -21,7 +21,7 @@ from recado.settings import SETTINGS
 from recado.tables import carrier_routes as table
 from recado.tables import circuits as circuit_table
 from recado.tables import short_codes
-from recado.tables.circuits import Minute, Transition
+from recado.tables.circuits import Answered, Transition
 
 CHANGE_LIFE = timedelta(days=400)
 CHANGES_SHOWN = 50
@@ -46,7 +46,7 @@ class CarrierSeen:
     carrier: str
     named_by: tuple[str, ...]
     whole: Circuit
-    lines: tuple[tuple[Circuit, tuple[Minute, ...]], ...]
+    lines: tuple[tuple[Circuit, tuple[Answered, ...]], ...]
     places: tuple[Place, ...]
     transitions: tuple[Transition, ...]
 

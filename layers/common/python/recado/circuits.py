@@ -158,8 +158,9 @@ def _decide(carrier: str, country: str, era: int, now: datetime) -> None:
     if circuit.state is not CircuitState.CLOSED or circuit.era != era:
         _kept.pop(carrier, None)
         return
-    minutes = table.list_evidence(carrier, country, era, now - rules.WINDOW)
-    opened = rules.opened(circuit, rules.summed(minute.evidence for minute in minutes), now)
+    steps = table.list_evidence(carrier, country, era, now - rules.WINDOW)
+    latest = [step.evidence for step in steps if step.at >= rules.step_of(now) - rules.STEP]  # this one and the last
+    opened = rules.opened(circuit, rules.summed(step.evidence for step in steps), now, latest)
     if opened is not None:
         _change(opened, was=circuit, now=now)
 

@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 WINDOW = timedelta(minutes=5)
+STEP = timedelta(seconds=15)  # evidence is added up in steps of the clock
 ANSWERS_MIN = 10
+STEP_ANSWERS_MIN = 20  # in one step: else thousands of good answers of minutes ago would outvote an outage for minutes
+STEP_WAVES_MIN = 3
 SHARE_MAX = 0.5  # of slow and failed answers
 WAVES_WITHOUT_GOOD_MAX = 4  # small schools: fewer than ten answers, and not one of them good
 SLOW = timedelta(seconds=5)  # handing a wave over; it is done in well under one when all is well
@@ -99,12 +102,27 @@ def is_bad(evidence: Evidence) -> bool:
     return evidence.waves >= WAVES_WITHOUT_GOOD_MAX and evidence.bad > 0 and evidence.good == 0
 
 
-def opened(circuit: Circuit, evidence: Evidence, now: datetime) -> Circuit | None:
-    """The circuit opened by the evidence of its window and era; None when it stays closed."""
-    if circuit.state is not CircuitState.CLOSED or not is_bad(evidence):
+def is_bad_step(evidence: Evidence) -> bool:
+    """Whether one step alone is reason enough, however good the minutes before it were."""
+    is_enough = evidence.answers >= STEP_ANSWERS_MIN and evidence.waves >= STEP_WAVES_MIN
+    return is_enough and evidence.bad >= SHARE_MAX * evidence.answers
+
+
+def opened(circuit: Circuit, evidence: Evidence, now: datetime, latest: Iterable[Evidence] = ()) -> Circuit | None:
+    """The circuit opened by the evidence of its window and era, or of a latest step; None: it stays closed."""
+    if circuit.state is not CircuitState.CLOSED:
+        return None
+    reason = evidence if is_bad(evidence) else next(filter(is_bad_step, latest), None)
+    if reason is None:
         return None
     is_close = circuit.since is not None and now - circuit.since < FORGIVEN_AFTER
-    return _opened(circuit, circuit.openings + 1 if is_close else 1, evidence, now)
+    return _opened(circuit, circuit.openings + 1 if is_close else 1, reason, now)
+
+
+def step_of(at: datetime) -> datetime:
+    """When the step of a moment began."""
+    seconds = int(STEP.total_seconds())
+    return at.replace(second=at.second // seconds * seconds, microsecond=0)
 
 
 def may_probe(circuit: Circuit, now: datetime, *, is_emergency: bool = False) -> bool:

@@ -4,7 +4,7 @@ A circuit changes only under the version it was read with, together with the row
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pynamodb.attributes import (
     BooleanAttribute,
@@ -14,15 +14,16 @@ from pynamodb.attributes import (
     UTCDateTimeAttribute,
 )
 
-from recado.rules.circuits import COUNTED, Circuit, CircuitState, Evidence
+from recado.rules.circuits import COUNTED, STEP, Circuit, CircuitState, Evidence, step_of
 from recado.tables.base import RoutesMeta, Row, Transaction
 
+STEPS_A_MINUTE = timedelta(minutes=1) // STEP
 _NAMES = ("era", "since", "openings", "next_probe_at", "probe_until", "good_probes", "is_held", "by", "why")
 
 
 @dataclass(frozen=True, slots=True)
-class Minute:
-    """What a carrier answered in one minute of one era."""
+class Answered:
+    """What a carrier answered in one step (`rules/circuits.py`) of one era, or in one minute."""
 
     at: datetime
     evidence: Evidence
@@ -66,7 +67,7 @@ class _CircuitRow(Row):
     expires_at = NumberAttribute(null=True)
 
 
-class _MinuteRow(Row):
+class _EvidenceRow(Row):
     class Meta(RoutesMeta):
         pass
 
@@ -134,35 +135,39 @@ def list_transitions(carrier: str, *, limit: int) -> list[Transition]:
 
 
 def add_evidence(carrier: str, country: str, era: int, at: datetime, evidence: Evidence, *, expires_at: int) -> None:
-    """Adds to the minute's row. Without a condition: an addition commutes, and the first makes the row.
+    """Adds to the step's row. Without a condition: an addition commutes, and the first makes the row.
 
     One that the SDK repeats after a lost answer counts twice, which at worst opens a circuit a little early.
     """
-    minute = at.replace(second=0, microsecond=0)
-    row = _MinuteRow(_evidence_pk(carrier, country), _minute_sk(era, minute))
-    counts = [getattr(_MinuteRow, name).add(count) for name, count in evidence.as_counts().items() if count]
-    row.update(actions=[*counts, _MinuteRow.at.set(minute), _MinuteRow.expires_at.set(expires_at)])
+    step = step_of(at)
+    row = _EvidenceRow(_evidence_pk(carrier, country), _evidence_sk(era, step))
+    counts = [getattr(_EvidenceRow, name).add(count) for name, count in evidence.as_counts().items() if count]
+    row.update(actions=[*counts, _EvidenceRow.at.set(step), _EvidenceRow.expires_at.set(expires_at)])
 
 
-def list_evidence(carrier: str, country: str, era: int, since: datetime) -> list[Minute]:
-    """An era's minutes from `since` on."""
-    first = _minute_sk(era, since.replace(second=0, microsecond=0))
-    rows = _MinuteRow.query(
-        _evidence_pk(carrier, country), _MinuteRow.sk.between(first, _minute_sk(era, None)), consistent_read=True
+def list_evidence(carrier: str, country: str, era: int, since: datetime) -> list[Answered]:
+    """An era's steps from `since` on."""
+    first = _evidence_sk(era, step_of(since))
+    rows = _EvidenceRow.query(
+        _evidence_pk(carrier, country), _EvidenceRow.sk.between(first, _evidence_sk(era, None)), consistent_read=True
     )
-    return [_minute(row) for row in rows]
+    return [_answered(row) for row in rows]
 
 
-def list_minutes(carrier: str, country: str, *, limit: int) -> list[Minute]:
-    """The latest minutes with any answer, of every era, newest first."""
-    rows = _MinuteRow.query(
+def list_minutes(carrier: str, country: str, *, limit: int) -> list[Answered]:
+    """The latest minutes with any answer, whatever their era, newest first."""
+    rows = _EvidenceRow.query(
         _evidence_pk(carrier, country),
-        _MinuteRow.sk.startswith("m#"),
+        _EvidenceRow.sk.startswith("m#"),
         scan_index_forward=False,
-        limit=limit,
+        limit=limit * (STEPS_A_MINUTE + 1),  # a minute may have steps of two eras
         consistent_read=True,
     )
-    return [_minute(row) for row in rows]
+    minutes: dict[datetime, Evidence] = {}
+    for step in map(_answered, rows):
+        minute = step.at.replace(second=0)
+        minutes[minute] = minutes.get(minute, Evidence()) + step.evidence
+    return [Answered(minute, evidence) for minute, evidence in minutes.items()][:limit]
 
 
 def _pk(carrier: str) -> str:
@@ -173,13 +178,13 @@ def _evidence_pk(carrier: str, country: str) -> str:
     return f"EVIDENCE#{carrier}#{country}"
 
 
-def _minute_sk(era: int, minute: datetime | None) -> str:
-    """Eras follow each other, and their minutes: the order of the key is the order of time. None: after the last."""
-    return f"m#{era:010}#{f'{minute:%Y-%m-%dT%H:%M}' if minute else '~'}"
+def _evidence_sk(era: int, step: datetime | None) -> str:
+    """Eras follow each other, and their steps: the order of the key is the order of time. None: after the last."""
+    return f"m#{era:010}#{f'{step:%Y-%m-%dT%H:%M:%S}' if step else '~'}"
 
 
-def _minute(row: _MinuteRow) -> Minute:
-    return Minute(row.at, Evidence(*(int(getattr(row, name) or 0) for name in COUNTED)))
+def _answered(row: _EvidenceRow) -> Answered:
+    return Answered(row.at, Evidence(*(int(getattr(row, name) or 0) for name in COUNTED)))
 
 
 def _circuit(carrier: str, country: str, row: _CircuitRow) -> Circuit:
