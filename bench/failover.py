@@ -10,11 +10,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.api import Api
 from local.handsets.faults import read_faults
 from tests.end_to_end.conftest import Stack, bring_up
 
@@ -111,7 +112,7 @@ def _send_for(run: Run, seconds: float) -> None:
         _send_and_look(run)
 
 
-def _send_until(run: Run, is_so: Any, otherwise: str) -> None:
+def _send_until(run: Run, is_so: Callable[[], bool], otherwise: str) -> None:
     while not is_so():
         if run.seconds > SECONDS_MAX:
             raise RuntimeError(otherwise)
@@ -166,7 +167,7 @@ def _check(run: Run) -> dict[str, str]:
             is_there = one["number"] in shown
             must = {"delivered": True, "sent": True, "unreachable": True}.get(one["state"])
             wrong += must is not None and must is not is_there
-    run.note(f"recipients: {dict(reported)}")
+    run.note(f"recipients by state: {dict(reported)}")
     by_carrier = handed_over(run.stack)
     return {
         "the standby took texts": "" if by_carrier[STANDBY] else "none",
@@ -211,18 +212,16 @@ def _recipients(run: Run, message: str) -> list[dict[str, Any]]:
 
 
 def _money(run: Run) -> str:
-    school, problems = run.stack.school.school_id, list[str]()
-    bought: Counter[str] = Counter()
+    """Purchases by the statement, and what is there by the account."""
+    school = run.stack.school.school_id
     statement = run.stack.api.need("GET", f"/operator/schools/{school}/statement?kind=purchase", _operator(run.stack))
-    for entry in statement["entries"]:
-        bought[entry["zone"]] += entry["available"]
-    for balance in run.stack.api.need("GET", "/credits", run.stack.token())["balances"]:
-        total = balance["available"] + balance["held"] + balance["captured"]
-        if total != bought[balance["zone"]] or balance["held"]:
-            problems.append(
-                f"{balance['zone']}: {bought[balance['zone']]} bought, {total} there, {balance['held']} held"
-            )
-    return ", ".join(problems)
+    bought = sum(entry["available"] for entry in statement["entries"])
+    balances = run.stack.api.need("GET", "/credits", run.stack.token())["balances"]
+    (there,) = [one for one in balances if one["zone"] == statement["zone"]]
+    total = there["available"] + there["held"] + there["captured"]
+    if total == bought and not there["held"]:
+        return ""
+    return f"{bought} bought, {total} there, {there['held']} of them held"
 
 
 def _dead_letters(stack: Stack) -> str:
@@ -240,11 +239,8 @@ def _set_faults(run: Run, **faults: float) -> None:
 
 
 def _operator(stack: Stack) -> str:
-    from datetime import UTC, datetime
-
     return stack.operator.token("operator", "operadora", datetime.now(UTC))
 
 
 if __name__ == "__main__":
-    _ = Api
     sys.exit(main())
