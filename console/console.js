@@ -53,15 +53,11 @@ const t = words({
 });
 
 const IN_CHARGE = ["director", "administrator"];
-const STAFF = [...IN_CHARGE, "teacher", "staff"];
 // Every view: its element's file, and who is offered it. What is not offered the API refuses anyway.
 const VIEWS = {
   write: { element: "recado-write", roles: IN_CHARGE },
   messages: { element: "recado-messages", roles: IN_CHARGE },
   replies: { element: "recado-replies", roles: IN_CHARGE },
-  people: { element: "recado-people", roles: STAFF },
-  credits: { element: "recado-credits", roles: IN_CHARGE },
-  inbox: { element: "recado-inbox", roles: ["guardian", "student"] },
 };
 const DEMO_PEOPLE = {
   director: { role: "director" },
