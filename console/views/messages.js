@@ -1,6 +1,6 @@
 // <recado-messages>: the school's messages, and one of them with what became of each text. `path[0]` is a message's id.
 import { fill, h, icon } from "../lib/dom.js";
-import { moment, number } from "../lib/format.js";
+import { moment } from "../lib/format.js";
 import { load } from "../lib/say.js";
 import { language } from "../lib/words.js";
 import { Detail } from "./messages/detail.js";
@@ -9,6 +9,7 @@ import { ON_THEIR_WAY, progressOf, t } from "./messages/words.js";
 
 const PAGE = 20;
 const MOVING = ["planning", "sending", "stopping"];
+const COUNTED = ["sent", "stopped"]; // the list does not say how many arrived: each is asked for once
 
 class Messages extends HTMLElement {
   #stop = null;
@@ -69,9 +70,10 @@ class Messages extends HTMLElement {
 
   /** Only what is on its way is asked for again, and only its own cells change. */
   async #renew(rows) {
-    const moving = [...rows.values()].filter(({ message }) => MOVING.includes(message.state) || (message.counts && ON_THEIR_WAY.some((state) => message.counts[state])));
-    for (const one of moving.slice(0, 5)) {
+    const moving = [...rows.values()].filter(({ message, isCounted }) => MOVING.includes(message.state) || (COUNTED.includes(message.state) && !isCounted));
+    for (const one of moving.slice(0, PAGE)) {
       one.message = await this.context.api.get(`/messages/${one.message.id}`, { lang: language });
+      one.isCounted = !ON_THEIR_WAY.some((state) => one.message.counts?.[state]);
       const hasFocus = one.row.contains(document.activeElement);
       fill(one.row, cells(one.message));
       if (hasFocus) one.row.querySelector("a").focus();
@@ -91,7 +93,7 @@ function cells(message) {
       { "data-label": t("progress"), class: "progress-cell" },
       counted && h("progress", { max: counted.all, value: counted.done, "aria-label": t("announced", counted.done, counted.all) }),
       counted && h("span", { class: "small tabular" }, t("of", counted.done, counted.all)),
-      !counted && h("span", { class: "small soft tabular" }, number(message.recipients)),
+      !counted && h("span", { class: "small soft tabular" }, t("texts", message.recipients)),
     ),
   ];
 }

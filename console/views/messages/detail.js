@@ -13,7 +13,7 @@ const PAGE = 100;
 const PAGES_MAX = 20; // 2,000 names are read for a search; more are found by the state
 const ANNOUNCED_MS = 15_000;
 const REASONS = [...ORDER, "no_number", "unusable_number", "no_international_bag"];
-const ACTS = ["created", "edited", "sent", "scheduled", "moved", "cancelled", "stopped"];
+const ACTS = ["created", "edited", "sent", "scheduled", "moved", "cancelled", "stopped", "finished"];
 
 export class Detail {
   #view;
@@ -93,6 +93,9 @@ export class Detail {
     fill(results, Object.keys(counts).length > 0 && stackedBar(counts), message.curve?.length > 1 && [h("h3", {}, t("curve")), curve(message.curve, message.time_zone)]);
     fill(history, h("ul", { class: "stack small" }, message.history.map((act) => h("li", {}, moment(act.at, message.time_zone), ": ", act.by, " ", ACTS.includes(act.act) ? t(`a_${act.act}`) : act.act))));
     this.#announce(counts);
+    const isNews = this.#parts.shown !== undefined && this.#parts.shown !== JSON.stringify(counts);
+    this.#parts.shown = JSON.stringify(counts);
+    if (isNews && !this.#parts.hasMore && !this.#parts.recipients.contains(document.activeElement)) this.#parts.showRecipients();
   }
 
   /** Now and then, not with every text. */
@@ -168,6 +171,7 @@ export class Detail {
     const states = h("select", { class: "input", id: "recipients-state", onChange: () => show() }, h("option", { value: "" }, t("everybody")), REASONS.map((state) => h("option", { value: state }, t(`r_${state}`))));
     const search = h("input", { class: "input", id: "recipients-search", type: "search", autocomplete: "off", onInput: () => ((search.timer && clearTimeout(search.timer)), (search.timer = setTimeout(show, 300))) });
     const show = () => this.#load(list, states.value, search.value.trim().toLowerCase());
+    this.#parts.showRecipients = show;
     show();
     return h(
       "section",
@@ -186,6 +190,7 @@ export class Detail {
 
   #load(list, state, wanted) {
     const asked = (this.#parts.asked = {});
+    this.#parts.hasMore = false;
     const page = (cursor) => this.#context.api.get(`/messages/${this.#id}/recipients`, { limit: PAGE, cursor, state, lang: language });
     const everything = async () => {
       let found = await page(null);
@@ -201,7 +206,7 @@ export class Detail {
       if (people.length === 0) return h("p", { class: "soft" }, t("nobody"));
       const items = h("ul", { class: "people" }, people.map(recipient));
       const foot = h("div", { class: "row no-print" });
-      const more = (cursor) => (fill(foot, cursor && h("button", { type: "button", class: "button", onClick: () => load(foot, () => page(cursor), (found) => (items.append(...found.recipients.map(recipient)), more(found.next))) }, t("more"))), foot.firstChild);
+      const more = (cursor) => (fill(foot, cursor && h("button", { type: "button", class: "button", onClick: () => load(foot, () => page(cursor), (found) => ((this.#parts.hasMore = true), items.append(...found.recipients.map(recipient)), more(found.next))) }, t("more"))), foot.firstChild);
       more(next);
       return h("div", { class: "stack" }, items, foot);
     });

@@ -12,6 +12,7 @@ export const t = words({
     what: "Mensaje",
     state: "Estado",
     progress: "Avance",
+    texts: (count) => (count === 1 ? "1 texto" : `${number(count)} textos`),
     of: (done, all) => `${number(done)} de ${number(all)}`,
     announced: (done, all) => `${number(done)} de ${number(all)} textos con resultado`,
     by: (who) => `por ${who}`,
@@ -56,7 +57,7 @@ export const t = words({
     to_message: "Ver el mensaje",
     s_draft: "borrador", s_planning: "preparándose", s_scheduled: "programado", s_sending: "saliendo", s_stopping: "deteniéndose", s_sent: "enviado", s_stopped: "detenido", s_cancelled: "cancelado",
     r_delivered: "llegaron", r_sent: "salieron, sin confirmar", r_sending: "saliendo", r_queued: "en espera", r_unknown: "sin saber", r_unreachable: "no llegaron", r_wrong_number: "número equivocado", r_blocked: "rechazados", r_opted_out: "no reciben SMS", r_stopped: "detenidos", r_expired: "vencidos", r_not_sent: "no enviados", r_in_inbox: "en el centro de mensajes", r_no_number: "sin número", r_unusable_number: "número que no sirve", r_no_international_bag: "extranjeros sin bolsa",
-    a_created: "creó", a_edited: "cambió", a_sent: "envió", a_scheduled: "programó", a_moved: "cambió la hora", a_cancelled: "canceló", a_stopped: "detuvo",
+    a_created: "creó", a_edited: "cambió", a_sent: "envió", a_scheduled: "programó", a_moved: "cambió la hora", a_cancelled: "canceló", a_stopped: "detuvo", a_finished: "lo dio por terminado",
   },
   en: {
     messages: "Messages",
@@ -67,6 +68,7 @@ export const t = words({
     what: "Message",
     state: "State",
     progress: "Progress",
+    texts: (count) => (count === 1 ? "1 text" : `${number(count)} texts`),
     of: (done, all) => `${number(done)} of ${number(all)}`,
     announced: (done, all) => `${number(done)} of ${number(all)} texts with a result`,
     by: (who) => `by ${who}`,
@@ -111,7 +113,7 @@ export const t = words({
     to_message: "See the message",
     s_draft: "draft", s_planning: "being prepared", s_scheduled: "scheduled", s_sending: "going out", s_stopping: "being stopped", s_sent: "sent", s_stopped: "stopped", s_cancelled: "cancelled",
     r_delivered: "arrived", r_sent: "gone out, unconfirmed", r_sending: "going out", r_queued: "waiting", r_unknown: "unknown", r_unreachable: "did not arrive", r_wrong_number: "wrong number", r_blocked: "rejected", r_opted_out: "receive no SMS", r_stopped: "stopped", r_expired: "expired", r_not_sent: "not sent", r_in_inbox: "in the message centre", r_no_number: "no number", r_unusable_number: "unusable number", r_no_international_bag: "abroad, no bag",
-    a_created: "created it", a_edited: "changed it", a_sent: "sent it", a_scheduled: "scheduled it", a_moved: "moved it", a_cancelled: "cancelled it", a_stopped: "stopped it",
+    a_created: "created it", a_edited: "changed it", a_sent: "sent it", a_scheduled: "scheduled it", a_moved: "moved it", a_cancelled: "cancelled it", a_stopped: "stopped it", a_finished: "settled it",
   },
 });
 

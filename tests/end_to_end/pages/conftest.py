@@ -44,13 +44,13 @@ class Visitor:
         assert found.violations_count == 0, found.generate_report()
         assert self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
-    def take_picture(self, name: str) -> None:
-        """For the docs: the same view at 1280 and 320 px, each looked at by axe."""
+    def take_picture(self, name: str, *, full_page: bool = True) -> None:
+        """For the docs: the same view at 1280 and 320 px, each looked at by axe. A long one only as far as one sees."""
         for suffix, size in (("", WIDE), ("-320", NARROW)):
             self.page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict of the two
             self.check_accessible()
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png", full_page=True)
+            self.page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png", full_page=full_page)
         self.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
 
