@@ -58,11 +58,12 @@ const VIEWS = {
   write: { element: "recado-write", roles: IN_CHARGE },
   messages: { element: "recado-messages", roles: IN_CHARGE },
   replies: { element: "recado-replies", roles: IN_CHARGE },
+  inbox: { element: "recado-inbox", roles: ["guardian", "student", "teacher", "staff"] },
 };
 const DEMO_PEOPLE = {
   director: { role: "director" },
   administrator: { role: "administrator" },
-  teacher: { role: "teacher" },
+  teacher: { role: "teacher", person: "staff-05" },
   guardian: { role: "guardian", person: "guardian-007" },
 };
 
