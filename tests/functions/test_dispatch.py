@@ -1,5 +1,7 @@
 """The `dispatch` and `attention` functions on their events."""
 
+from collections.abc import Callable
+
 import pytest
 
 from recado import clock, lines, sending
@@ -90,3 +92,30 @@ def test_each_minute_what_is_owed_moves_on(moment: TestClock, carrier: FakeCarri
     load_app("dispatch").handler(event, LongContext())
 
     assert figures() == (8, 0, 2)
+
+
+@pytest.mark.parametrize("failing", ["attention.run", "imports.take_up", "portal_events.take_up_due"])
+def test_what_fails_each_minute_keeps_nobody_elses_step_waiting(
+    moment: TestClock, carrier: FakeCarrier, failing: str
+) -> None:
+    done = list[str]()
+    app = load_app("attention")
+    steps = ["attention.run", "imports.take_up", "portal_events.take_up_due", "school_replies.take_up"]
+
+    def step(name: str) -> Callable[..., int]:
+        def act(*_: object) -> int:
+            if name == failing:
+                raise ConnectionError(name)
+            done.append(name)
+            return 0
+
+        return act
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in steps:
+            module, _, function = name.partition(".")
+            patch.setattr(getattr(app, module), function, step(name))
+        with pytest.raises(ConnectionError):  # the run has failed, and says so
+            app.handler(load_event("attention_minute"), Context())
+
+    assert done == [name for name in steps if name != failing]

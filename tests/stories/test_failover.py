@@ -1,7 +1,10 @@
 """A carrier goes bad: who stands by takes over, nothing ambiguous changes carrier, and the first one comes back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from itertools import count
+from typing import Any
 
 import pytest
 from moto.backends import get_backend
@@ -454,6 +457,50 @@ def test_evidence_and_circuits_that_cannot_be_written_or_read_cost_no_outcome(op
     page = pages.find_page(ref)
     assert page is not None
     assert page.state.letters in ("UUUUU", "SSSSS")
+
+
+@pytest.mark.parametrize("fails", ["ways", "named"])
+def test_a_route_or_an_account_that_cannot_be_read_between_two_waves_costs_no_outcome(fails: str) -> None:
+    create_school()
+    add_guardians(40)
+    clock, pair = TestClock(), Pair()
+    refused = iter(range(40))
+    pair.normal.answer = lambda _: Refused(RefusedBecause.BLOCKED, "told so") if next(refused) < 5 else None
+    create(alert(), clock)
+    [job] = jobs_on("BulkQueue")
+    whole, asked = pair.lines(), count(1)
+
+    def fail_later(*arguments: str) -> Any:
+        if next(asked) > 1:
+            raise ConnectionError("not to be read now")
+        return getattr(whole, fails)(*arguments)
+
+    failing = replace(whole, ways=fail_later) if fails == "ways" else replace(whole, named=fail_later)
+    with pytest.raises(ConnectionError):
+        dispatch.work_page(dispatch.read_job(job), worker(pair.normal, clock, lines=failing))
+    clock.move(minutes=9)  # the queue shows the same job again
+    pair.work(clock, job)
+
+    heard = pair.normal.numbers_heard() + pair.standby.numbers_heard()
+    assert len(heard) == len(set(heard)) == 35
+    assert figures() == (965, 0, 35)
+
+
+def test_an_emergency_looks_again_soon_while_somebody_else_tries_the_only_carrier() -> None:
+    create_school()
+    add_guardians(10)
+    clock, carrier = TestClock(), FakeCarrier()
+    open_circuit(clock)
+    clock.move(seconds=11)
+    create(alert(category=Category.EMERGENCY), clock)
+    assert circuits.save(rules.probing(circuit(), "other", clock()), was=circuit(), now=clock())
+    circuits.forget()
+
+    [job] = jobs_on("UrgentQueue")
+    dispatch.work_page(dispatch.read_job(job), worker(carrier, clock))
+    [(_, delay)] = waiting_jobs("UrgentQueue")
+
+    assert delay <= 15
 
 
 def test_late_evidence_of_before_an_opening_does_not_open_a_circuit_that_closed_again() -> None:

@@ -283,6 +283,26 @@ def test_a_handset_that_replies_is_heard_once_and_one_that_says_stop_is_left_alo
     assert again.skipped == {"opted_out": 1}
 
 
+def test_what_recado_answers_a_simulated_handset_is_answered_by_nothing(
+    director: Caller, moment: TestClock, no_delays: dict[int, int]
+) -> None:
+    send(director, moment)
+    work_pages()
+    moment.move(minutes=3)
+    work_pages()
+    work_reports()
+    [confirmation] = jobs_on("SessionsQueue")
+    record = {"messageId": "1", "body": confirmation}
+    assert load_app("dispatch").handler({"Records": [record]}, LongContext()) == {"batchItemFailures": []}
+
+    jobs = work_reports()  # also: all that the function reads for it is among its permissions
+
+    assert [job for job in jobs if job.get("answered")] == []
+    found, _ = messages.list_replies(director, limit=10, before=None)
+    assert sorted(one.text for one in found) == ["Recibido, gracias.", "STOP"]
+    assert jobs_on("SessionsQueue") == []
+
+
 def test_a_jobs_words_follow_from_the_number_and_are_not_in_it(
     director: Caller, moment: TestClock, no_delays: dict[int, int]
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from recado import answers, dispatch, events, inbound, lines, messages, school_replies
 from recado.carriers.speech import IncomingReply
+from recado.events import EventsBusy, NewEvent
 from recado.rules.credit_bags import Zone
 from recado.rules.event_types import EventType
 from recado.rules.reply_parts import Part
@@ -824,6 +825,30 @@ def test_a_request_or_an_answer_that_is_lost_changes_nothing(
 
     assert SCENES[scene](clock) is Outcome.DUPLICATE
     assert outcome_of(scene, carrier, clock) == EXPECTED[scene] | {"owed": []}
+
+
+def test_a_school_whose_events_are_busy_keeps_no_confirmation_and_no_other_schools_event(
+    clock: TestClock, carrier: FakeCarrier
+) -> None:
+    real = events.raise_event
+
+    def busy_at_a(school_id: str, new: NewEvent) -> None:
+        if school_id == A:
+            raise EventsBusy
+        real(school_id, new)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "raise_event", busy_at_a)
+        assert write("STOP", clock) is Outcome.OBEYED
+        said = deliver(carrier, clock)
+        assert len(told(B, EventType.OPT_OUT_CHANGED)) == 1
+    clock.move(minutes=2)
+    school_replies.take_up(clock)
+
+    assert said + deliver(carrier, clock) == [STOPPED.format("Colegio A, Colegio B")]
+    assert said
+    assert [len(told(one, EventType.OPT_OUT_CHANGED)) for one in (A, B)] == [1, 1]
+    assert owed() == []
 
 
 def test_a_duplicate_makes_up_what_the_first_delivery_did_not_live_to_do(

@@ -116,13 +116,22 @@ def carry_out(key: str) -> None:
 
 
 def carry_out_owed(owed: Owed) -> None:
-    """Raises the events, puts the answer's job, and forgets it. Each may be done again: it changes nothing."""
-    for one in owed.events:
-        new = NewEvent(EventType(one["type"]), one["cause"], datetime.fromisoformat(one["at"]), one["data"])
-        events.raise_event(one["school"], new)
+    """Puts the answer's job, raises the events, and forgets it. Each may be done again: it changes nothing.
+
+    The answer first, which is for five minutes only. One event that cannot be raised keeps no other; it raises.
+    """
     if owed.page is not None:
         put_jobs(SETTINGS.sessions_queue_url, [dict(owed.page)], group=owed.page["item"])
         log.outcome("answer_put", answer=owed.page["item"])
+    failed: Exception | None = None
+    for one in owed.events:
+        new = NewEvent(EventType(one["type"]), one["cause"], datetime.fromisoformat(one["at"]), one["data"])
+        try:
+            events.raise_event(one["school"], new)
+        except Exception as error:  # noqa: BLE001  # raised below, when the others have been told
+            failed = error
+    if failed is not None:
+        raise failed
     owed_replies.forget_owed(owed.key, look_at=owed.look_at)
 
 

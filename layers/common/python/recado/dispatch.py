@@ -129,8 +129,17 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
 
         # 2. Who, and over which line? When none is open the page waits, in a fresh job.
         asker = Asker(worker.owner, worker.clock(), worker.jitter, SETTINGS.wave_size)
-        found = waves.next_wave(page, state, again, errand, worker.lines, asker)
-        if isinstance(found, Wait) and waves.may_resign(page, state, again, errand, worker.lines, asker.now):
+        try:
+            found = waves.next_wave(page, state, again, errand, worker.lines, asker)
+            is_resigned = isinstance(found, Wait) and waves.may_resign(
+                page, state, again, errand, worker.lines, asker.now
+            )
+        except Exception:
+            # A route or an account that cannot be read: the job comes again, and finds what was answered before.
+            if state != stored:
+                _save(page.ref, state, stored, worker)
+            raise
+        if is_resigned:
             state, again = state.with_letters(dict.fromkeys(again.indices, Letter.UNKNOWN)), Again()
             continue
         if isinstance(found, Wait):

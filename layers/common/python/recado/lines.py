@@ -66,7 +66,7 @@ def take_replies(job: Mapping[str, Any], now: datetime) -> int:
     count = 0
     for reference in job.get("answered", ()):
         found = pages.read_reference(reference)
-        page = pages.find_page(found[0]) if found and is_sandbox(found[0].school_id) else None
+        page = pages.find_page(found[0]) if found and _is_answerable(found[0]) else None
         if found is None or page is None or found[1] >= len(page.recipients):
             continue
         reply = simulated.reply_to(reference, page.recipients[found[1]].number, now)
@@ -82,7 +82,7 @@ def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[An
     for report in simulated.read_reports(texts, answers):
         if report.receipt is not None:
             receipts[report.delay_seconds].append(report.receipt)
-        else:
+        elif (of := pages.read_reference(report.reference)) and _is_answerable(of[0]):
             answered[report.delay_seconds].append(report.reference)
     for delay, found in receipts.items():
         reported_at = clock() + timedelta(seconds=delay)
@@ -91,6 +91,11 @@ def _queue_reports(clock: Clock, texts: Sequence[Outgoing], answers: Sequence[An
         jobs = [{"carrier": carriers.SIMULATED, "receipts": [], "answered": [one]} for one in references]
         put_jobs(SETTINGS.receipts_queue_url, jobs, group=carriers.SIMULATED, delay_seconds=delay)
     log.outcome("sandbox_texts_answered", texts=len(texts))
+
+
+def _is_answerable(ref: PageRef) -> bool:
+    """A sandbox's message is; what recado itself answers a handset is not, so that two machines never talk."""
+    return ref.kind is PageKind.MESSAGE and is_sandbox(ref.school_id)
 
 
 def _carrier_answering(ref: PageRef) -> str:

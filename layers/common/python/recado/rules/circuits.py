@@ -211,11 +211,12 @@ def wait_until(
 ) -> datetime:
     """When whoever finds no line looks again: at the next probe, spread, in ten minutes at the latest.
 
-    None among the moments is a line held by hand. `jitter` is in [0, 1).
+    An emergency looks each ten seconds: somebody else's probe may be good long before its lease is over. None among
+    the moments is a line held by hand. `jitter` is in [0, 1).
     """
     known = [moment for moment in moments if moment is not None]
     soonest = max(now + timedelta(seconds=1), min(known, default=now + PAUSE_LEAST * 2))
-    pause = min(soonest - now, PAUSE_MOST)
+    pause = min(soonest - now, EMERGENCY_PAUSE if is_emergency else PAUSE_MOST)
     spread = min(pause, EMERGENCY_PAUSE / 2 if is_emergency else JITTER_MOST)
     return max(min(now + pause + jitter * spread, give_up_at), now + timedelta(seconds=1))
 
