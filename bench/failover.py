@@ -216,7 +216,7 @@ def _money(run: Run) -> str:
     school = run.stack.school.school_id
     statement = run.stack.api.need("GET", f"/operator/schools/{school}/statement?kind=purchase", _operator(run.stack))
     bought = sum(entry["available"] for entry in statement["entries"])
-    balances = run.stack.api.need("GET", "/credits", run.stack.token())["balances"]
+    balances = run.stack.api.need("GET", "/credits", run.stack.token())["accounts"]
     (there,) = [one for one in balances if one["zone"] == statement["zone"]]
     total = there["available"] + there["held"] + there["captured"]
     if total == bought and not there["held"]:

@@ -58,6 +58,7 @@ const VIEWS = {
   write: { element: "recado-write", roles: IN_CHARGE },
   messages: { element: "recado-messages", roles: IN_CHARGE },
   replies: { element: "recado-replies", roles: IN_CHARGE },
+  credits: { element: "recado-credits", roles: IN_CHARGE },
   inbox: { element: "recado-inbox", roles: ["guardian", "student", "teacher", "staff"] },
 };
 const DEMO_PEOPLE = {
