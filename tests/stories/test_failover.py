@@ -23,7 +23,7 @@ from recado.rules.school_records import sandbox_of
 from recado.rules.short_codes import CodeState
 from recado.sending import get_message
 from recado.tables import circuits as table
-from recado.tables import pages, short_codes
+from recado.tables import short_codes
 from recado.tables.pages import PageKind, PageRef
 from recado.tables.short_codes import Purpose, ShortCode
 from tests.conftest import all_tables, jobs_on
@@ -436,27 +436,30 @@ def test_pages_that_wait_for_the_same_probe_come_back_at_different_times() -> No
 # --- what is not known ---
 
 
-@pytest.mark.parametrize("operation", ["UpdateItem", "TransactWriteItems", "Query"])
-def test_evidence_and_circuits_that_cannot_be_written_or_read_cost_no_outcome(operation: str) -> None:
+@pytest.mark.parametrize("fails", ["add_evidence", "find_circuit", "list_evidence", "save_circuit", "list_circuits"])
+def test_evidence_and_circuits_that_cannot_be_written_or_read_cost_no_outcome(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create_school()
-    add_guardians(5)
-    clock, pair = TestClock(), Pair()
+    add_guardians(50)
+    clock, pair, failed = TestClock(), Pair(), list[str]()
     pair.normal.answer = lose
     message = create(alert(), clock)
-    [job] = jobs_on("BulkQueue")
-    ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
-    pair.normal.before = lambda: None
 
-    tally = circuits.Tally(is_watched=True)
-    tally.add("fake", "CL", 0, Evidence(unknown=20, waves=1), clock())
-    with faults(operation, "lost", "lost", "lost"):
-        tally.write(clock())
-    circuits.forget()
-    pair.work(clock, job)
+    def fail(*_: object, **__: object) -> None:
+        failed.append(fails)
+        raise ConnectionError(fails)
 
-    page = pages.find_page(ref)
-    assert page is not None
-    assert page.state.letters in ("UUUUU", "SSSSS")
+    monkeypatch.setattr(table, fails, fail)
+    pair.work(clock)
+
+    assert failed
+    counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
+    assert set(counts) <= {RecipientState.UNKNOWN, RecipientState.SENT}
+    heard = pair.normal.numbers_heard() + pair.standby.numbers_heard()
+    assert len(heard) == len(set(heard)) == sum(counts.values()) == 50
+    assert counts[RecipientState.UNKNOWN] == len(pair.normal.heard)
+    assert figures() == (950, 0, 50)
 
 
 @pytest.mark.parametrize("fails", ["ways", "named"])
