@@ -38,7 +38,7 @@ PATIENCE = timedelta(seconds=CONNECT_SECONDS_MAX + READ_SECONDS_MAX)
 class SimulatedCarrier:
     def __init__(self, day: SchoolDay, dedupe_hours: int) -> None:
         self.day = day
-        self.name = "simulated"
+        self.name = "first"  # not `simulated`: that is the line of sandboxes, whose receipts a school does not get
         self.dedupe_hours = dedupe_hours
         self.echoes_reference = not day.is_on(0.3)
         self.takes_whole_waves = day.is_on(0.5)
