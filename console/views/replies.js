@@ -69,7 +69,7 @@ class RecadoReplies extends HTMLElement {
     if (!page.isMet && page.next && !isFirst) this.#forgetOlder(page.next);
     const added = this.replies.size - count;
     this.#arrange();
-    if (added > 0) this.status.textContent = t("new_replies", added);
+    this.status.textContent = added > 0 ? t("new_replies", added) : "";
     return LOOK_MS;
   }
 

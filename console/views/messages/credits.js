@@ -29,10 +29,10 @@ export class Credits {
     return [
       h(
         "table",
-        { class: "table" },
+        { class: "table cards" },
         h("caption", { class: "heard" }, t("credits")),
         head(["zone", "held", "captured", "given_back"]),
-        h("tbody", {}, zones.map((zone) => h("tr", {}, h("th", { scope: "row" }, t(zone)), [found.held, found.captured, found.released].map((figures) => h("td", { class: "right" }, number(figures[zone] ?? 0)))))),
+        h("tbody", {}, zones.map((zone) => h("tr", {}, h("th", { scope: "row" }, t(zone)), Object.entries({ held: found.held, captured: found.captured, given_back: found.released }).map(([name, figures]) => h("td", { class: "right", "data-label": t(name) }, number(figures[zone] ?? 0)))))),
       ),
       h(
         "details",

@@ -25,7 +25,7 @@ export class Curve {
       { class: "stack" },
       this.plot,
       h("ul", { class: "states-legend" }, LINES.map((name) => h("li", {}, svg("svg", { width: 34, height: 14, "aria-hidden": "true" }, svg("line", { x1: 1, x2: 33, y1: 7, y2: 7, class: `curve-line curve-${name}` })), h("span", {}, t(name))))),
-      h("details", { class: "no-print" }, h("summary", {}, t("curve_table")), h("table", { class: "table" }, h("caption", { class: "heard" }, t("curve")), h("thead", {}, head), this.rows)),
+      h("details", { class: "no-print" }, h("summary", {}, t("curve_table")), h("table", { class: "table cards" }, h("caption", { class: "heard" }, t("curve")), h("thead", {}, head), this.rows)),
     );
   }
 
@@ -65,6 +65,6 @@ export class Curve {
       LINES.map((name) => svg("polyline", { points: points.map((point) => `${x(point.at).toFixed(1)},${y(point[name]).toFixed(1)}`).join(" "), class: `curve-line curve-${name}` })),
       points.map((point) => svg("circle", { cx: x(point.at).toFixed(1), cy: y(point.arrived).toFixed(1), r: 3.5, class: "curve-dot" })),
     );
-    fill(this.rows, points.map((point) => h("tr", {}, h("th", { scope: "row" }, clock(point.at)), COLUMNS.map((name) => h("td", { class: "right" }, number(point[name]))))));
+    fill(this.rows, points.map((point) => h("tr", {}, h("th", { scope: "row" }, clock(point.at)), COLUMNS.map((name) => h("td", { class: "right", "data-label": t(name) }, number(point[name]))))));
   }
 }

@@ -1,12 +1,13 @@
 // For the gate of the school: whom the message did not reach, by course, to be told in person. Made to be printed.
 import { NoAnswer, Problem } from "../../lib/api.js";
 import { fill, h, icon } from "../../lib/dom.js";
-import { moment, number, phone } from "../../lib/format.js";
+import { moment, number } from "../../lib/format.js";
 import { errorNote, note } from "../../lib/say.js";
 import { language } from "../../lib/words.js";
 import { goesBySms, LOST } from "./figures.js";
 import { Lines } from "./lines.js";
 import { each } from "./poll.js";
+import { numberOf } from "./recipients.js";
 import { t } from "./words.js";
 
 const PEOPLE_MAX = 300;
@@ -160,7 +161,7 @@ function row(person, line, of) {
     {},
     h("td", { class: "gate-box" }, h("span", { class: "gate-square", "aria-hidden": "true" })),
     h("td", {}, h("strong", {}, person.name || t("gone")), of.length > 0 && h("span", { class: "soft" }, ` ${t("gate_of", of.join(", "))}`)),
-    h("td", {}, line.number && (line.is_red ? h("span", { class: "red-number" }, icon("blocked"), ` ${phone(line.number)} `, h("span", { class: "small" }, t("no_sms"))) : h("span", { class: "tabular number" }, phone(line.number)))),
+    h("td", {}, line.number && numberOf(line)),
     h("td", { class: "small" }, t(line.state)),
   );
 }

@@ -173,5 +173,5 @@ export const namesOf = (line) => line.people.map((one) => one.name || t("gone"))
 /** A number; of whoever receives no SMS in red, with an icon and words (L9). */
 export function numberOf(line) {
   if (!line.is_red) return line.number ? h("span", { class: "tabular number" }, phone(line.number)) : h("span", { class: "soft" }, "—");
-  return h("span", { class: "red-number" }, icon("blocked"), " ", line.number ? phone(line.number) : "", h("span", { class: "small" }, ` ${t("no_sms")}`));
+  return h("span", { class: "red-number" }, icon("blocked"), " ", line.number && h("span", { class: "number" }, phone(line.number)), h("span", { class: "small" }, ` ${t("no_sms")}`));
 }
