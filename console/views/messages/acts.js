@@ -5,18 +5,19 @@ import { moment } from "../../lib/format.js";
 import { actionButton, errorNote, note } from "../../lib/say.js";
 import { language } from "../../lib/words.js";
 import { AGAIN, sum } from "./figures.js";
-import { t } from "./words.js";
+import { KNOWN, t } from "./words.js";
 
 const FILES_MAX = 100; // a million lines
 
 export class Acts {
-  /** `onChanged(message)`: the API answered the message as it is now. */
-  constructor(context, message, onChanged) {
+  /** `onChanged(message)`: the API answered the message as it is now; `onRefused()`: it is not as it is shown here. */
+  constructor(context, message, onChanged, onRefused) {
     this.context = context;
     this.message = message;
     this.onChanged = onChanged;
+    this.onRefused = onRefused;
     this.said = h("div", { class: "acts-said", role: "status" });
-    this.trouble = h("div", {});
+    this.trouble = h("div", { class: "acts-trouble stack" });
     this.keys = { stop: new OnceKey(), cancel: new OnceKey(), schedule: new OnceKey(), again: new OnceKey() };
     this.buttons = {
       edit: h("a", { class: "button", href: `#/write/${message.id}` }, t("edit")),
@@ -116,7 +117,9 @@ export class Acts {
       this.#say(words(changed));
       this.dialog.close();
     } catch (error) {
-      fill(trouble, errorNote(error));
+      fill(trouble, errorNote(error, { known: KNOWN }));
+      if (error instanceof Problem && error.code === "wrong_state") this.onRefused();
+      if (error instanceof Problem && error.code === "invalid_request") this.dialog.querySelector("input")?.setAttribute("aria-invalid", "true");
     }
   }
 
@@ -127,7 +130,7 @@ export class Acts {
       this.keys.again.done();
       this.context.go(`write/${made.id}`);
     } catch (error) {
-      fill(this.trouble, errorNote(error));
+      fill(this.trouble, errorNote(error, { known: KNOWN }));
     }
   }
 
@@ -151,7 +154,7 @@ export class Acts {
     } catch (error) {
       if (!(error instanceof Problem || error instanceof NoAnswer)) throw error;
       this.said.textContent = "";
-      fill(this.trouble, errorNote(error), h("p", { class: "wrong" }, t("csv_broken")));
+      fill(this.trouble, errorNote(error, { known: KNOWN }), h("p", { class: "wrong" }, t("csv_broken")));
     }
   }
 }

@@ -6,7 +6,7 @@ import { language } from "../../lib/words.js";
 import { Lines } from "./lines.js";
 import { Poll } from "./poll.js";
 import { namesOf } from "./recipients.js";
-import { t } from "./words.js";
+import { KNOWN, t } from "./words.js";
 import { wordTag } from "./reply.js";
 
 const REPLIES_PAGE = 100;
@@ -72,7 +72,7 @@ export class Answers {
 
   #failed(error) {
     // What is there stays; the poll asks again by itself.
-    if (error && !this.known) fill(this.place, errorNote(error));
+    if (error && !this.known) fill(this.place, errorNote(error, { known: KNOWN }));
     if (!error && this.place.querySelector(".note.bad")) this.known = "";
   }
 }

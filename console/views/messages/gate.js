@@ -8,7 +8,7 @@ import { goesBySms, LOST } from "./figures.js";
 import { Lines } from "./lines.js";
 import { each } from "./poll.js";
 import { numberOf } from "./recipients.js";
-import { t } from "./words.js";
+import { KNOWN, t } from "./words.js";
 
 const PEOPLE_MAX = 300;
 const UNSURE = ["sent", "unknown", "queued", "sending"];
@@ -148,7 +148,7 @@ export class Gate {
   #failed(error, retry) {
     if (!(error instanceof Problem || error instanceof NoAnswer)) throw error;
     this.status.textContent = "";
-    fill(this.place, errorNote(error, { retry }));
+    fill(this.place, errorNote(error, { known: KNOWN, retry }));
   }
 }
 

@@ -6,7 +6,7 @@ import { actionButton, errorNote } from "../../lib/say.js";
 import { language } from "../../lib/words.js";
 import { isMoving, pauseMs, progressOf } from "./figures.js";
 import { each, Poll } from "./poll.js";
-import { messageState, t } from "./words.js";
+import { KNOWN, messageState, t } from "./words.js";
 
 const PAGE = 20;
 const QUIET_MS = 15_000; // while nothing moves: somebody else may send
@@ -46,7 +46,7 @@ export class List {
     try {
       await this.#page(null);
     } catch (error) {
-      fill(this.place, errorNote(error, { retry: () => this.begin() }));
+      fill(this.place, errorNote(error, { known: KNOWN, retry: () => this.begin() }));
       return;
     } finally {
       this.place.removeAttribute("aria-busy");
@@ -81,7 +81,7 @@ export class List {
       await this.#page(this.next);
     } catch (error) {
       this.trouble?.remove();
-      this.trouble = errorNote(error);
+      this.trouble = errorNote(error, { known: KNOWN });
       this.moreButton.before(this.trouble);
       return;
     }

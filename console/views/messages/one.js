@@ -13,7 +13,7 @@ import { curveOf, isMoving, pauseMs, progressOf } from "./figures.js";
 import { stateTag } from "./list.js";
 import { Poll } from "./poll.js";
 import { Recipients } from "./recipients.js";
-import { actWords, t } from "./words.js";
+import { actWords, KNOWN, t } from "./words.js";
 
 const SAID_EVERY_MS = 15_000; // whoever hears the page is told the figures so often, and at the end
 
@@ -33,7 +33,7 @@ export class One {
       message = await this.#read();
     } catch (error) {
       const isGone = error instanceof Problem && error.status === 404;
-      fill(this.element, back(), h("h1", {}, t("title")), isGone ? note("warn", h("p", {}, t("no_such"))) : errorNote(error, { retry: () => this.begin() }));
+      fill(this.element, back(), h("h1", {}, t("title")), isGone ? note("warn", h("p", {}, t("no_such"))) : errorNote(error, { known: KNOWN, retry: () => this.begin() }));
       return;
     }
     if (this.isStopped) return;
@@ -68,9 +68,10 @@ export class One {
 
   #build(message) {
     const { api } = this.context;
+    this.title = h("h1", { tabindex: "-1" });
     this.state = h("div", { class: "row" });
     this.meaning = h("p", {});
-    this.refusal = h("div", {});
+    this.refusal = h("div", { class: "message-refusal" });
     this.textTitle = h("h2", { id: "text-title" });
     this.text = h("p", { class: "text message-text" });
     this.line = h("p", { class: "figure" });
@@ -84,16 +85,17 @@ export class One {
     this.credits = new Credits(api, message);
     this.recipients = new Recipients(api, message);
     this.answers = new Answers(api, message);
-    this.acts = new Acts(this.context, message, (changed) => {
-      this.show(changed);
-      this.#follow({ ...changed, state: "sending" }); // at least once more: what was asked for takes a moment
-    });
+    const changed = (shown) => {
+      this.show(shown);
+      this.poll.start(1_000); // at least once more: what was asked for takes a moment
+    };
+    this.acts = new Acts(this.context, message, changed, () => this.poll.start());
     this.parts = [this.acts, this.curve, this.recipients, this.answers];
     this.progress = h("section", { class: "panel stack", "aria-labelledby": "progress-title" }, h("h2", { id: "progress-title" }, t("progress")), this.line, this.counted, this.bar.element, this.curvePlace);
     fill(
       this.element,
       back(),
-      h("header", { class: "stack" }, h("h1", { tabindex: "-1" }, `${t(message.category)}, ${moment(message.send_at ?? message.accepted_at ?? message.created_at, message.time_zone)}`), this.state, this.meaning, this.refusal),
+      h("header", { class: "stack" }, this.title, this.state, this.meaning, this.refusal),
       this.acts.element,
       this.renewed,
       this.aloud,
@@ -112,6 +114,8 @@ export class One {
   show(message) {
     const before = this.message;
     this.message = message;
+    const title = `${t(message.category)}, ${moment(message.send_at ?? message.accepted_at ?? message.created_at, message.time_zone)}`;
+    if (this.title.textContent !== title) this.title.textContent = title;
     if (message.state !== before?.state) fill(this.state, stateTag(message));
     this.meaning.textContent = message.meaning;
     fill(this.refusal, message.refusal && note("warn", h("p", {}, t("refusal")), h("p", {}, [message.refusal.title, message.refusal.detail].filter(Boolean).join(". "))));

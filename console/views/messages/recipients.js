@@ -5,12 +5,12 @@ import { actionButton, errorNote } from "../../lib/say.js";
 import { language } from "../../lib/words.js";
 import { folded, STATES } from "./figures.js";
 import { Lines, LINES_MAX } from "./lines.js";
-import { t } from "./words.js";
+import { KNOWN, t } from "./words.js";
 
 const PAGE = 50;
 const TYPING_MS = 300;
 const REASONS = ["no_number", "unusable_number", "no_international_bag", "duplicate_of"];
-const RED = ["unreachable", "wrong_number", "blocked", "expired", "not_sent", "stopped", "opted_out", "no_number", "unusable_number"];
+const RED = ["unreachable", "wrong_number", "blocked", "expired", "not_sent", "stopped", "opted_out", "no_number", "unusable_number", "no_international_bag"];
 
 export class Recipients {
   constructor(api, message) {
@@ -118,7 +118,7 @@ export class Recipients {
         trouble.remove();
         return this.#read(count);
       };
-      const trouble = errorNote(error, { retry: again });
+      const trouble = errorNote(error, { known: KNOWN, retry: again });
       this.place.querySelector(":scope > .note")?.remove();
       this.place.prepend(trouble);
     } finally {

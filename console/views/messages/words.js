@@ -140,6 +140,17 @@ export const WORDS = {
     did_stop: "Se está deteniendo: no sale a nadie más.",
     did_cancel: "Cancelado. Sus créditos volvieron.",
     did_move: (when) => `Hora cambiada: saldrá ${when}.`,
+    // --- what the API refuses ---
+    wrong_state: "Ya no se puede: el mensaje siguió su camino. Aquí se ve como está ahora.",
+    wrong_time: "Esa hora no sirve: elija una que todavía no haya pasado, dentro de un año.",
+    no_such_time: "Esa hora no existe ese día: los relojes se adelantan. Elija otra.",
+    e_quiet_hours: "A esa hora el colegio no envía mensajes cotidianos. Elija otra.",
+    e_not_enough_credits: "Los créditos no alcanzan. Compre una bolsa o elija menos destinatarios.",
+    e_contract_suspended: "El contrato del colegio está suspendido; sus créditos se conservan. Hable con soporte.",
+    e_nobody_to_reach: "No hay nadie a quien enviarlo otra vez.",
+    e_audience_too_large: "Son demasiadas personas para hacerlo de una vez.",
+    e_not_allowed: "Su sesión no permite hacer esto.",
+    e_not_found: "Ya no existe.",
     // --- the gate ---
     gate_title: "A quiénes avisar de viva voz",
     gate_back: "Volver al mensaje",
@@ -299,6 +310,16 @@ export const WORDS = {
     did_stop: "It is being stopped: it goes out to nobody else.",
     did_cancel: "Cancelled. Its credits came back.",
     did_move: (when) => `Time changed: it goes out ${when}.`,
+    wrong_state: "It is too late: the message has gone on. Here it is shown as it is now.",
+    wrong_time: "That time will not do: choose one that has not passed, within a year.",
+    no_such_time: "There is no such time on that day: clocks go forward. Choose another.",
+    e_quiet_hours: "The school sends no everyday messages at that time. Choose another.",
+    e_not_enough_credits: "The credits do not reach. Buy a bag or choose fewer recipients.",
+    e_contract_suspended: "The school's contract is suspended; its credits are kept. Speak to support.",
+    e_nobody_to_reach: "There is nobody to send it to again.",
+    e_audience_too_large: "They are too many people to do that at once.",
+    e_not_allowed: "Your session does not allow this.",
+    e_not_found: "It is not there any more.",
     gate_title: "Whom to tell in person",
     gate_back: "Back to the message",
     gate_print: "Print",
@@ -329,6 +350,13 @@ export const WORDS = {
 };
 
 export const t = words(WORDS);
+
+/** The codes of the API that mean more here than their general words. */
+export const KNOWN = {
+  wrong_state: () => t("wrong_state"),
+  invalid_request: (error) => t(error.fields.some((one) => one.code === "no_such_local_time") ? "no_such_time" : "wrong_time"),
+  ...Object.fromEntries(["quiet_hours", "not_enough_credits", "contract_suspended", "nobody_to_reach", "audience_too_large", "not_allowed", "not_found"].map((code) => [code, () => t(`e_${code}`)])),
+};
 
 /** A message's state in a word or two; the API's `meaning` says it in a sentence. */
 export const messageState = (state) => t({ sending: "m_sending", sent: "m_sent", stopped: "m_stopped" }[state] ?? state);
