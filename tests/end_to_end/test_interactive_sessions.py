@@ -313,8 +313,9 @@ def test_a_handset_that_answers_bloquear_hears_nothing_more_from_the_web_until_i
     assert other.ask_to_open(number).body["refused"][0]["reason"] == "opted_out"
     assert web.say("¿Por qué?").body["refused"][0]["reason"] == "opted_out"
     wait_for(lambda: len(texts_on(stack, number)) == 2, "what BLOQUEAR is answered")  # that, and nothing more
-    assert [text for _, text in texts_on(stack, number)][0] == "¿Vienes a las 5?"
-    assert texts_on(stack, number)[1][1].endswith("responda ALTA.")
+    (_, first), (_, answer) = texts_on(stack, number)
+    assert first == "¿Vienes a las 5?"
+    assert answer.endswith("responda ALTA.")
 
     reply(stack, number, web.code(number), "ALTA")
     assert other.ask_to_open(number).status == 201
