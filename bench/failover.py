@@ -25,6 +25,7 @@ SEND_EACH_SECONDS = 3.0
 LOST_ANSWERS_SHARE = 0.2
 CALM_SECONDS = 6
 AFTER_SECONDS = 10
+SETTLED_SECONDS = 8.0
 STANDBY_CODE = "20690"
 FIRST, STANDBY = "signed_webhook", "sns"
 AUDIENCE = {"who": ["guardians", "students", "staff"]}
@@ -148,7 +149,11 @@ def _wait_for_the_end(run: Run) -> None:
         token = run.stack.token()
         waiting = [one for one in waiting if run.stack.api.need("GET", f"/messages/{one}", token)["state"] not in ENDED]
         time.sleep(1.0)
-    time.sleep(5.0)  # the last receipts
+    # The handsets look at SNS now and then, and what they show has receipts.
+    before = None
+    while (now := handed_over(run.stack)) != before and run.seconds < SECONDS_MAX:
+        before = now
+        time.sleep(SETTLED_SECONDS)
 
 
 # --- What must have held --------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def test_balance_movements_and_bags_are_the_apis(stack: Stack, visit: Callable[.
     (account,) = stack.api.need("GET", "/credits", stack.token())["accounts"]
     shown = f"{account['available']:,}".replace(",", ".")
     expect(page.get_by_label("Nacionales").first).to_contain_text(shown)
-    expect(page.get_by_role("table").last).to_contain_text("Bolsa mediana")
+    expect(page.get_by_role("table").last).to_contain_text("Reserva de 1 crédito")
     expect(page.get_by_role("heading", name="Bolsa básica")).to_be_visible()
     expect(page.get_by_role("img", name="Gráfico de barras de 12 semanas")).to_be_visible()
     visitor.take_picture("credits" if scheme == "light" else "credits-dark", full_page=False)
