@@ -155,7 +155,14 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
             return
         spoken = hand_over.speak(page, claimed, wave, errand, worker.clock, worker.jitter)
         state, stored, errand, again = spoken.state, claimed, spoken.errand, again.without(wave.indices)
-        tally.add(wave.line.name, wave.country, wave.era, spoken.evidence, worker.clock())
+        tally.add(
+            wave.line.name,
+            wave.country,
+            wave.era,
+            spoken.evidence,
+            worker.clock(),
+            stands_alone=wave.stands_alone,
+        )
 
         # 4. What tells of the carrier is told once the outcomes are safe. Another line may take over at once.
         is_told = worker.lines.is_watched and (probe is not None or spoken.evidence.bad > 0)

@@ -99,9 +99,14 @@ def is_bad(evidence: Evidence) -> bool:
     return evidence.waves >= WAVES_WITHOUT_GOOD_MAX and evidence.bad > 0 and evidence.good == 0
 
 
-def opened(circuit: Circuit, evidence: Evidence, now: datetime) -> Circuit | None:
-    """The circuit opened by the evidence of its window and era; None when it stays closed."""
-    if circuit.state is not CircuitState.CLOSED or not is_bad(evidence):
+def opened(circuit: Circuit, evidence: Evidence, now: datetime, *, stands_alone: bool = False) -> Circuit | None:
+    """The circuit opened by the evidence of its window and era; None when it stays closed.
+
+    Where nobody stands by, one that takes some and is busy for the rest goes on: each page waits for itself, and a pause
+    for all would only leave a slow carrier idle.
+    """
+    counted = replace(evidence, for_now=0) if stands_alone and evidence.good else evidence
+    if circuit.state is not CircuitState.CLOSED or not is_bad(counted):
         return None
     is_close = circuit.since is not None and now - circuit.since < FORGIVEN_AFTER
     return _opened(circuit, circuit.openings + 1 if is_close else 1, evidence, now)
