@@ -99,7 +99,8 @@ def _is_to_be_worked(job: Job, state: PageState, errand: Errand, worker: Worker)
     if not state.is_open:
         _finish(job.ref, now)
         return False
-    if job.number < state.job:
+    # Nobody looks after recado's own texts: whichever job is left is theirs, and the page's version keeps them one.
+    if job.number < state.job and job.ref.kind not in OWN_TEXTS:
         log.outcome("page_job_dropped", reason="older_job", page=job.ref.page, item=job.ref.item)
         return False
     if state.indices(Letter.CLAIMED) and now < (state.wave_until or now) + LEASE_MARGIN:

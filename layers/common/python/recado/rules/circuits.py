@@ -102,8 +102,8 @@ def is_bad(evidence: Evidence) -> bool:
 def opened(circuit: Circuit, evidence: Evidence, now: datetime, *, stands_alone: bool = False) -> Circuit | None:
     """The circuit opened by the evidence of its window and era; None when it stays closed.
 
-    Where nobody stands by, one that takes some and is busy for the rest goes on: each page waits for itself, and a pause
-    for all would only leave a slow carrier idle.
+    Where nobody stands by, one that takes some and is busy for the rest goes on: each page waits for itself, and a
+    pause for all would only leave a slow carrier idle.
     """
     counted = replace(evidence, for_now=0) if stands_alone and evidence.good else evidence
     if circuit.state is not CircuitState.CLOSED or not is_bad(counted):
