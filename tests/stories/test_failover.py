@@ -42,6 +42,7 @@ from tests.worlds import (
     create_school,
     figures,
     lines_of,
+    work_all,
     worker,
 )
 
@@ -149,6 +150,37 @@ def test_an_emergencys_ambiguous_texts_do_not_change_carrier_either() -> None:
     pair.work(clock)
 
     assert len(pair.normal.heard) + len(pair.standby.heard) == 30
+
+
+@pytest.mark.parametrize(("has_standby", "state"), [(False, CircuitState.CLOSED), (True, CircuitState.OPEN)])
+def test_a_carrier_that_takes_some_and_is_busy_for_the_rest_is_left_only_for_another(
+    has_standby: bool, state: CircuitState
+) -> None:
+    create_school()
+    add_guardians(60)
+    clock, pair, turns = TestClock(), Pair(), count()
+    pair.normal.answer = lambda _: None if next(turns) % 10 == 0 else Refused(RefusedBecause.FOR_NOW, "429")
+    create(alert(), clock)
+
+    for _ in range(4):
+        if has_standby:
+            pair.work(clock, *next_jobs(clock))
+        else:
+            for body in next_jobs(clock):
+                dispatch.work_page(dispatch.read_job(body), worker(pair.normal, clock))
+
+    assert (circuit().state, bool(circuit().version)) == (state, has_standby)
+
+
+def test_a_carrier_without_another_that_takes_nothing_is_left_for_a_while() -> None:
+    create_school()
+    add_guardians(20)
+    clock, carrier = TestClock(), FakeCarrier(answer=refuse(RefusedBecause.FOR_NOW))
+    create(alert(), clock)
+
+    work_all(carrier, clock)
+
+    assert circuit().state is CircuitState.OPEN
 
 
 def test_a_slow_carrier_is_left_and_what_it_took_is_sent() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recado import answers, dispatch, events, inbound, lines, messages, school_replies
-from recado.carriers.speech import IncomingReply
+from recado.carriers.speech import IncomingReply, Refused, RefusedBecause
 from recado.events import EventsBusy, NewEvent
 from recado.rules.credit_bags import Zone
 from recado.rules.event_types import EventType
@@ -673,6 +673,27 @@ def test_a_confirmation_whose_job_comes_twice_is_said_once(clock: TestClock, car
 
     assert len(carrier.heard) == 1
     assert ROSA not in str(all_tables()["SessionsTable"]).replace(f"ANSWERS#{ROSA}", "")
+
+
+@pytest.mark.parametrize(("seconds", "is_said"), [(40, True), (540, False)])
+def test_an_answer_whose_worker_dies_before_its_next_job_is_left_to_the_one_it_had_and_leaves_no_number_lying(
+    clock: TestClock, carrier: FakeCarrier, monkeypatch: pytest.MonkeyPatch, seconds: int, is_said: bool
+) -> None:
+    write("STOP", clock, code=OWN)
+    [body] = jobs_on("SessionsQueue")
+    job = dispatch.read_job(body)
+    carrier.answer = lambda _: Refused(RefusedBecause.FOR_NOW, "busy")
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch, "put_jobs", lambda *_, **__: kill())
+        with pytest.raises(Killed):
+            dispatch.work_page(job, worker(carrier, clock))
+    carrier.answer = lambda _: None
+
+    clock.move(seconds=seconds)  # the queue shows the same job again
+    dispatch.work_page(job, worker(carrier, clock))
+
+    assert len(carrier.heard) == int(is_said)
+    assert pages.find_page(job.ref) is None
 
 
 def test_an_answer_that_the_carrier_does_not_take_in_time_is_not_said_later(

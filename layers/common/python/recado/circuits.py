@@ -74,12 +74,21 @@ class Tally:
     """What one worker's waves were answered, until it is written: a good wave costs no write of its own."""
 
     is_watched: bool
-    _kept: dict[tuple[str, str, int], Evidence] = field(default_factory=dict)
+    _kept: dict[tuple[str, str, int, bool], Evidence] = field(default_factory=dict)
     _since: datetime | None = None
 
-    def add(self, carrier: str, country: str, era: int, evidence: Evidence, now: datetime) -> None:
+    def add(
+        self,
+        carrier: str,
+        country: str,
+        era: int,
+        evidence: Evidence,
+        now: datetime,
+        *,
+        stands_alone: bool = False,
+    ) -> None:
         if self.is_watched and evidence.waves:
-            key = (carrier, country, era)
+            key = (carrier, country, era, stands_alone)
             self._kept[key] = self._kept.get(key, Evidence()) + evidence
             self._since = self._since or now
 
@@ -90,11 +99,11 @@ class Tally:
         """Written after the wave's outcomes are, so that dying or failing here costs nobody one."""
         kept, self._kept, self._since = self._kept, {}, None
         expires_at = int((now + EVIDENCE_LIFE).timestamp())
-        for (carrier, country, era), evidence in kept.items():
+        for (carrier, country, era, stands_alone), evidence in kept.items():
             try:
                 table.add_evidence(carrier, country, era, now, evidence, expires_at=expires_at)
                 if evidence.bad:
-                    _decide(carrier, country, era, now)
+                    _decide(carrier, country, era, now, stands_alone=stands_alone)
             except Exception as error:  # noqa: BLE001  # whatever it is, the page goes on
                 log.trouble("carrier_evidence_lost", error, carrier=carrier, country=country)
 
@@ -153,14 +162,15 @@ def _take_probe(circuit: Circuit, owner: str, now: datetime) -> Circuit | None:
     return taken if _change(taken, was=circuit, now=now) else None
 
 
-def _decide(carrier: str, country: str, era: int, now: datetime) -> None:
+def _decide(carrier: str, country: str, era: int, now: datetime, *, stands_alone: bool) -> None:
     circuit = table.find_circuit(carrier, country)
     if circuit.state is not CircuitState.CLOSED or circuit.era != era:
         _kept.pop(carrier, None)
         return
     steps = table.list_evidence(carrier, country, era, now - rules.WINDOW)
     latest = [step.evidence for step in steps if step.at >= rules.step_of(now) - rules.STEP]  # this one and the last
-    opened = rules.opened(circuit, rules.summed(step.evidence for step in steps), now, latest)
+    found = rules.summed(step.evidence for step in steps)
+    opened = rules.opened(circuit, found, now, latest, stands_alone=stands_alone)
     if opened is not None:
         _change(opened, was=circuit, now=now)
 

@@ -99,7 +99,8 @@ def _is_to_be_worked(job: Job, state: PageState, errand: Errand, worker: Worker)
     if not state.is_open:
         _finish(job.ref, now)
         return False
-    if job.number < state.job:
+    # Nobody looks after recado's own texts: whichever job is left is theirs, and the page's version keeps them one.
+    if job.number < state.job and job.ref.kind not in OWN_TEXTS:
         log.outcome("page_job_dropped", reason="older_job", page=job.ref.page, item=job.ref.item)
         return False
     if state.indices(Letter.CLAIMED) and now < (state.wave_until or now) + LEASE_MARGIN:
@@ -155,7 +156,14 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
             return
         spoken = hand_over.speak(page, claimed, wave, errand, worker.clock, worker.jitter)
         state, stored, errand, again = spoken.state, claimed, spoken.errand, again.without(wave.indices)
-        tally.add(wave.line.name, wave.country, wave.era, spoken.evidence, worker.clock())
+        tally.add(
+            wave.line.name,
+            wave.country,
+            wave.era,
+            spoken.evidence,
+            worker.clock(),
+            stands_alone=wave.stands_alone,
+        )
 
         # 4. What tells of the carrier is told once the outcomes are safe. Another line may take over at once.
         is_told = worker.lines.is_watched and (probe is not None or spoken.evidence.bad > 0)

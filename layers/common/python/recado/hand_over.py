@@ -49,6 +49,7 @@ class Wave:
     country: str
     is_again: bool = False
     era: int = 0
+    stands_alone: bool = False  # no other carrier might take it
 
 
 @dataclass(frozen=True, slots=True)

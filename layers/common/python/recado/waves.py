@@ -79,7 +79,15 @@ def next_wave(page: Page, state: PageState, again: Again, errand: Errand, lines:
             continue
         size = rules.PROBE_SIZE if chosen.probe is not None else asker.wave_size
         indices = tuple(members[: min(size, asker.wave_size)])
-        wave = Wave(indices, line, chosen.way.sender, country, is_again=bool(again.indices), era=chosen.era)
+        wave = Wave(
+            indices,
+            line,
+            chosen.way.sender,
+            country,
+            is_again=bool(again.indices),
+            era=chosen.era,
+            stands_alone=len(ways) == 1,
+        )
         return Planned(wave, chosen.probe)
     return _wait(moments, errand, asker)
 
@@ -114,7 +122,7 @@ def _ask_again(
     chosen = _choose((way,), country, errand, lines, asker, moments)
     if chosen is None:
         return None
-    wave = Wave(again.indices, line, way.sender, country, is_again=True, era=chosen.era)
+    wave = Wave(again.indices, line, way.sender, country, is_again=True, era=chosen.era, stands_alone=len(ways) == 1)
     return Planned(wave, chosen.probe)
 
 

@@ -108,10 +108,23 @@ def is_bad_step(evidence: Evidence) -> bool:
     return is_enough and evidence.bad >= SHARE_MAX * evidence.answers
 
 
-def opened(circuit: Circuit, evidence: Evidence, now: datetime, latest: Iterable[Evidence] = ()) -> Circuit | None:
-    """The circuit opened by the evidence of its window and era, or of a latest step; None: it stays closed."""
+def opened(
+    circuit: Circuit,
+    evidence: Evidence,
+    now: datetime,
+    latest: Iterable[Evidence] = (),
+    *,
+    stands_alone: bool = False,
+) -> Circuit | None:
+    """The circuit opened by the evidence of its window and era, or of a latest step; None: it stays closed.
+
+    Where nobody stands by, one that takes some and is busy for the rest goes on: each page waits for itself, and a
+    pause for all would only leave a slow carrier idle.
+    """
     if circuit.state is not CircuitState.CLOSED:
         return None
+    if stands_alone and evidence.good:
+        evidence, latest = replace(evidence, for_now=0), [replace(one, for_now=0) for one in latest if one.good]
     reason = evidence if is_bad(evidence) else next(filter(is_bad_step, latest), None)
     if reason is None:
         return None
