@@ -8,6 +8,7 @@ export const WORDS = {
   es: {
     // --- the list ---
     title: "Mensajes",
+    not_loaded: "Esta sección no se pudo cargar. Revise su conexión y recargue la página.",
     write_new: "Escribir un mensaje",
     none: "Todavía no hay mensajes.",
     more: "Ver más",
@@ -183,6 +184,7 @@ export const WORDS = {
   },
   en: {
     title: "Messages",
+    not_loaded: "This section could not be loaded. Check your connection and reload the page.",
     write_new: "Write a message",
     none: "There are no messages yet.",
     more: "See more",

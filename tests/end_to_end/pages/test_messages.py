@@ -358,6 +358,19 @@ def test_a_message_that_is_not_there_is_said_in_words(stack: Stack, visit: Visit
     _expect_trouble(visitor, "404")
 
 
+def test_the_list_costs_less_than_a_hundred_kilobytes(stack: Stack, visit: Visit) -> None:
+    page = _enter(stack, visit, "messages").page
+    page.locator(".message-card, .empty").first.wait_for()
+
+    sizes = page.evaluate(
+        """() => performance.getEntriesByType("resource").filter((one) => one.name.includes("/console/"))
+          .map((one) => one.encodedBodySize)"""
+    )
+
+    assert len(sizes) > 10
+    assert sum(sizes) < 100_000
+
+
 def test_nothing_is_asked_while_nobody_looks(stack: Stack, visit: Visit) -> None:
     _tell_carrier(stack, receipts_delay_seconds=600)
     made = _send(stack, "hidden", "Nadie mira.")
