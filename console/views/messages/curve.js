@@ -63,7 +63,7 @@ export class Curve {
       svg("text", { x: LEFT, y: HEIGHT - 6, class: "curve-text" }, clock(first)),
       svg("text", { x: width - 12, y: HEIGHT - 6, "text-anchor": "end", class: "curve-text" }, clock(last.at)),
       LINES.filter((name) => points.some((point) => point[name] > 0)).map((name) => svg("polyline", { points: points.map((point) => `${x(point.at).toFixed(1)},${y(point[name]).toFixed(1)}`).join(" "), class: `curve-line curve-${name}` })),
-      points.map((point) => svg("circle", { cx: x(point.at).toFixed(1), cy: y(point.arrived).toFixed(1), r: 3.5, class: "curve-dot" })),
+      (last.arrived > 0 ? points : []).map((point) => svg("circle", { cx: x(point.at).toFixed(1), cy: y(point.arrived).toFixed(1), r: 3.5, class: "curve-dot" })),
     );
     fill(this.rows, points.map((point) => h("tr", {}, h("th", { scope: "row" }, clock(point.at)), COLUMNS.map((name) => h("td", { class: "right", "data-label": t(name) }, number(point[name]))))));
   }

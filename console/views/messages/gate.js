@@ -21,6 +21,8 @@ export class Gate {
     this.records = new Map();
     this.abort = new AbortController();
     this.unsure = h("input", { type: "checkbox", id: "gate-unsure", checked: true, onChange: () => this.#make() });
+    this.intro = h("p", { class: "soft" });
+    this.turn = 0; // the box may be ticked again before the list is made
     this.head = h("header", { class: "stack" });
     this.place = h("div", { class: "stack" });
     this.status = h("p", { class: "soft", role: "status" });
@@ -57,7 +59,7 @@ export class Gate {
     fill(
       this.head,
       h("h1", { tabindex: "-1" }, t("gate_title")),
-      h("p", { class: "soft" }, t("gate_intro", moment(Date.now(), this.message.time_zone))),
+      this.intro,
       h("p", {}, h("strong", {}, `${t(this.message.category)}: `), h("span", { class: "text" }, this.message.text)),
     );
     this.head.querySelector("h1").focus();
@@ -67,6 +69,8 @@ export class Gate {
   async #make() {
     if (!this.lines) return;
     const { signal } = this.abort;
+    this.turn += 1;
+    const { turn } = this;
     const wanted = this.lines.filter((line) => this.#isWanted(line)).flatMap((line) => line.people.map((person) => ({ person, line })));
     const people = wanted.slice(0, PEOPLE_MAX);
     try {
@@ -77,7 +81,7 @@ export class Gate {
           const record = await this.#record(person.id, signal);
           for (const student of record?.students ?? []) await this.#record(student, signal);
           done += 1;
-          this.status.textContent = t("gate_working", done, people.length);
+          if (turn === this.turn) this.status.textContent = t("gate_working", done, people.length);
         },
         { signal },
       );
@@ -86,7 +90,8 @@ export class Gate {
       this.#failed(error, () => this.#make());
       return;
     }
-    if (signal.aborted) return;
+    if (signal.aborted || turn !== this.turn) return;
+    this.intro.textContent = t(this.unsure.checked ? "gate_intro_unsure" : "gate_intro", moment(Date.now(), this.message.time_zone));
     this.status.textContent = t("gate_people", wanted.length);
     fill(
       this.place,

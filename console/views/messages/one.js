@@ -56,10 +56,10 @@ export class One {
 
   async #turn(signal) {
     const message = await this.#read(signal);
-    const isNew = JSON.stringify(message.counts) !== JSON.stringify(this.message.counts) || message.state !== this.message.state;
+    this.isStale ||= JSON.stringify(message.counts) !== JSON.stringify(this.message.counts) || message.state !== this.message.state;
     this.show(message);
-    if (isNew) await this.recipients.renew(message, signal);
-    return isMoving(message) ? pauseMs(message) : null;
+    if (this.isStale) this.isStale = !(await this.recipients.renew(message, signal));
+    return isMoving(message) || this.isStale ? pauseMs(message) : null;
   }
 
   #follow(message) {

@@ -9,6 +9,8 @@ import { KNOWN, t } from "./words.js";
 
 const PAGE = 50;
 const TYPING_MS = 300;
+const LONG = 100; // more than a request's worth is not read again at each turn
+const LONG_MS = 10_000;
 const REASONS = ["no_number", "unusable_number", "no_international_bag", "duplicate_of"];
 const RED = ["unreachable", "wrong_number", "blocked", "expired", "not_sent", "stopped", "opted_out", "no_number", "unusable_number", "no_international_bag"];
 
@@ -17,6 +19,7 @@ export class Recipients {
     this.message = message;
     this.lines = new Lines(api, message.id, language);
     this.shown = "";
+    this.renewedAt = 0;
     this.select = h("select", { class: "input", id: "recipients-state", onChange: () => this.#filter() });
     this.search = h("input", { class: "input", id: "recipients-search", type: "search", autocomplete: "off", maxlength: 80, onInput: () => this.#typed() });
     this.status = h("p", { class: "soft small recipients-status", role: "status" });
@@ -58,17 +61,21 @@ export class Recipients {
     return this.#read(PAGE);
   }
 
-  /** The message has other figures: the choices say so, and what is shown is read again in its place. */
+  /** The message has other figures: what is shown is read again in its place. Says whether it was; a long list waits a while. */
   async renew(message, signal) {
     this.choices(message);
-    if (this.isReading || !this.lines.isBegun || this.search.value.trim()) return;
-    const again = new Lines(this.lines.api, this.message.id, language);
-    again.clear(this.lines.state);
+    if (!this.lines.isBegun) return true; // what is being read is as new
+    const count = this.lines.found.length;
+    if (this.isReading || (count > LONG && Date.now() - this.renewedAt < LONG_MS)) return false;
     const before = this.lines;
-    await again.more(Math.min(Math.max(this.lines.found.length, PAGE), 400), { signal });
-    if (this.lines !== before || this.isReading || this.lines.state !== again.state) return; // somebody asked for something else meanwhile
+    const again = new Lines(before.api, this.message.id, language);
+    again.clear(before.state);
+    await again.more(Math.max(count, PAGE), { signal });
+    if (this.lines !== before || this.isReading || before.state !== again.state) return false; // somebody asked for something else meanwhile
+    this.renewedAt = Date.now();
     this.lines = again;
     this.#show();
+    return true;
   }
 
   choices(message) {

@@ -8,6 +8,7 @@ export const WORDS = {
   es: {
     // --- the list ---
     title: "Mensajes",
+    not_loaded: "Esta sección no se pudo cargar. Revise su conexión y recargue la página.",
     write_new: "Escribir un mensaje",
     none: "Todavía no hay mensajes.",
     more: "Ver más",
@@ -156,6 +157,7 @@ export const WORDS = {
     gate_back: "Volver al mensaje",
     gate_print: "Imprimir",
     gate_intro: (when) => `Personas a las que el mensaje no les llegó. Lista hecha ${when}.`,
+    gate_intro_unsure: (when) => `Personas a las que el mensaje no les llegó, o no se sabe si les llegó. Lista hecha ${when}.`,
     gate_with_unconfirmed: "Incluir a quienes no se sabe si les llegó",
     gate_none: "No falta nadie: a todos les llegó.",
     gate_working: (done, all) => `Reuniendo los cursos… ${number(done)} de ${number(all)}`,
@@ -182,6 +184,7 @@ export const WORDS = {
   },
   en: {
     title: "Messages",
+    not_loaded: "This section could not be loaded. Check your connection and reload the page.",
     write_new: "Write a message",
     none: "There are no messages yet.",
     more: "See more",
@@ -324,6 +327,7 @@ export const WORDS = {
     gate_back: "Back to the message",
     gate_print: "Print",
     gate_intro: (when) => `People whom the message did not reach. List made ${when}.`,
+    gate_intro_unsure: (when) => `People whom the message did not reach, or of whom it is not known. List made ${when}.`,
     gate_with_unconfirmed: "Include those of whom it is not known",
     gate_none: "Nobody is missing: it reached everybody.",
     gate_working: (done, all) => `Collecting the courses… ${number(done)} of ${number(all)}`,

@@ -125,7 +125,7 @@ def test_recipients_are_filtered_and_searched(stack: Stack, visit: Visit) -> Non
     number = rows.filter(has_text=red["people"][0]["name"]).locator(".red-number")
     expect(number).to_contain_text("no recibe SMS")
     expect(number.locator("svg")).to_have_count(1)
-    _picture(visitor, "messages-filtered")
+    _picture(visitor, "messages-filtered", at="section:has(#recipients-state)")
 
     page.get_by_label("Estado", exact=True).select_option("")
     name = delivered["people"][0]["name"]
@@ -358,6 +358,19 @@ def test_a_message_that_is_not_there_is_said_in_words(stack: Stack, visit: Visit
     _expect_trouble(visitor, "404")
 
 
+def test_the_list_costs_less_than_a_hundred_kilobytes(stack: Stack, visit: Visit) -> None:
+    page = _enter(stack, visit, "messages").page
+    page.locator(".message-card, .empty").first.wait_for()
+
+    sizes = page.evaluate(
+        """() => performance.getEntriesByType("resource").filter((one) => one.name.includes("/console/"))
+          .map((one) => one.encodedBodySize)"""
+    )
+
+    assert len(sizes) > 10
+    assert sum(sizes) < 100_000
+
+
 def test_nothing_is_asked_while_nobody_looks(stack: Stack, visit: Visit) -> None:
     _tell_carrier(stack, receipts_delay_seconds=600)
     made = _send(stack, "hidden", "Nadie mira.")
@@ -564,13 +577,14 @@ def _without_accents(text: str) -> str:
     return "".join(one for one in unicodedata.normalize("NFD", text) if not unicodedata.combining(one)).lower()
 
 
-def _picture(visitor: Visitor, name: str) -> None:
+def _picture(visitor: Visitor, name: str, at: str = "main") -> None:
     """As `take_picture`, of what is in sight: a message's whole page is as long as its list of recipients."""
-    visitor.page.evaluate("window.scrollTo(0, 0)")
     for suffix, size in (("", {"width": 1280, "height": 960}), ("-320", {"width": 320, "height": 1200})):
         visitor.page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict of the two
         visitor.check_accessible()
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        top = 0 if at == "main" else visitor.page.locator(at).evaluate("(one) => one.offsetTop - 20")
+        visitor.page.evaluate("(top) => window.scrollTo(0, top)", top)
         visitor.page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png")
     visitor.page.set_viewport_size({"width": 1280, "height": 800})
 
