@@ -231,7 +231,8 @@ class Day:
 
     def work(self, body: str) -> None:
         began = self.step
-        silenced = [(one.handset, one.code) for one in self._binding_stops()]
+        # A STOP from whom no directory has binds at the school whose text it answered, if any, and at no other.
+        silenced = [(one.handset, one.code, school) for one in self._binding_stops() for school in one.concerned]
 
         def speak(texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
             return [self._hear(text, began, silenced) for text in texts]
@@ -245,12 +246,13 @@ class Day:
         )
         dispatch.work_page(dispatch.read_job(body), worker)
 
-    def _hear(self, text: Outgoing, began: int, silenced: Sequence[tuple[str, str]]) -> Answer:
+    def _hear(self, text: Outgoing, began: int, silenced: Sequence[tuple[str, str, str]]) -> Answer:
         if self._is_on(0.1):
             return Refused(RefusedBecause.FOR_NOW, "busy")
         if any(other.reference == text.reference for _, other in self.heard):
             self.violation = "an answer is said twice"
-        if (text.to, text.sender) in silenced and not text.reference.startswith("c."):
+        kind, school = text.reference.split(".")[:2]
+        if (text.to, text.sender, school) in silenced and kind != "c":
             self.violation = "who said STOP is spoken to"
         self.heard.append((began, text))
         return Unknown("lost") if self._is_on(0.1) else Accepted(f"c{len(self.heard)}")
