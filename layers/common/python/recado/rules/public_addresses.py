@@ -115,6 +115,8 @@ def read_web_address(text: str, *, loopback: bool = False) -> WebAddress:
     except ValueError as error:
         raise BadAddress("malformed", "Not an address of the web") from error
     host = parts.hostname or ""
+    if "[" in parts.netloc and ":" not in host:
+        raise BadAddress("malformed", "Brackets are for addresses")
     if "@" in parts.netloc:
         raise BadAddress("userinfo", "No user and password: the signature says who calls")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
