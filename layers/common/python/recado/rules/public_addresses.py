@@ -115,8 +115,6 @@ def read_web_address(text: str, *, loopback: bool = False) -> WebAddress:
     except ValueError as error:
         raise BadAddress("malformed", "Not an address of the web") from error
     host = parts.hostname or ""
-    if "[" in parts.netloc and ":" not in host:
-        raise BadAddress("malformed", "Brackets are for addresses")
     if "@" in parts.netloc:
         raise BadAddress("userinfo", "No user and password: the signature says who calls")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -127,8 +125,8 @@ def read_web_address(text: str, *, loopback: bool = False) -> WebAddress:
     _check_host(host)
     if port is not None and port != HTTPS_PORT and port < PORT_MIN:
         raise BadAddress("port", f"{HTTPS_PORT}, or {PORT_MIN} to 65535")
-    if parts.netloc.endswith(":"):
-        raise BadAddress("malformed", "A colon and no port")
+    if parts.netloc.endswith(":") or "[" in parts.netloc:
+        raise BadAddress("malformed", "A colon and no port, or brackets around a name")
     return WebAddress("https", host, port or HTTPS_PORT, target)
 
 
