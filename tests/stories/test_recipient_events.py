@@ -371,7 +371,10 @@ def test_receipts_that_leave_no_time_ask_for_nothing_and_the_minutes_run_makes_u
 ) -> None:
     message = sent(clock)
     tell_all(put, clock)
-    job = {"carrier": "fake", "receipts": [[ref_of(message, 0).reference(0), "", "delivered", 0, int(NOON.timestamp())]]}
+    job = {
+        "carrier": "fake",
+        "receipts": [[ref_of(message, 0).reference(0), "", "delivered", 0, int(NOON.timestamp())]],
+    }
 
     found = receipts.add_receipts([job], lambda: timedelta(seconds=10), clock)
     assert (found.again, found.pages, put) == ([], 1, [])
