@@ -208,7 +208,7 @@ def test_only_the_jobs_of_a_page_that_could_not_be_written_come_again(monkeypatc
 
 
 def test_what_a_worker_has_no_time_left_for_comes_again() -> None:
-    left = iter([timedelta(seconds=10), timedelta(seconds=1)])
+    left = iter([timedelta(seconds=10), timedelta(seconds=1), timedelta()])
 
     gathered = receipts.add_receipts([job(REF.reference(0)), job(OTHER.reference(0))], lambda: next(left))
 

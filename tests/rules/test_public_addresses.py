@@ -151,6 +151,7 @@ def test_an_address_of_a_portal_is_read(url: str, found: WebAddress) -> None:
         ("https://.escuela.cl/", "malformed"),
         ("https://-a.cl/", "malformed"),
         ("https://a..cl/", "malformed"),
+        ("https://[v1.a]/", "malformed"),
         ("https://a%2ecl/", "malformed"),
         ("https:///recado", "malformed"),
         ("https://portal.escuela.cl:/", "malformed"),

@@ -86,6 +86,10 @@ def make(clock: TestClock, caller: Caller = DIRECTOR, wanted: list[EventType] | 
     return saved.secret
 
 
+def forget_event(school_id: str, number: int) -> None:
+    event_table._EventRow(event_table._pk(school_id), event_table._sk(number)).delete()
+
+
 def log_of(clock: TestClock, caller: Caller = DIRECTOR) -> list[Delivery]:
     found, following = portal_webhooks.list_deliveries(caller, state=None, after=None, limit=100, now=clock())
     assert following is None
@@ -484,3 +488,59 @@ def test_events_are_taken_up_once_whatever_their_number(clock: TestClock, portal
 
     assert sorted(portal.numbers()) == list(range(1, 96))
     assert event_table.get_counter(SCHOOL).is_marked is False
+
+
+def test_events_that_are_no_longer_kept_are_passed_over_and_nobody_asks_for_ever(
+    clock: TestClock, portal: Portal
+) -> None:
+    make(clock)
+    portal.answer = lambda _: Heard(410, "gone")
+    happen(clock, "m1")
+    work(portal)
+    happen(clock, "m2", "m3")
+    for number in (1, 2, 3):
+        forget_event(SCHOOL, number)  # what DynamoDB does after ninety days
+    portal.answer = lambda _: OK
+    portal_webhooks.enable_webhook(DIRECTOR, clock())
+    jobs_on("PortalEventsQueue")
+
+    clock.move(days=100)
+    for _ in range(5):
+        work(portal)
+        clock.move(seconds=1)
+    jobs_on("PortalEventsQueue")
+    work(portal)
+
+    assert jobs_on("PortalEventsQueue") == [], "nothing is owed"
+    clock.move(minutes=5)
+    assert portal_events.take_up_due(clock()) == 0
+    happen(clock, "m4")
+    work(portal)
+    assert portal.numbers()[-1] == 4
+
+
+def test_an_event_whose_job_came_while_another_let_go_waits_for_no_retry(
+    clock: TestClock, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(clock)
+    happen(clock, "m1")
+    portal.answer = lambda _: Heard(503, "status", retry_after=timedelta(minutes=10))
+    release = table.release
+
+    def late(school_id: str, mine: table.Webhook, *, attend_at: datetime | None) -> bool:
+        happen(clock, "m2")
+        jobs_on("PortalEventsQueue")
+        assert work(portal) == 0, "the lease holds"
+        monkeypatch.setattr(table, "release", release)
+        return release(school_id, mine, attend_at=attend_at)
+
+    monkeypatch.setattr(table, "release", late)
+    work(portal)
+
+    assert len(jobs_on("PortalEventsQueue")) == 1, "besides the one in ten minutes, which is not shown yet"
+    clock.move(seconds=1)
+    portal.answer = lambda _: OK
+    assert work(portal) == 0, "the pause is the portal's wish"
+    clock.move(minutes=10)
+    work(portal)
+    assert states(clock) == {1: "delivered", 2: "delivered"}

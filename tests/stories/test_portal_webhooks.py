@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from pynamodb.exceptions import TransactWriteError
@@ -64,6 +64,24 @@ def test_a_lost_answer_makes_no_second_secret(
     number = 2 if act is rotate else 1
     assert saved.secret == signatures.portal_webhook_secret(MASTER, SCHOOL, number)
     assert [one.number for one in webhook().secrets] == list(range(1, number + 1))
+
+
+def test_a_secret_is_shown_again_to_its_own_request_for_a_day_and_never_after() -> None:
+    save()
+    day = timedelta(hours=24)
+
+    def save_again(now: datetime) -> str | None:
+        return portal_webhooks.save_webhook(DIRECTOR, URL, None, request_key="k1", now=now).secret
+
+    def rotate_again(now: datetime) -> str | None:
+        return portal_webhooks.rotate_secret(DIRECTOR, timedelta(), request_key="r1", now=now).secret
+
+    assert save_again(NOON + day - timedelta(seconds=1)) is not None
+    assert save_again(NOON + day) is None
+    first = rotate_again(NOON + day)
+    assert rotate_again(NOON + 2 * day - timedelta(seconds=1)) == first
+    assert rotate_again(NOON + 2 * day) != first, "a key of the day before is another request"
+    assert save_again(NOON + 2 * day) is None
 
 
 def test_what_never_arrived_is_made_by_whoever_asks_again() -> None:

@@ -364,3 +364,42 @@ def test_a_stopped_message_tells_who_was_not_spoken_to(clock: TestClock, put: Jo
     tell_all(put, clock)
 
     assert told() == [(one, "stopped") for one, _ in ALL_SENT]
+
+
+def test_receipts_that_leave_no_time_ask_for_nothing_and_the_minutes_run_makes_up_for_it(
+    clock: TestClock, put: Jobs
+) -> None:
+    message = sent(clock)
+    tell_all(put, clock)
+    job = {
+        "carrier": "fake",
+        "receipts": [[ref_of(message, 0).reference(0), "", "delivered", 0, int(NOON.timestamp())]],
+    }
+
+    found = receipts.add_receipts([job], lambda: timedelta(seconds=10), clock)
+    assert (found.again, found.pages, put) == ([], 1, [])
+
+    clock.move(hours=2)
+    attend(clock)
+    tell_all(put, clock)
+    assert told()[len(ALL_SENT) :] == [("t.0.0", "delivered")]
+
+
+def test_a_worker_that_dies_while_it_asks_has_put_back_what_waits_for_its_row(
+    clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    put_back: list[str] = []
+    monkeypatch.setattr(recipient_events, "ask", die)
+    monkeypatch.setattr(receipts, "put_jobs", lambda *_, group, **__: put_back.append(group))
+    early = {"carrier": "sns", "receipts": [[None, "sns-1", "delivered", 0, int(NOON.timestamp())]]}
+
+    with pytest.raises(Died):
+        receipts.add_receipts([early], clock=clock)
+
+    assert put_back == ["sns"]

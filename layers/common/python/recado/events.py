@@ -15,7 +15,7 @@ from recado.rules.event_types import Data, EventType, is_lean
 from recado.rules.roles import IN_CHARGE
 from recado.settings import SETTINGS
 from recado.tables import events as table
-from recado.tables.base import Transaction
+from recado.tables.base import Contended, Transaction
 from recado.tables.events import Event
 
 ATTEMPTS_MAX = 20  # each one lost means that another event of the school was written
@@ -62,7 +62,7 @@ def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) ->
     """The writes that `add` puts into a transaction, and the event of them: all or none.
 
     `add` may be called several times, each time for a transaction of its own. Raises what its writes are refused with;
-    AlreadyRaised when only the event is refused; EventsBusy when others' events keep taking the number.
+    AlreadyRaised when only the event is refused; EventsBusy when others' events keep taking the number, or its row.
     """
     commit_all(school_id, [new], add)
 
@@ -86,6 +86,8 @@ def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transacti
                 table.create_events(write, school_id, numbered, counter=counter, raised=AlreadyRaised, moved=_Moved())
         except _Moved:
             continue
+        except Contended as error:
+            raise EventsBusy from error
         if counter.is_told and not counter.is_marked:
             tell_portal(school_id)
         return

@@ -146,7 +146,7 @@ def _let_go(school_id: str, mine: Webhook, worker: Worker) -> None:
             continue
         if wakes and at is not None:
             events.tell_portal(school_id, delay_seconds=math.ceil(max(0.0, (at - now).total_seconds())))
-        elif event_table.get_counter(school_id).latest > found.cursor:  # whose job came while we were letting go
+        if event_table.get_counter(school_id).latest > found.cursor:  # whose job came while we were letting go
             events.tell_portal(school_id)
         return
     raise NotLetGo(school_id)
@@ -173,12 +173,17 @@ def _take_up(school_id: str, mine: Webhook) -> tuple[Webhook, bool]:
     for _ in range(TAKE_UPS_MAX):
         found = event_table.list_events(school_id, after=mine.cursor, limit=TAKE_UP_MAX)
         if not found:
-            return mine, False
+            # Numbers that were given and have no event: switched off for so long that it is no longer kept.
+            latest = event_table.get_counter(school_id).latest
+            if latest <= mine.cursor:
+                return mine, False
+            found = event_table.list_events(school_id, after=mine.cursor, limit=TAKE_UP_MAX)
+        cursor = found[-1].number if found else latest
         wanted = [event for event in found if mine.wants(event.type)]
         there = deliveries.find_deliveries(school_id, [event.number for event in wanted])
         try:
             with Transaction() as write:
-                table.move_cursor(write, school_id, mine, found[-1].number, _Moved())
+                table.move_cursor(write, school_id, mine, cursor, _Moved())
                 for event in wanted:
                     if event.number not in there:  # a test, or a replay, was quicker
                         deliveries.begin(write, school_id, first_delivery(event, mine), None, _Moved())
@@ -188,7 +193,7 @@ def _take_up(school_id: str, mine: Webhook) -> tuple[Webhook, bool]:
                 return mine, False
             mine = replace(mine, cursor=now_is.cursor, events=now_is.events)
             continue
-        mine = replace(mine, cursor=found[-1].number)
+        mine = replace(mine, cursor=cursor)
     return mine, True
 
 

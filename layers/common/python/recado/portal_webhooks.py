@@ -19,7 +19,7 @@ from recado.errors import (
     WrongState,
 )
 from recado.events import NewEvent
-from recado.idempotency import fingerprint
+from recado.idempotency import LIFE, fingerprint
 from recado.rules.event_types import EventType
 from recado.rules.public_addresses import BadAddress, read_web_address
 from recado.rules.roles import IN_CHARGE
@@ -150,7 +150,7 @@ def rotate_secret(caller: Caller, overlap: timedelta, *, request_key: str | None
     for _ in range(ATTEMPTS_MAX):
         before = _webhook(caller.school_id)
         newest = before.secrets[-1]
-        if made_for is not None and newest.made_for == made_for:
+        if _is_made_by(newest, made_for, now):
             return Saved(before, _words(caller.school_id, newest))
         until = now + overlap
         kept = tuple(
@@ -324,6 +324,11 @@ def _words(school_id: str, secret: Secret) -> str:
     return found
 
 
+def _is_made_by(secret: Secret, request: str | None, now: datetime) -> bool:
+    """Whether this very request made it, and its answer was lost: a key stands for a request for so long."""
+    return request is not None and secret.made_for == request and now < secret.made_at + LIFE
+
+
 def _create(
     caller: Caller,
     url: str,
@@ -366,8 +371,7 @@ def _change(
     now: datetime,
 ) -> Saved:
     newest = before.secrets[-1]
-    is_made_by_it = made_for is not None and newest.made_for == made_for
-    secret = _words(caller.school_id, newest) if is_made_by_it else None
+    secret = _words(caller.school_id, newest) if _is_made_by(newest, made_for, now) else None
     if (url, types) == (before.url, before.events):
         return Saved(before, secret)
     after = replace(before, url=url, events=types, changed_at=now, changed_by=caller.subject)

@@ -3,15 +3,16 @@
 It must never slow down or fail what it tells of: whatever is lost here, the minute's run makes up for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import batched
 from typing import Any
 
 from recado import events, log
 from recado.events import NewEvent
-from recado.queues import put_jobs
+from recado.queues import BATCH_MAX, put_jobs
 from recado.rules import delivery_states, event_types, told_states
 from recado.rules.event_types import Data, EventType
 from recado.rules.message_states import MessageState
@@ -48,16 +49,25 @@ def read_job(job: Mapping[str, Any]) -> Lot:
     return table.lot_of(job["school"], job["message"], job["plan"], int(job["page"]))
 
 
-def ask(refs: Iterable[PageRef], now: datetime) -> None:
-    """Something may have changed on these pages: in a moment somebody is to look, if the school wants to hear of it."""
+def ask(refs: Iterable[PageRef], now: datetime, has_time: Callable[[], bool] = lambda: True) -> None:
+    """Something may have changed on these pages: in a moment somebody is to look, if the school wants to hear of it.
+
+    Asked as long as there is time; the rest is left to the minute's run.
+    """
     by_school: dict[str, list[PageRef]] = {}
     for ref in refs:
         if ref.kind is PageKind.MESSAGE and ref.page < COPY_PAGES:
             by_school.setdefault(ref.school_id, []).append(ref)
     for school_id, found in by_school.items():
+        if not has_time():
+            log.outcome("recipients_not_asked_in_time", schools=len(by_school))
+            return
         try:
             if is_wanted(school_id):
-                _ask(table.lots_of((school_id, ref.item, ref.plan, ref.page) for ref in found), now)
+                lots = table.lots_of((school_id, ref.item, ref.plan, ref.page) for ref in found)
+                for some in batched(lots, BATCH_MAX, strict=False):
+                    if has_time():
+                        _ask(some, now)
         except Exception as error:  # noqa: BLE001  # what is told of has happened and must not fail
             log.trouble("recipients_not_asked", error, school=school_id)
 

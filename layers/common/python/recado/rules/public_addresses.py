@@ -125,8 +125,8 @@ def read_web_address(text: str, *, loopback: bool = False) -> WebAddress:
     _check_host(host)
     if port is not None and port != HTTPS_PORT and port < PORT_MIN:
         raise BadAddress("port", f"{HTTPS_PORT}, or {PORT_MIN} to 65535")
-    if parts.netloc.endswith(":"):
-        raise BadAddress("malformed", "A colon and no port")
+    if parts.netloc.endswith(":") or "[" in parts.netloc:
+        raise BadAddress("malformed", "A colon and no port, or brackets around a name")
     return WebAddress("https", host, port or HTTPS_PORT, target)
 
 

@@ -104,6 +104,10 @@ def _let_others_finish(attempt: int) -> None:
     time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  # spreads contenders, hides nothing
 
 
+class Contended(TransactWriteError):
+    """A transaction was not made, for its rows were in others' each time: neither refused nor unknown."""
+
+
 class Transaction:
     """Up to 100 conditional writes, all or none. Use as a context manager; it commits on leaving.
 
@@ -143,8 +147,10 @@ class Transaction:
                 refusal = self._refusal(error)
                 if refusal is not None:
                     raise refusal from error
-                if attempt == CONFLICT_ATTEMPTS_MAX - 1 or not _is_conflict(error):
+                if not _is_conflict(error):
                     raise
+                if attempt == CONFLICT_ATTEMPTS_MAX - 1:
+                    raise Contended(error.msg, error.cause) from error
                 _let_others_finish(attempt)
             else:
                 return
