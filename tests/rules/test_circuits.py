@@ -164,3 +164,12 @@ def test_whoever_waits_waits_a_bounded_while(
 
     assert NOON + timedelta(seconds=1) <= found <= max(NOON + timedelta(seconds=1), NOON + timedelta(seconds=life))
     assert found - NOON <= timedelta(seconds=900)
+
+
+def test_an_outage_after_busy_minutes_is_seen_at_once_also_where_nobody_stands_by() -> None:
+    minutes = Evidence(accepted=10_000, unknown=60, waves=503)
+    step = Evidence(unknown=60, waves=3)
+
+    for stands_alone in (False, True):
+        found = circuits.opened(Circuit("sns", "CL"), minutes, NOON, [step], stands_alone=stands_alone)
+        assert found is not None, stands_alone

@@ -124,7 +124,8 @@ def opened(
     if circuit.state is not CircuitState.CLOSED:
         return None
     if stands_alone and evidence.good:
-        evidence, latest = replace(evidence, for_now=0), [replace(one, for_now=0) for one in latest if one.good]
+        evidence = replace(evidence, for_now=0)
+        latest = [replace(one, for_now=0) if one.good else one for one in latest]
     reason = evidence if is_bad(evidence) else next(filter(is_bad_step, latest), None)
     if reason is None:
         return None
