@@ -138,7 +138,7 @@ class Carrier:
 
     def show_published(self, text: Published) -> None:
         """A text that SNS took: on its handset, and its receipt in SNS's log."""
-        faults = self._faults
+        faults = self.faults
         code = text.code or OWN_NUMBER
         receipt = self._show(
             Outgoing(text.reference, text.number, code, text.text), Answer("accepted", id=text.id), faults

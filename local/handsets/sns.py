@@ -27,6 +27,7 @@ PREFIX = "sns:"  # of the references by which the handsets know its texts
 PUBLISHED = "/_ministack/sns/sms-messages"
 LOOK_SECONDS = 0.5
 LOOK_SHARE = 0.1  # of the time: the answer grows with every text there ever was
+LOOK_SECONDS_MAX = 3.0  # however slow a look was: receipts wait for the next one, too
 TIMEOUT_SECONDS = 10
 LINES_MAX = 100  # of one write of the log
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1, 2, 5, 10, 20))
@@ -239,7 +240,13 @@ class Sns:
         pause = LOOK_SECONDS
         while not self._stopping.wait(pause):
             began = time.monotonic()
-            for text in self.look():
+            found = self.look()
+            pause = pause_after(time.monotonic() - began)
+            for text in found:
                 show(text)
             self.write_due()
-            pause = max(LOOK_SECONDS, (time.monotonic() - began) / LOOK_SHARE)
+
+
+def pause_after(look_seconds: float) -> float:
+    """How long to wait after a look that took so long."""
+    return min(LOOK_SECONDS_MAX, max(LOOK_SECONDS, look_seconds / LOOK_SHARE))

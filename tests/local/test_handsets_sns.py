@@ -15,7 +15,7 @@ import pytest
 from local.handsets.carrier import OWN_NUMBER, Carrier
 from local.handsets.faults import Faults
 from local.handsets.phones import Phones
-from local.handsets.sns import ORIGIN, RETRY_DELAYS, SAYS, Sns
+from local.handsets.sns import ORIGIN, RETRY_DELAYS, SAYS, Sns, pause_after
 from local.handsets.watchers import Watchers
 from local.handsets.webhooks import Outbox, Recado
 from recado.carriers import sns as carrier_sns
@@ -190,6 +190,25 @@ def test_a_receipt_comes_when_the_faults_say_and_twice_or_never(emulator: Emulat
 
     assert early == 0
     assert [json.loads(line)["notification"]["messageId"] for _, line in world.aws.lines] == ["1", "1"]
+
+
+def test_faults_of_a_while_are_over_for_what_sns_published_too(emulator: Emulator) -> None:
+    world = World(emulator, Phones())
+    world.carrier.set_faults(Faults(unreachable_share=1.0, no_receipts=True, for_seconds=10))
+    emulator.publish("1", "Hola")
+    world.look()
+    world.now += timedelta(seconds=10)
+    emulator.publish("2", "Chao")
+
+    world.look()
+    world.sns.write_due()
+
+    assert [text for text, _, _ in world.thread()] == ["Chao"]
+    assert [json.loads(line)["notification"]["messageId"] for _, line in world.aws.lines] == ["2"]
+
+
+def test_a_look_takes_a_tenth_of_the_time_and_the_next_is_never_far_away() -> None:
+    assert [pause_after(seconds) for seconds in (0.001, 0.1, 4.0)] == [0.5, 1.0, 3.0]
 
 
 def test_a_line_that_the_log_does_not_take_is_tried_again_a_few_times_and_then_counted(emulator: Emulator) -> None:
