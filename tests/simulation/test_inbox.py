@@ -4,7 +4,6 @@ Held against what was sent and what readers were told, by the raw rows: one copy
 """
 
 import os
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 
 from recado import inbox
 from recado.access import Caller
@@ -21,7 +20,9 @@ from recado.rules.message_states import Category
 from recado.rules.roles import Role
 from recado.settings import SETTINGS
 from recado.tables.inbox import InboxCopy
+from tests.simulation import small_day
 from tests.simulation.baton import Actor, End, Killed
+from tests.simulation.small_day import SmallDay
 from tests.simulation.wires import Aws, MemoryAws, memory_aws
 from tests.worlds import NOON, SCHOOL
 
@@ -158,18 +159,13 @@ def test_two_workers_at_once_leave_one_copy_each_and_every_mark_however_they_mee
 # --- by chance --------------------------------------------------------------------------------------------------------
 
 
-class Day:
+class Day(SmallDay):
     """Some messages to sixty people, three of whom read; jobs until each was done once, and some more."""
 
+    lost, dies, request_takes = 0.04, 0.03, timedelta(milliseconds=20)
+
     def __init__(self, seed: int, aws: Aws) -> None:
-        self.random = random.Random(seed)  # noqa: S311  # the same day every time
-        self.aws = aws
-        self.now = NOON + timedelta(hours=1)
-        self.step = 0
-        self.is_calm = False
-        self.current: Actor | None = None
-        self.trace: list[str] = []
-        self.violation: str | None = None
+        super().__init__(seed, aws, NOON + timedelta(hours=1))
         self.pages = list(self._make_pages())
         self.sent = {(copy.person_id, copy.message_id): copy for page in self.pages for copy in page}
         self.seen = Rows(aws)
@@ -187,28 +183,10 @@ class Day:
     # --- the weather ---
 
     def before(self, operation: str, asked: Mapping[str, Any]) -> None:
-        self._breathe(operation)
-        if operation == BATCH and self._is_on(0.05):
+        self.breathe(operation)
+        if operation == BATCH and self.is_on(0.05):
             self._apply_a_part(asked)
-        if self._is_on(0.04):
-            raise ConnectTimeoutError(endpoint_url="simulated")
-
-    def after(self, operation: str, _: Mapping[str, Any]) -> None:
-        self._look()
-        self._breathe(operation)
-        if self._is_on(0.04):
-            raise ReadTimeoutError(endpoint_url="simulated")
-
-    def _breathe(self, operation: str) -> None:
-        self.step += 1
-        self.now += timedelta(milliseconds=20)
-        if self.current is None:
-            return
-        if self._is_on(0.03):
-            self.note(f"{self.current.name} dies at {operation}")
-            raise Killed
-        if not self.is_calm and self._is_on(0.6):
-            self.current.pause()
+        self.lose_request()
 
     def _apply_a_part(self, asked: Mapping[str, Any]) -> None:
         """A batch is no transaction: some of its rows may be written by a request that fails."""
@@ -218,12 +196,9 @@ class Day:
             self.aws.dynamodb.apply(BATCH, {"RequestItems": {table: part}})
         raise ReadTimeoutError(endpoint_url="simulated")
 
-    def _is_on(self, chance: float) -> bool:
-        return self.current is not None and not self.is_calm and self.random.random() < chance
-
     # --- what must hold at every step ---
 
-    def _look(self) -> None:
+    def look(self) -> None:
         rows = Rows(self.aws)
         for key, row in rows.copies.items():
             if row["text"]["S"] != self.sent[key].text or self.seen.copies.get(key, row) != row:
@@ -293,15 +268,12 @@ class Day:
     def reading(self) -> Callable[[], None]:
         person = self.random.choice(READERS)
         mine = sorted(key for key in self.delivered - self.may_be_hidden if key[0] == person)
-        if mine and self._chance(0.5):
+        if mine and self.chance(0.5):
             act, key = self.random.choice((self.mark, self.mark, self.hide)), self.random.choice(mine)
             return partial(act, key)
-        if self._chance(0.2):
+        if self.chance(0.2):
             return partial(self.mark_all, person)
-        return partial(self.read_list, person, unread_only=self._chance(0.5))
-
-    def _chance(self, chance: float) -> bool:
-        return self.random.random() < chance
+        return partial(self.read_list, person, unread_only=self.chance(0.5))
 
     # --- the day ---
 
@@ -312,14 +284,14 @@ class Day:
         readings = 30
         while owed or working or readings:
             assert self.step < STEPS_MAX, "it does not end"
-            if owed and (not working or self._chance(0.1)):
+            if owed and (not working or self.chance(0.1)):
                 page = owed.pop()
-                working.append((self._actor(f"delivery of {page[0].message_id}", partial(self.deliver, page)), page))
-            elif readings and (not working or self._chance(0.15)):
+                working.append((self.actor(f"delivery of {page[0].message_id}", partial(self.deliver, page)), page))
+            elif readings and (not working or self.chance(0.15)):
                 readings -= 1
-                working.append((self._actor(f"reading {readings}", self.reading()), None))
+                working.append((self.actor(f"reading {readings}", self.reading()), None))
             actor, page_worked = self.random.choice(working)
-            self._let(actor)
+            self.let(actor)
             if actor.end is None:
                 continue
             working.remove((actor, page_worked))
@@ -340,33 +312,10 @@ class Day:
             self.read_list(person, unread_only=True)
             self.read_list(person, unread_only=False)
 
-    def _actor(self, name: str, work: Callable[[], None]) -> Actor:
-        self.note(f"{name} begins")
-        return Actor(name, self.step, work)
-
-    def _let(self, actor: Actor) -> None:
-        self.current = actor
-        actor.resume()
-        self.current = None
-        if self.violation:
-            raise AssertionError(self.violation)
-
-    def note(self, what: str) -> None:
-        self.trace.append(f"{self.step:5} {what}")
-
 
 def play(seed: int, aws: Aws) -> None:
     aws.clear()
-    day = Day(seed, aws)
-    aws.gate = day
-    try:
-        day.play()
-    except BaseException:
-        print("\n".join(day.trace))  # noqa: T201
-        print(f"again: RECADO_SEED={seed} .venv/bin/python -m pytest tests/simulation/test_inbox.py")  # noqa: T201
-        raise
-    finally:
-        aws.gate = None
+    small_day.play(Day(seed, aws), seed, "tests/simulation/test_inbox.py")
 
 
 @pytest.mark.parametrize("seed", [int(ONLY)] if ONLY else range(SEEDS))

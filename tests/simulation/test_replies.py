@@ -6,17 +6,15 @@ provably belong to, never at two; STOP binds once it was answered; nobody is ask
 
 import json
 import os
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from recado import answers, dispatch, inbound, school_replies
 from recado.carriers.speech import Accepted, Answer, IncomingReply, Line, Outgoing, Refused, RefusedBecause, Unknown
@@ -26,7 +24,9 @@ from recado.settings import SETTINGS
 from recado.tables import pages, short_codes
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from recado.tables.short_codes import Purpose, ShortCode
-from tests.simulation.baton import Actor, End, Killed
+from tests.simulation import small_day
+from tests.simulation.baton import Actor, End
+from tests.simulation.small_day import SmallDay
 from tests.simulation.wires import SQS, Aws, MemoryAws, memory_aws
 from tests.worlds import NOON, add_guardian, create_school, lines_of, mobile
 
@@ -86,25 +86,19 @@ class Asked:
     is_chosen: bool = False
 
 
-@dataclass
-class Day:
-    seed: int
-    aws: Aws
-    now: datetime = NOON
-    step: int = 0
-    is_calm: bool = False
-    violation: str | None = None
-    current: Actor | None = None
-    trace: list[str] = field(default_factory=list)
-    written: list[Written] = field(default_factory=list)
-    jobs: list[str] = field(default_factory=list)
-    heard: list[tuple[int, Outgoing]] = field(default_factory=list)
-    asked: dict[str, Asked] = field(default_factory=dict)
-    questions: set[str] = field(default_factory=set)
-    had_choice: set[str] = field(default_factory=set)
+class Day(SmallDay):
+    """Three handsets write to a shared and to an own code; carriers bring it, and the minute's run looks after it."""
 
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)  # noqa: S311  # a day's chance, not a secret
+    lost, dies, request_takes = 0.03, 0.02, timedelta(milliseconds=7)
+
+    def __init__(self, seed: int, aws: Aws) -> None:
+        super().__init__(seed, aws, NOON)
+        self.written: list[Written] = []
+        self.jobs: list[str] = []
+        self.heard: list[tuple[int, Outgoing]] = []
+        self.asked: dict[str, Asked] = {}
+        self.questions: set[str] = set()
+        self.had_choice: set[str] = set()
         for school_id, code in ((A, ""), (B, ""), (C, OWN)):
             create_school(school_id, code=code, domestic=None)
         assert short_codes.create_code(ShortCode("CL", SHARED, "signed_webhook", Purpose.SCHOOLS))
@@ -125,36 +119,14 @@ class Day:
 
     # --- the weather ---
 
-    def before(self, operation: str, _: Mapping[str, Any]) -> None:
-        self._breathe(operation)
-        if self._is_on(0.03):
-            raise ConnectTimeoutError(endpoint_url="simulated")
-
     def after(self, operation: str, asked: Mapping[str, Any]) -> None:
         if operation == SQS:
             self.jobs += [entry["MessageBody"] for entry in asked["Entries"]]
-        self._look()
-        self._breathe(operation)
-        if self._is_on(0.03):
-            raise ReadTimeoutError(endpoint_url="simulated")
-
-    def _breathe(self, operation: str) -> None:
-        self.step += 1
-        self.now += timedelta(milliseconds=7)
-        if self.current is None:
-            return
-        if self._is_on(0.02):
-            self.note(f"{self.current.name} dies at {operation}")
-            raise Killed
-        if not self.is_calm and self._is_on(0.6):
-            self.current.pause()
-
-    def _is_on(self, chance: float) -> bool:
-        return self.current is not None and not self.is_calm and self.random.random() < chance
+        super().after(operation, asked)
 
     # --- what must hold at every step ---
 
-    def _look(self) -> None:
+    def look(self) -> None:
         rows = self.aws.rows(SETTINGS.messages_table)
         by_cause = {f"signed_webhook#{one.id}": one for one in self.written}
         shown: Counter[str] = Counter()
@@ -247,7 +219,7 @@ class Day:
         dispatch.work_page(dispatch.read_job(body), worker)
 
     def _hear(self, text: Outgoing, began: int, silenced: Sequence[tuple[str, str, str]]) -> Answer:
-        if self._is_on(0.1):
+        if self.is_on(0.1):
             return Refused(RefusedBecause.FOR_NOW, "busy")
         if any(other.reference == text.reference for _, other in self.heard):
             self.violation = "an answer is said twice"
@@ -255,7 +227,7 @@ class Day:
         if (text.to, text.sender, school) in silenced and kind != "c":
             self.violation = "who said STOP is spoken to"
         self.heard.append((began, text))
-        return Unknown("lost") if self._is_on(0.1) else Accepted(f"c{len(self.heard)}")
+        return Unknown("lost") if self.is_on(0.1) else Accepted(f"c{len(self.heard)}")
 
     def take_up(self) -> None:
         school_replies.take_up(self.clock)
@@ -266,16 +238,16 @@ class Day:
         for _ in range(self.random.randrange(1, 6)):
             number = len(self.written)
             handset = self.random.choice((BOTH, BOTH, BOTH, ONE, NONE))
-            code = OWN if self._chance(0.25) else SHARED
+            code = OWN if self.chance(0.25) else SHARED
             text = f"texto {number}"
-            if self._chance(0.4):
+            if self.chance(0.4):
                 text = self.random.choice(WORDS)
-            elif self._chance(0.4):
+            elif self.chance(0.4):
                 text = self.random.choice(DIGITS)
-            school = self.random.choice((A, B)) if code == SHARED and self._chance(0.15) else None
+            school = self.random.choice((A, B)) if code == SHARED and self.chance(0.15) else None
             reference = self.references[school, handset] if school else None
             one = Written(f"r{number}", handset, code, text, school, reference, self.now)
-            if text.startswith("texto") and self._chance(0.15):
+            if text.startswith("texto") and self.chance(0.15):
                 one.part = Part(1, 2, f"g{number}")
             one.deliveries = self.random.choice((1, 1, 2, 3))
             self.written.append(one)
@@ -284,7 +256,7 @@ class Day:
         for _ in range(self.random.randrange(2, 6)):
             self._write_some()
             self._work_off()
-            if self._chance(0.6):
+            if self.chance(0.6):
                 self.now += self.random.choice(
                     (timedelta(seconds=70), timedelta(minutes=6), timedelta(hours=20), timedelta(hours=71), KEPT)
                 )
@@ -297,23 +269,21 @@ class Day:
         runs = 3
         while owed or working or self.jobs:
             assert self.step < STEPS_MAX, "it does not end"
-            if owed and (not working or self._chance(0.2)):
+            if owed and (not working or self.chance(0.2)):
                 one = owed.pop()
-                working.append(
-                    (self._actor(f"{one.id} {one.text} of {one.handset[-1]}", partial(self.bring, one)), one)
-                )
-            elif self.jobs and (not working or self._chance(0.2)):
+                working.append((self.actor(f"{one.id} {one.text} of {one.handset[-1]}", partial(self.bring, one)), one))
+            elif self.jobs and (not working or self.chance(0.2)):
                 body = self.jobs.pop(self.random.randrange(len(self.jobs)))
-                if self._chance(0.2):
+                if self.chance(0.2):
                     self.jobs.append(body)  # the queue brings it twice
-                working.append((self._actor("a job", partial(self.work, body)), body))
-            elif runs and self._chance(0.05):
+                working.append((self.actor("a job", partial(self.work, body)), body))
+            elif runs and self.chance(0.05):
                 runs -= 1
-                working.append((self._actor("the minute's run", self.take_up), None))
+                working.append((self.actor("the minute's run", self.take_up), None))
             if not working:
                 continue
             actor, what = self.random.choice(working)
-            self._let(actor)
+            self.let(actor)
             if actor.end is None:
                 continue
             working.remove((actor, what))
@@ -362,34 +332,8 @@ class Day:
         state = self.aws.row(SETTINGS.sessions_table, (pk, "state"))
         return state is None or not state["is_open"]["BOOL"]
 
-    def _chance(self, chance: float) -> bool:
-        return self.random.random() < chance
-
-    def _actor(self, name: str, work: Callable[[], None]) -> Actor:
-        self.note(f"{name} begins")
-        return Actor(name, self.step, work)
-
-    def _let(self, actor: Actor) -> None:
-        self.current = actor
-        actor.resume()
-        self.current = None
-        if self.violation:
-            raise AssertionError(self.violation)
-
-    def note(self, what: str) -> None:
-        self.trace.append(f"{self.step:5} {self.now:%d %H:%M:%S} {what}")
-
 
 @pytest.mark.parametrize("seed", [int(ONLY)] if ONLY else range(SEEDS))
 def test_days_of_replies_in_bad_weather_break_no_promise(seed: int, memory: MemoryAws) -> None:
     memory.clear()
-    day = Day(seed, memory)
-    memory.gate = day
-    try:
-        day.play()
-    except BaseException:
-        print("\n".join(day.trace))  # noqa: T201
-        print(f"again: RECADO_SEED={seed} .venv/bin/python -m pytest tests/simulation/test_replies.py")  # noqa: T201
-        raise
-    finally:
-        memory.gate = None
+    small_day.play(Day(seed, memory), seed, "tests/simulation/test_replies.py")
