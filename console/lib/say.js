@@ -1,7 +1,7 @@
 // How pages tell people that something went well, went wrong, or takes its time. Said aloud to whoever hears the page.
 import { NoAnswer, Problem } from "./api.js";
 import { fill, h, icon } from "./dom.js";
-import { language, words } from "./words.js";
+import { words } from "./words.js";
 
 const t = words({
   es: {
@@ -93,5 +93,3 @@ function set(button, isBusy) {
   button.setAttribute("aria-busy", String(isBusy));
   button.setAttribute("aria-disabled", String(isBusy));
 }
-
-export const isSpanish = language === "es";

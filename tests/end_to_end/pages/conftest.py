@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
 from tools.find_chromium import find_chromium
 
@@ -37,6 +37,24 @@ class Visitor:
         self.troubles: list[str] = []
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("console", lambda said: self.troubles.append(said.text) if said.type == "error" else None)
+
+    def lose_first_request(self, pattern: str) -> list[str | None]:
+        """The first such request never gets through; answers the Idempotency-Keys of all of them, as they come."""
+        keys: list[str | None] = []
+
+        def lose(route: Route) -> None:
+            keys.append(route.request.headers.get("idempotency-key"))
+            if len(keys) == 1:
+                route.abort()
+            else:
+                route.continue_()
+
+        self.page.route(pattern, lose)
+        return keys
+
+    def forgive_failed_loads(self) -> None:
+        """What the browser itself says of requests that a test refused or lost."""
+        self.troubles[:] = [one for one in self.troubles if "Failed to load resource" not in one]
 
     def check_accessible(self) -> None:
         """axe finds nothing, as the page is now; and nothing is wider than the window."""

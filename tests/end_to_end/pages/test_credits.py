@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.end_to_end.conftest import Stack
 from tests.end_to_end.pages.conftest import PATIENCE_MS, Visitor
@@ -34,18 +34,9 @@ def test_balance_movements_and_bags_are_the_apis(stack: Stack, visit: Callable[.
 def test_a_bag_is_asked_for_once_whatever_becomes_of_the_answer(stack: Stack, visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.page
-    keys: list[str | None] = []
-
-    def lose_the_first(route: Route) -> None:
-        keys.append(route.request.headers.get("idempotency-key"))
-        if len(keys) == 1:
-            route.abort()
-        else:
-            route.continue_()
-
     page.goto(f"{stack.pages_url}/index.html?as=director#/credits")
     bag = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Bolsa básica")).first
-    page.route("**/v1/credits/bags/requests", lose_the_first)
+    keys = visitor.lose_first_request("**/v1/credits/bags/requests")
     bag.get_by_role("button", name="Pedir esta bolsa").click()
     expect(page.get_by_role("alert")).to_contain_text("No hubo respuesta")
 
@@ -54,4 +45,4 @@ def test_a_bag_is_asked_for_once_whatever_becomes_of_the_answer(stack: Stack, vi
     expect(page.get_by_text("no se ha cobrado nada")).to_be_visible()
     assert len(keys) == 2
     assert len(set(keys)) == 1
-    visitor.troubles[:] = [one for one in visitor.troubles if "Failed to load resource" not in one]
+    visitor.forgive_failed_loads()

@@ -154,12 +154,6 @@ def save_choice(
     write.put(row, condition, lambda _: refused)
 
 
-def check_choice(write: Transaction, one: Conversation, seen: Choice | None, refused: Exception) -> None:
-    """Makes a transaction depend on nothing having come to wait, or having been chosen, since it was read."""
-    condition = _ChoiceRow.revision == seen.revision if seen else _ChoiceRow.pk.does_not_exist()
-    write.check(_ChoiceRow, _pk(one), "choice", condition, lambda _: refused)
-
-
 def delete_choice(write: Transaction, one: Conversation, seen: Choice, refused: Exception) -> None:
     """The choice is made, as part of a transaction."""
     write.delete(_ChoiceRow(_pk(one), "choice"), _ChoiceRow.revision == seen.revision, lambda _: refused)
