@@ -11,11 +11,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.request import urlopen
+
+from bench.other_process import server
 
 ROOT = Path(__file__).parent.parent
 LAYER = ROOT / "layers" / "common" / "python"
@@ -42,7 +43,7 @@ def main() -> None:
     given = subprocess.run(
         [sys.executable, "-m", "bench.rows"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
-    with null_server(given) as url:
+    with server("bench.null_server", given=given) as url:
         become(json.loads(given)["environment"], url)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # the function's log lines
             measured = measure(json.loads(given)["event"], url)
@@ -92,19 +93,6 @@ def _bare_call() -> float:
     for _ in range(BARE_CALLS_IN_A_ROUND):
         client.get_item(TableName=os.environ["MESSAGES_TABLE"], Key=key)
     return (time.process_time() - began) / BARE_CALLS_IN_A_ROUND
-
-
-@contextlib.contextmanager
-def null_server(given: str) -> Iterator[str]:
-    """The other process; gives its address."""
-    command = [sys.executable, "-m", "bench.null_server"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        if server.stdin is None or server.stdout is None:
-            raise RuntimeError("the null server has no pipes")
-        server.stdin.write(given + "\n")
-        server.stdin.flush()
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
 
 
 def become(environment: dict[str, str], url: str) -> None:

@@ -12,8 +12,6 @@ import gzip
 import json
 import os
 import random
-import re
-import subprocess
 import sys
 import time
 import urllib.request
@@ -28,6 +26,7 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from bench.dispatch import become, load
+from bench.other_process import server
 from bench.roster import Peak
 from tests import conftest  # sets the environment: before anything of recado
 
@@ -76,7 +75,7 @@ class Context:
 def main() -> None:
     words = [int(word) for word in sys.argv[1:]]
     receipts, jobs = [*words, *(RECEIPTS, 0)[len(words) :]]
-    with _server() as url:
+    with server("bench.receipts_server") as url:
         become({name: os.environ[name] for name in conftest.environment()}, url)
         with _silence():
             found = measure(receipts, url, jobs)
@@ -373,22 +372,6 @@ def _expected(said: set[tuple[int, str]], *, is_long: bool) -> str:
 
 
 # --- the other process ---------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _server() -> Iterator[str]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.receipts_server"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        if server.stdin is None or server.stdout is None:
-            raise RuntimeError("the server has no pipes")
-        port = next(found[1] for line in server.stdout if (found := re.fullmatch(r"port (\d+)\n", line)))
-        yield f"http://127.0.0.1:{port}"
-        server.stdin.close()
 
 
 def _figures(url: str) -> Result:

@@ -10,16 +10,15 @@ import json
 import os
 import random
 import resource
-import subprocess
 import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.dispatch import become, load
+from bench.other_process import server
 from tests import conftest  # sets the environment: before anything of recado
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +44,7 @@ class Context:
 
 def main() -> None:
     people = int(sys.argv[1]) if len(sys.argv) > 1 else PEOPLE
-    with memory_server() as url:
+    with server("bench.memory_server") as url:
         become({name: os.environ[name] for name in conftest.environment()}, url)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # the function's log lines
             measured = measure(people)
@@ -129,22 +128,6 @@ def _resident() -> int:
     if not statm.exists():  # not Linux: the most it ever had
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return int(statm.read_text().split()[1]) * resource.getpagesize()
-
-
-@contextlib.contextmanager
-def memory_server() -> Iterator[str]:
-    """The other process; gives its address."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.memory_server"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        if server.stdin is None or server.stdout is None:
-            raise RuntimeError("the memory server has no pipes")
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
 
 
 # --- a school, always the same --------------------------------------------------------------------------------

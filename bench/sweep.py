@@ -8,7 +8,6 @@ shard, two at a time: by hand.
 import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.dispatch import become
+from bench.other_process import server
 from bench.roster import Peak
 from tests import conftest  # sets the environment: before anything of recado
 
@@ -44,8 +44,8 @@ def main() -> None:
 
     match sys.argv[1:]:
         case ["one", *words]:
-            sessions, shard, *handsets = (int(word) for word in words)
-            with _server(sessions, shard, handsets) as url, _silence():
+            sessions, shard, *_ = (int(word) for word in words)
+            with server("bench.sweep_server", *words) as url, _silence():
                 become({name: os.environ[name] for name in conftest.environment()}, url)
                 found = measure(sessions, shard, url)
             json.dump(found, sys.stdout)
@@ -142,23 +142,6 @@ def _one(sessions: int, shard: int, handsets: tuple[int, ...]) -> Result:
     ran = subprocess.run([sys.executable, "-m", "bench.sweep", "one", *words], stdout=subprocess.PIPE, check=True)
     found: Result = json.loads(ran.stdout)
     return found
-
-
-@contextlib.contextmanager
-def _server(sessions: int, shard: int, handsets: list[int]) -> Iterator[str]:
-    words = [str(number) for number in (sessions, shard, *handsets)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.sweep_server", *words],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        if server.stdin is None or server.stdout is None:
-            raise RuntimeError("the server has no pipes")
-        port = next(found[1] for line in server.stdout if (found := re.fullmatch(r"port (\d+)\n", line)))
-        yield f"http://127.0.0.1:{port}"
-        server.stdin.close()
 
 
 def _asked(url: str) -> Result:
