@@ -306,7 +306,7 @@ A director's token of Escuela Los Aromos, good for 12 hours (also in {FOLDER}/di
 
 export TOKEN={up.director_token}
 
-Anybody else's: a teacher may look and not send; a guardian has her own record (/me) and inbox, and nothing else. Hugo
+Anybody else's: a teacher and a guardian have their own record (/me) and inbox, and nothing else. Hugo
 Ibáñez (guardian-003) has a number that cannot be used, Rosa Catrileo (guardian-001) gets no SMS, Paola Sepúlveda
 (guardian-007) has two children.
 
