@@ -74,6 +74,18 @@ export async function load(place, loader, show, known = {}) {
   }
 }
 
+/** The foot of a list: a press asks for the page that follows, `put` adds it, until there is none (`next: null`). */
+export function moreOf(label, next, ask, put) {
+  const foot = h("div", { class: "row" });
+  const button = (following) => following && h("button", { type: "button", class: "button", onClick: () => load(foot, () => ask(following), take) }, label);
+  const take = (page) => {
+    put(page);
+    return button(page.next);
+  };
+  fill(foot, button(next));
+  return foot;
+}
+
 /** A button that does something which takes time: it says so, cannot be pressed twice, and keeps its place. */
 export function actionButton(label, act, { kind = "", iconName = null } = {}) {
   const button = h("button", { type: "button", class: `button ${kind}` }, iconName && icon(iconName), h("span", {}, label));

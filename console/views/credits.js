@@ -2,7 +2,7 @@
 import { OnceKey } from "../lib/api.js";
 import { fill, h, svg } from "../lib/dom.js";
 import { day, moment, number } from "../lib/format.js";
-import { actionButton, errorNote, load, note } from "../lib/say.js";
+import { actionButton, errorNote, load, moreOf, note } from "../lib/say.js";
 import { language, words } from "../lib/words.js";
 
 const PAGE = 20;
@@ -78,26 +78,29 @@ class Credits extends HTMLElement {
   #key = new OnceKey();
 
   connectedCallback() {
-    const part = () => h("div", { class: "stack" });
-    const [balances, use, statement, bags] = [part(), part(), part(), part()];
-    this.said = h("div", { role: "status" });
-    fill(
-      this,
-      h(
-        "div",
-        { class: "stack" },
-        h("h1", {}, t("title")),
-        balances,
-        h("section", { class: "panel stack", "aria-labelledby": "use" }, h("h2", { id: "use" }, t("use")), use),
-        h("section", { class: "panel stack", "aria-labelledby": "bags" }, h("h2", { id: "bags" }, t("bags")), h("p", { class: "soft small" }, t("never")), this.said, bags),
-        h("section", { class: "panel stack", "aria-labelledby": "statement" }, h("h2", { id: "statement" }, t("statement")), statement),
-      ),
-    );
     const { api } = this.context;
-    load(balances, () => Promise.all([api.get("/credits"), api.get("/credits/use", { weeks: WEEKS })]), ([found, pace]) => this.#balances(found.accounts, pace.accounts));
-    load(use, () => api.get("/credits/use", { weeks: WEEKS }), (found) => found.accounts.map((one) => this.#use(one)));
+    const [place, bags, movements] = [1, 2, 3].map(() => h("div", { class: "stack" }));
+    this.said = h("div", { role: "status" });
+    const section = (name, ...children) => h("section", { class: "panel stack", "aria-labelledby": name }, h("h2", { id: name }, t(name)), ...children);
+    const shop = section("bags", h("p", { class: "soft small" }, t("never")), this.said, bags);
+    fill(this, h("div", { class: "stack" }, h("h1", {}, t("title")), place, shop, movements));
     load(bags, () => api.get("/credits/bags", { lang: language }), (found) => this.#bags(found));
-    load(statement, () => api.get("/credits"), ({ accounts }) => (accounts.length === 0 ? h("p", { class: "soft" }, t("nothing")) : accounts.map((one) => this.#statement(one.zone))));
+    load(
+      place,
+      async () => {
+        const [{ accounts }, use] = await Promise.all([api.get("/credits"), api.get("/credits/use", { weeks: WEEKS })]);
+        const first = await Promise.all(accounts.map((one) => this.#movements(one.zone, null)));
+        return { accounts, use: use.accounts, first };
+      },
+      ({ accounts, use, first }) => {
+        fill(movements, section("statement", accounts.length === 0 ? h("p", { class: "soft" }, t("nothing")) : first.map((one) => this.#statement(one))));
+        return [this.#balances(accounts, use), section("use", use.map((one) => this.#use(one)))];
+      },
+    );
+  }
+
+  #movements(zone, cursor) {
+    return this.context.api.get("/credits/statement", { zone, limit: PAGE, cursor, lang: language });
   }
 
   #balances(accounts, pace) {
@@ -178,16 +181,12 @@ class Credits extends HTMLElement {
     }
   }
 
-  #statement(zone) {
+  #statement(first) {
+    const { zone } = first;
     const body = h("tbody", {});
-    const foot = h("div", { class: "row" });
-    const page = (cursor) => this.context.api.get("/credits/statement", { zone, limit: PAGE, cursor, lang: language });
-    const put = (found) => {
-      body.append(...found.entries.map((one) => h("tr", {}, h("td", { "data-label": t("when"), class: "tabular" }, moment(one.at)), h("td", { "data-label": t("what") }, one.message_id ? h("a", { href: `#/messages/${one.message_id}` }, one.explanation) : one.explanation), h("td", { "data-label": t("change"), class: "right tabular" }, signed(one.available)))));
-      fill(foot, found.next && h("button", { type: "button", class: "button", onClick: () => load(foot, () => page(found.next), put) }, t("more")));
-      return foot.firstChild;
-    };
-    load(foot, () => page(null), put);
+    const put = (found) => body.append(...found.entries.map(movement));
+    put(first);
+    const foot = moreOf(t("more"), first.next, (next) => this.#movements(zone, next), put);
     return h(
       "div",
       { class: "stack" },
@@ -201,6 +200,11 @@ class Credits extends HTMLElement {
       foot,
     );
   }
+}
+
+function movement(one) {
+  const what = one.message_id ? h("a", { href: `#/messages/${one.message_id}` }, one.explanation) : one.explanation;
+  return h("tr", {}, h("td", { "data-label": t("when"), class: "tabular" }, moment(one.at)), h("td", { "data-label": t("what") }, what), h("td", { "data-label": t("change"), class: "right tabular" }, signed(one.available)));
 }
 
 function signed(value) {

@@ -2,7 +2,7 @@
 import { OnceKey } from "../lib/api.js";
 import { fill, h, icon } from "../lib/dom.js";
 import { moment, number, phone } from "../lib/format.js";
-import { actionButton, errorNote, load, note } from "../lib/say.js";
+import { actionButton, errorNote, load, moreOf, note } from "../lib/say.js";
 import { words } from "../lib/words.js";
 
 const PAGE = 20;
@@ -93,9 +93,7 @@ class Inbox extends HTMLElement {
   #messages(first) {
     if (first.messages.length === 0) return h("p", { class: "panel empty" }, t("none"));
     const list = h("ul", { class: "stack" }, first.messages.map((one) => this.#message(one)));
-    const foot = h("div", { class: "row" });
-    const more = (next) => (fill(foot, next && h("button", { type: "button", class: "button", onClick: () => load(foot, () => this.#page(next), (page) => (list.append(...page.messages.map((one) => this.#message(one))), more(page.next))) }, t("more"))), foot.firstChild);
-    more(first.next);
+    const foot = moreOf(t("more"), first.next, (next) => this.#page(next), (page) => list.append(...page.messages.map((one) => this.#message(one))));
     const all = actionButton(t("mark_all"), () => this.#mark(() => this.context.api.send("PUT", "/inbox/read", { until: first.messages[0].at }), [...list.children]), { iconName: "done" });
     return h("div", { class: "stack" }, h("div", { class: "row" }, all), list, foot);
   }
