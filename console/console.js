@@ -14,6 +14,7 @@ const t = words({
     write: "Escribir",
     messages: "Mensajes",
     replies: "Respuestas",
+    people: "Personas",
     credits: "Créditos",
     inbox: "Mis mensajes",
     no_token: "Entre por el portal de su colegio: esta página se abre con la sesión que usted tiene allí.",
@@ -35,6 +36,7 @@ const t = words({
     write: "Write",
     messages: "Messages",
     replies: "Replies",
+    people: "People",
     credits: "Credits",
     inbox: "My messages",
     no_token: "Enter through your school's portal: this page opens with the session that you have there.",
@@ -56,6 +58,7 @@ const VIEWS = {
   write: { element: "recado-write", roles: IN_CHARGE },
   messages: { element: "recado-messages", roles: IN_CHARGE },
   replies: { element: "recado-replies", roles: IN_CHARGE },
+  people: { element: "recado-people", roles: IN_CHARGE },
   credits: { element: "recado-credits", roles: IN_CHARGE },
   inbox: { element: "recado-inbox", roles: ["guardian", "student", "teacher", "staff"] },
 };
