@@ -115,7 +115,7 @@ def estimate(_: "MadeUpAws") -> tuple[int, int]:
 
 def background(aws: "MadeUpAws") -> tuple[int, int]:
     """From `POST /messages` with send to the last job of a page on its queue."""
-    from recado import clock, ids, plan_work, sending
+    from recado import clock, ids, plan_work, records
     from recado.rules.message_states import MessageState
     from tests import worlds
 
@@ -126,7 +126,7 @@ def background(aws: "MadeUpAws") -> tuple[int, int]:
         worker = plan_work.Worker(ids.new_id(), clock.now, _time_left(until))
         plan_work.work(plan_work.read_job(body), worker)
         runs += 1
-    sent = sending.get_message(worlds.SCHOOL, message.id)
+    sent = records.get_message(worlds.SCHOOL, message.id)
     if sent.state is not MessageState.SENDING or sent.pages_enqueued != sent.all_pages:
         raise RuntimeError(f"the message is {sent.state.value}")
     return runs, sent.recipients

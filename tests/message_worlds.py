@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
-from recado import estimates, people_records, sending
+from recado import estimates, people_records, records
 from recado.access import Caller
 from recado.drafts import NewMessage
 from recado.estimates import Estimate
@@ -58,7 +58,7 @@ def change_person(person_id: str, *, left_at: datetime | None = None, school_id:
     before = people.find_person(school_id, person_id)
     assert before is not None
     after = replace(before, record=replace(before.record, **changes), left_at=left_at)
-    assert people_records.save_person(sending.get_school(school_id), before, after, by="roster", at=NOON)
+    assert people_records.save_person(records.get_school(school_id), before, after, by="roster", at=NOON)
 
 
 def set_quiet_hours(start: str = "21:00", end: str = "07:00", school_id: str = SCHOOL) -> None:

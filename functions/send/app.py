@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, Field, model_validator
 
-from recado import clock, estimates, idempotency, message_reports, messages, sending, web
+from recado import clock, estimates, idempotency, message_reports, messages, records, web
 from recado.access import Caller
 from recado.drafts import NewMessage
 from recado.estimates import Estimate
@@ -476,7 +476,7 @@ def _new(
 
 
 def _zone(caller: Caller) -> ZoneInfo:
-    return ZoneInfo(sending.get_school(caller.school_id).time_zone)
+    return ZoneInfo(records.get_school(caller.school_id).time_zone)
 
 
 def _answer(view: MessageView, status: int) -> Response[MessageView]:

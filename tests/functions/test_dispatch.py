@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recado import clock, lines, sending
+from recado import clock, lines, records
 from recado.carriers.speech import Line
 from recado.rules.message_states import MessageState
 from tests.apps import Context, load_app, load_event
@@ -46,7 +46,7 @@ def test_a_page_job_is_worked(moment: TestClock, carrier: FakeCarrier) -> None:
 
     assert answered == {"batchItemFailures": []}
     assert len(carrier.heard) == 2
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_a_job_for_a_page_that_is_not_there_is_dropped(carrier: FakeCarrier) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from recado import clock, estimates, ids, planning, sending
+from recado import background_plans, clock, estimates, ids, page_jobs, planning, records, scheduling
 from recado.rules.message_states import MessageState
 from recado.settings import SETTINGS
 from recado.tables import pages, plannings
@@ -37,7 +37,8 @@ def moment(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
     monkeypatch.setattr(clock, "now", found)
     small = replace(SETTINGS, audience_max=3)
     monkeypatch.setattr(planning, "SETTINGS", small)
-    monkeypatch.setattr(sending, "SETTINGS", small)
+    for module in (background_plans, page_jobs, scheduling):
+        monkeypatch.setattr(module, "SETTINGS", small)
     monkeypatch.setattr(pages, "PAGE_SIZE", 2)
     create_school(domestic=10)
     add_guardians(5)
@@ -58,7 +59,7 @@ def test_a_large_audience_is_planned_and_goes_out(moment: TestClock) -> None:
     answered = plan(body)
 
     assert answered == {"batchItemFailures": []}
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENDING
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENDING
     assert figures() == (5, 5, 0)
     assert len(jobs_on("BulkQueue")) == 3
 
@@ -71,7 +72,7 @@ def test_a_personal_text_is_planned_with_everybodys_own_values(moment: TestClock
     carrier = FakeCarrier()
     work_all(carrier, moment)
 
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
     assert carrier.heard[0].text.startswith("Rosa Muñoz 0: mañana")
 
 
@@ -87,7 +88,7 @@ def test_a_worker_with_little_time_leaves_the_rest_to_a_fresh_job(
             return 19_000
 
     rounds = 0
-    while sending.get_message(SCHOOL, message.id).state is MessageState.PLANNING:
+    while records.get_message(SCHOOL, message.id).state is MessageState.PLANNING:
         assert plan(body, Hurried()) == {"batchItemFailures": []}
         (body,) = jobs_on("PlansQueue") or [""]
         rounds += 1
@@ -101,7 +102,7 @@ def test_a_refusal_is_kept_with_the_draft(moment: TestClock) -> None:
     (body,) = jobs_on("PlansQueue")
 
     assert plan(body) == {"batchItemFailures": []}
-    refused = sending.get_message(SCHOOL, message.id)
+    refused = records.get_message(SCHOOL, message.id)
     assert refused.state is MessageState.DRAFT
     assert refused.refusal is not None
     assert refused.refusal["code"] == "not_enough_credits"
@@ -115,7 +116,7 @@ def test_a_worker_that_finds_another_at_it_comes_back_later(moment: TestClock) -
     plannings.take_planning(found, "other", moment().replace(minute=1))
 
     assert plan(body) == {"batchItemFailures": []}
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.PLANNING
+    assert records.get_message(SCHOOL, message.id).state is MessageState.PLANNING
 
 
 def test_an_estimate_is_made(moment: TestClock) -> None:
@@ -129,7 +130,7 @@ def test_an_estimate_is_made(moment: TestClock) -> None:
 
 
 def test_many_jobs_are_put(moment: TestClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "JOBS_AT_ONCE_MAX", 2)
+    monkeypatch.setattr(page_jobs, "JOBS_AT_ONCE_MAX", 2)
     message = create(alert(), moment)
     (body,) = jobs_on("PlansQueue")
     plan(body)
@@ -140,7 +141,7 @@ def test_many_jobs_are_put(moment: TestClock, monkeypatch: pytest.MonkeyPatch) -
     answered = load_app("plan").handler(event, LongContext())
 
     assert answered == {"batchItemFailures": []}
-    assert len(jobs_on("BulkQueue")) == sending.get_message(SCHOOL, message.id).pages == 3
+    assert len(jobs_on("BulkQueue")) == records.get_message(SCHOOL, message.id).pages == 3
 
 
 @pytest.mark.parametrize("name", ["plan_audience", "plan_jobs"])
@@ -159,7 +160,7 @@ def test_a_poisonous_job_comes_back_alone(moment: TestClock, monkeypatch: pytest
     answered = load_app("plan").handler(event, LongContext())
 
     assert answered == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENDING
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENDING
 
 
 @pytest.mark.parametrize("body", ["", "[]", "null", "{}", '{"kind": "plan"}', '{"kind": "plan", "school": "x"}'])

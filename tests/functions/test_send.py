@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recado import clock, messages, sending
+from recado import clock, messages, records
 from recado.rules.credit_bags import Zone
 from recado.rules.message_states import MessageState
 from tests.apps import call, load_event
@@ -188,7 +188,7 @@ def test_a_message_in_flight_is_stopped(school: TestClock) -> None:
     work_all(FakeCarrier(), school)
 
     assert (status, body["state"]) == (200, "stopping")
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.STOPPED
+    assert records.get_message(SCHOOL, message.id).state is MessageState.STOPPED
     assert figures() == (100, 0, 0)
 
 

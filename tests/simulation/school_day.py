@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 from recado import (
     access,
     attention,
+    background_plans,
     circuits,
     directory,
     dispatch,
@@ -28,12 +29,13 @@ from recado import (
     ids,
     log,
     messages,
+    page_jobs,
     plan_work,
     planning,
     receipts,
     recipient_events,
+    scheduling,
     schools,
-    sending,
 )
 from recado.access import Caller
 from recado.drafts import NewMessage
@@ -210,12 +212,12 @@ class SchoolDay:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(dispatch, "SETTINGS", replace(SETTINGS, wave_size=self.wave_size))
             patch.setattr(pages, "PAGE_SIZE", self.page_size)
-            for module in (planning, sending):
+            for module in (planning, background_plans, page_jobs, scheduling):
                 patch.setattr(module, "SETTINGS", replace(SETTINGS, audience_max=self.audience_max))
             patch.setattr(planning, "CHUNK", self.chunk)
             patch.setattr(plan_work, "NOTED_AFTER", self.noted_after)
-            patch.setattr(sending, "JOBS_AT_ONCE_MAX", self.jobs_at_once)
-            patch.setattr(sending, "NOTE_EVERY", self.jobs_at_once)
+            patch.setattr(page_jobs, "JOBS_AT_ONCE_MAX", self.jobs_at_once)
+            patch.setattr(page_jobs, "NOTE_EVERY", self.jobs_at_once)
             patch.setattr(attention, "ATTENTION_SHARDS", SHARDS)
             patch.setattr(message_table, "ATTENTION_SHARDS", SHARDS)
             patch.setattr(recipient_events, "is_wanted", lambda _: self.is_following)

@@ -15,7 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recado import access, attention, messages, plan_work, planning, sending
+from recado import (
+    access,
+    attention,
+    background_plans,
+    messages,
+    page_jobs,
+    plan_work,
+    planning,
+    records,
+    scheduling,
+)
 from recado.planning import Totals
 from recado.rules.message_states import MessageState
 from recado.rules.oneroster import RosterPerson
@@ -60,7 +70,8 @@ def memory() -> Iterator[MemoryAws]:
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(SETTINGS, audience_max=LARGE)
     monkeypatch.setattr(planning, "SETTINGS", small)
-    monkeypatch.setattr(sending, "SETTINGS", small)
+    for module in (background_plans, page_jobs, scheduling):
+        monkeypatch.setattr(module, "SETTINGS", small)
     monkeypatch.setattr(planning, "CHUNK", 2)
     monkeypatch.setattr(pages, "PAGE_SIZE", 2)
     monkeypatch.setattr(attention, "ATTENTION_SHARDS", 1)
@@ -147,7 +158,7 @@ def test_the_background_makes_the_plan_that_would_have_been_made_in_memory(
     memory.clear()
     clock = TestClock()
     school = a_school(shards, international=international)
-    monkeypatch.setattr(sending, "get_school", lambda _: school)
+    monkeypatch.setattr(records, "get_school", lambda _: school)
     monkeypatch.setattr(plan_work, "NOTED_AFTER", timedelta() if noted else timedelta(hours=1))
     for place, (role, number, problem, out) in enumerate(everybody):
         person = add_person(
@@ -164,7 +175,7 @@ def test_the_background_makes_the_plan_that_would_have_been_made_in_memory(
     in_memory = planning.make_plan(school, draft, "memory", clock())
     monkeypatch.setattr(planning, "CHUNK", chunk)
     monkeypatch.setattr(pages, "PAGE_SIZE", page_size)
-    begun = sending.begin_planning(draft, Purpose.ESTIMATE, clock())
+    begun = background_plans.begin_planning(draft, Purpose.ESTIMATE, clock())
     for is_short in [*handed_on, False]:
         left = worker(clock, 300.0, 0.0) if is_short else worker(clock)
         plan_work.work(plan_work.Job("plan", SCHOOL, draft.id, begun.plan), left)
@@ -268,8 +279,8 @@ def test_a_worker_that_dies_at_any_call_leaves_one_plan_one_text_a_number_and_ri
     memory: MemoryAws, monkeypatch: pytest.MonkeyPatch, *, is_applied: bool, is_short: bool, is_estimated: bool
 ) -> None:
     monkeypatch.setattr(plan_work, "NOTED_AFTER", timedelta())
-    monkeypatch.setattr(sending, "JOBS_AT_ONCE_MAX", 2)
-    monkeypatch.setattr(sending, "NOTE_EVERY", 2)
+    monkeypatch.setattr(page_jobs, "JOBS_AT_ONCE_MAX", 2)
+    monkeypatch.setattr(page_jobs, "NOTE_EVERY", 2)
     deaths = 0
     while True:
         memory.gate = None
@@ -280,11 +291,11 @@ def test_a_worker_that_dies_at_any_call_leaves_one_plan_one_text_a_number_and_ri
         gate = memory.gate = Deaths(0, is_applied=is_applied)
         message = create(alert(send=not is_estimated), clock)
         if is_estimated:
-            sending.begin_planning(message, Purpose.ESTIMATE, clock())
+            background_plans.begin_planning(message, Purpose.ESTIMATE, clock())
         gate.calls, gate.kill_at = 0, deaths + 1
         for _ in range(12):
             gate.is_armed = False
-            is_sent = sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+            is_sent = records.get_message(SCHOOL, message.id).state is MessageState.SENT
             gate.is_armed = True
             if is_sent:
                 break
@@ -295,11 +306,11 @@ def test_a_worker_that_dies_at_any_call_leaves_one_plan_one_text_a_number_and_ri
                 if is_estimated and planning_of(message.id).done_at is not None:
                     messages.send(DIRECTOR, message.id, None, clock())
                 elif is_estimated:
-                    sending.begin_planning(sending.get_message(SCHOOL, message.id), Purpose.ESTIMATE, clock())
+                    background_plans.begin_planning(records.get_message(SCHOOL, message.id), Purpose.ESTIMATE, clock())
                 attend(clock)
         was_killed = gate.calls >= gate.kill_at
         memory.gate = None
-        found = sending.get_message(SCHOOL, message.id)
+        found = records.get_message(SCHOOL, message.id)
         where = f"death at call {deaths + 1}"
         assert found.state is MessageState.SENT, where
         assert sorted(text.to for text in carrier.heard) == [mobile(one) for one in range(7)], where

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from moto.backends import get_backend
 
-from recado import dispatch, message_reports, messages, sending
+from recado import dispatch, message_reports, messages, page_jobs, records, sending
 from recado.carriers.speech import Answer, Outgoing, Refused, RefusedBecause, Unknown
 from recado.rules.delivery_states import Receipt, RecipientState
 from recado.rules.message_states import Category, MessageState
@@ -344,7 +344,7 @@ def test_a_page_of_a_plan_that_is_not_the_messages_speaks_to_nobody() -> None:
     add_guardians(1)
     clock, carrier = TestClock(), FakeCarrier()
     message = create(alert(send_at=NOON + timedelta(hours=1)), clock)
-    old = sending.job_of(PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0), 1)
+    old = page_jobs.job_of(PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0), 1)
 
     work_all(carrier, clock, bodies=[json.dumps(old)])
 
@@ -356,7 +356,7 @@ def test_a_worker_killed_between_the_message_and_its_jobs_loses_nothing(monkeypa
     add_guardians(3)
     clock, carrier = TestClock(), FakeCarrier()
     with monkeypatch.context() as patch:
-        patch.setattr(sending, "put_jobs", lambda *_, **__: kill())
+        patch.setattr(page_jobs, "put_jobs", lambda *_, **__: kill())
         with pytest.raises(Killed):
             create(alert(), clock)
     assert jobs_on("BulkQueue") == []
@@ -382,7 +382,7 @@ def test_a_worker_killed_mid_wave_is_replaced_within_three_minutes() -> None:
         attend(clock)
         work_all(carrier, clock)
 
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
     counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.UNKNOWN: 20, RecipientState.SENT: 10}
 
@@ -416,7 +416,7 @@ def test_a_worker_killed_between_the_last_page_and_settling_is_replaced(monkeypa
     attend(clock)
 
     assert figures() == (997, 0, 3)
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_a_page_that_kills_every_worker_is_given_up_after_its_time_and_released() -> None:
@@ -429,7 +429,7 @@ def test_a_page_that_kills_every_worker_is_given_up_after_its_time_and_released(
     clock.move(hours=1, minutes=11)
     attend(clock)
 
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
     assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.NOT_SENT: 3}
     assert figures() == (1000, 0, 0)
 

@@ -13,6 +13,7 @@ from recado import carrier_routes, carriers, circuits, dispatch, lines, message_
 from recado.access import Caller
 from recado.carriers.speech import Answer, Outgoing, Refused, RefusedBecause, Unknown
 from recado.lines import Lines
+from recado.records import get_message
 from recado.rules import circuits as rules
 from recado.rules.carrier_routes import ANY, Way
 from recado.rules.circuits import CircuitState, Evidence
@@ -21,7 +22,6 @@ from recado.rules.message_states import Category, MessageState
 from recado.rules.roles import Role
 from recado.rules.school_records import sandbox_of
 from recado.rules.short_codes import CodeState
-from recado.sending import get_message
 from recado.tables import circuits as table
 from recado.tables import short_codes
 from recado.tables.pages import PageKind, PageRef

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from recado import dispatch, inbox, message_reports, messages, sending
+from recado import dispatch, inbox, message_reports, messages, records
 from recado.access import Caller
 from recado.errors import ContractSuspended, NobodyToReach, NotAllowedToSend, NotFound
 from recado.rules.delivery_states import RecipientState
@@ -66,7 +66,7 @@ def test_a_school_that_never_bought_a_bag_reaches_everybody_in_the_message_centr
 
     assert [copies_of(f"g0000{position}") for position in range(3)] == [[alert().text]] * 3
     assert (carrier.heard, message.held, message.recipients) == ([], {}, 0)
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
     assert ledger.list_accounts(SCHOOL) == []
 
 
@@ -148,7 +148,7 @@ def test_when_nobody_can_be_reached_by_sms_the_copies_go_out_and_cost_nothing_L4
     work_all(FakeCarrier(), clock)
 
     assert (copies_of("g00000"), message.held, figures()) == ([alert().text], {}, (0, 0, 0))
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_without_anybody_the_message_centre_reaches_nobody_either() -> None:
@@ -237,7 +237,7 @@ def test_a_worker_that_dies_between_the_copies_and_their_page_leaves_nobody_two(
     work_all(FakeCarrier(), clock)
 
     assert ([len(copies_of(f"g0000{position}")) for position in range(3)], put(message)) == ([1, 1, 1], 3)
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_a_page_of_copies_whose_closing_lost_its_answer_is_counted_once() -> None:
@@ -250,7 +250,7 @@ def test_a_page_of_copies_whose_closing_lost_its_answer_is_counted_once() -> Non
         work_all(FakeCarrier(), clock)
 
     assert (put(message), figures()) == (3, (997, 0, 3))
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_a_message_stopped_before_its_copies_were_put_leaves_none() -> None:
@@ -264,7 +264,7 @@ def test_a_message_stopped_before_its_copies_were_put_leaves_none() -> None:
 
     assert ([copies_of(f"g0000{position}") for position in range(3)], carrier.heard) == ([[], [], []], [])
     assert (put(message), figures()) == (0, (1000, 0, 0))
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.STOPPED
+    assert records.get_message(SCHOOL, message.id).state is MessageState.STOPPED
 
 
 def test_copies_that_no_worker_put_in_time_are_not_put_later() -> None:
@@ -290,7 +290,7 @@ def test_a_hundred_and_fifty_copies_are_two_pages_and_settle_with_their_texts() 
 
     assert (message.pages, message.copy_pages, put(message)) == (2, 2, 150)
     assert (len(carrier.heard), figures()) == (150, (850, 0, 150))
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
 
 
 def test_texts_and_copies_share_no_page() -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pynamodb.exceptions import PynamoDBException
 
-from recado import events, messages, plan_work, planning, sending
+from recado import background_plans, events, messages, orders, page_jobs, plan_work, planning, scheduling
 from recado.events import EventsBusy
 from recado.rules.credit_bags import Zone
 from recado.rules.event_types import EventType
@@ -126,7 +126,8 @@ def test_a_message_refused_after_it_was_taken_is_told_and_told_again_the_next_ti
 ) -> None:
     small = replace(SETTINGS, audience_max=2)
     monkeypatch.setattr(planning, "SETTINGS", small)
-    monkeypatch.setattr(sending, "SETTINGS", small)
+    for module in (background_plans, page_jobs, scheduling):
+        monkeypatch.setattr(module, "SETTINGS", small)
     message = create(alert(), clock)
     suspend()
     for turn in range(2):
@@ -139,7 +140,7 @@ def test_a_message_refused_after_it_was_taken_is_told_and_told_again_the_next_ti
             assert found is not None
             assert found.state is MessageState.DRAFT
             with pytest.MonkeyPatch.context() as patch:  # the contract is back for the moment of asking
-                patch.setattr(sending, "_check_contract", lambda *_: None)
+                patch.setattr(orders, "check_contract", lambda *_: None)
                 messages.send(DIRECTOR, message.id, None, clock())
 
     assert [event.data for event in ends()] == [{"message": message.id, "code": "contract_suspended"}] * 2

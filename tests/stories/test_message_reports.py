@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from recado import estimates, message_reports, messages, receipts, sending
+from recado import estimates, message_reports, messages, receipts, records
 from recado.carriers.speech import Answer, Outgoing, Refused, RefusedBecause
 from recado.errors import InvalidRequest, NotAllowed, NotAllowedToSend, NotFound, PlanChanged, WrongState
 from recado.message_reports import Line
@@ -323,7 +323,7 @@ def test_the_curve_has_at_most_120_points_over_three_days_and_then_nobody_looks_
     work_all(carrier, clock)
 
     looks = 0
-    while (look_at := sending.get_message(SCHOOL, message.id).attend_at) is not None and looks <= POINTS_MAX:
+    while (look_at := records.get_message(SCHOOL, message.id).attend_at) is not None and looks <= POINTS_MAX:
         clock.now = look_at
         looks += attend(clock)
         if looks == 60:
@@ -355,7 +355,7 @@ def sent_with_outcomes(clock: TestClock, carrier: FakeCarrier) -> Message:
     report(carrier, mobile(0), "delivered")
     report(carrier, mobile(1), "unreachable")
     carrier.heard.clear()
-    return sending.get_message(SCHOOL, message.id)
+    return records.get_message(SCHOOL, message.id)
 
 
 def test_sent_again_it_goes_only_to_those_it_did_not_reach() -> None:

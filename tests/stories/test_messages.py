@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recado import message_reports, messages, planning, sending
+from recado import message_reports, messages, planning, records, scheduling
 from recado.carriers.speech import Refused, RefusedBecause
 from recado.drafts import NewMessage
 from recado.errors import (
@@ -61,7 +61,7 @@ def test_an_alert_reaches_every_guardian_and_captures_what_the_carrier_took() ->
 
     assert sorted(carrier.numbers_heard()) == [mobile(position) for position in range(45)]
     assert figures() == (55, 0, 45)
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
     assert message_reports.get_delivery(DIRECTOR, message.id, NOON).counts == {RecipientState.SENT: 45}
 
 
@@ -309,7 +309,7 @@ def test_a_due_message_that_a_slow_run_releases_under_the_next_one_goes_out_once
     def move_while_the_slow_run_ends(seen: Message, attend_at: datetime) -> bool:
         monkeypatch.setattr(message_table, "move_attention", move)
         is_moved = move(seen, attend_at)
-        sending.release_due(seen, clock())
+        scheduling.release_due(seen, clock())
         work_all(carrier, clock)
         add_guardian(7)
         return is_moved
@@ -320,7 +320,7 @@ def test_a_due_message_that_a_slow_run_releases_under_the_next_one_goes_out_once
     work_all(carrier, clock)
 
     assert carrier.numbers_heard() == [mobile(0)]
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENDING
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENDING
     assert figures() == (8, 2, 0)
 
 
@@ -387,7 +387,7 @@ def test_stopping_in_flight_releases_what_was_not_spoken() -> None:
 
     assert len(carrier.heard) == 20
     assert figures() == (80, 0, 20)
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.STOPPED
+    assert records.get_message(SCHOOL, message.id).state is MessageState.STOPPED
     counts = message_reports.get_delivery(DIRECTOR, message.id, NOON).counts
     assert counts == {RecipientState.SENT: 20, RecipientState.STOPPED: 30}
 
@@ -412,11 +412,11 @@ def test_a_message_due_while_the_contract_is_suspended_waits_and_in_the_end_retu
 
     clock.move(hours=1)
     attend(clock)
-    assert (sending.get_message(SCHOOL, message.id).state, figures()) == (MessageState.SCHEDULED, (9, 1, 0))
+    assert (records.get_message(SCHOOL, message.id).state, figures()) == (MessageState.SCHEDULED, (9, 1, 0))
     clock.move(hours=24)
     attend(clock)
 
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.CANCELLED
+    assert records.get_message(SCHOOL, message.id).state is MessageState.CANCELLED
     assert figures() == (10, 0, 0)
 
 
@@ -485,7 +485,7 @@ def test_another_schools_message_does_not_exist() -> None:
     message = create(alert(), TestClock())
 
     with pytest.raises(NotFound):
-        sending.get_message("otra-escuela", message.id)
+        records.get_message("otra-escuela", message.id)
 
 
 def test_every_movement_of_credits_has_its_cause() -> None:

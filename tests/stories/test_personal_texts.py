@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from recado import message_reports, messages, receipts, sending
+from recado import message_reports, messages, receipts, records
 from recado.rules.delivery_states import RecipientState
 from recado.rules.message_states import MessageState
 from recado.rules.texts import SEGMENTS_MAX
@@ -139,7 +139,7 @@ def of_two_lengths(clock: TestClock, carrier: FakeCarrier) -> Message:
     assert shown.totals is not None
     assert shown.totals.credits == message.held
     work_all(carrier, clock)
-    return sending.get_message(SCHOOL, message.id)
+    return records.get_message(SCHOOL, message.id)
 
 
 def test_each_text_costs_its_own_length_and_exactly_that_is_captured() -> None:

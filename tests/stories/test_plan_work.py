@@ -8,7 +8,18 @@ from itertools import count
 
 import pytest
 
-from recado import estimates, messages, plan_work, planning, sending
+from recado import (
+    background_plans,
+    estimates,
+    messages,
+    orders,
+    page_jobs,
+    plan_work,
+    planning,
+    records,
+    scheduling,
+    sending,
+)
 from recado.drafts import NewMessage
 from recado.errors import ChangedMeanwhile, WrongState
 from recado.estimates import Estimate
@@ -50,7 +61,8 @@ _owners = count(1)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(SETTINGS, audience_max=LARGE)
     monkeypatch.setattr(planning, "SETTINGS", small)
-    monkeypatch.setattr(sending, "SETTINGS", small)
+    for module in (background_plans, page_jobs, scheduling):
+        monkeypatch.setattr(module, "SETTINGS", small)
     monkeypatch.setattr(planning, "CHUNK", 2)
     monkeypatch.setattr(pages, "PAGE_SIZE", 2)
 
@@ -102,7 +114,7 @@ def send(clock: TestClock, message_id: str, digest: str | None = None) -> Messag
 
 
 def find(message_id: str) -> Message:
-    return sending.get_message(SCHOOL, message_id)
+    return records.get_message(SCHOOL, message_id)
 
 
 def planning_of(message_id: str) -> Planning:
@@ -217,11 +229,11 @@ def test_after_an_edit_it_is_planned_anew(clock: TestClock) -> None:
 
 def test_two_requests_that_take_the_same_estimate_are_one_message(clock: TestClock) -> None:
     made = planned_estimate(clock)
-    school = sending.get_school(SCHOOL)
+    school = records.get_school(SCHOOL)
     draft = find(made.message.id)
     send(clock, draft.id)
 
-    again = sending.accept(school, draft, sending.Order("otra"), clock(), is_new=False)
+    again = sending.accept(school, draft, orders.Order("otra"), clock(), is_new=False)
 
     assert again == find(draft.id)
     assert figures() == (100 - PEOPLE, PEOPLE, 0)
@@ -229,12 +241,12 @@ def test_two_requests_that_take_the_same_estimate_are_one_message(clock: TestClo
 
 def test_whoever_wanted_to_schedule_what_was_just_sent_is_told_so(clock: TestClock) -> None:
     made = planned_estimate(clock)
-    school = sending.get_school(SCHOOL)
+    school = records.get_school(SCHOOL)
     draft = find(made.message.id)
     send(clock, draft.id)
 
     with pytest.raises(ChangedMeanwhile):
-        sending.accept(school, draft, sending.Order("otra", clock() + timedelta(hours=1)), clock(), is_new=False)
+        sending.accept(school, draft, orders.Order("otra", clock() + timedelta(hours=1)), clock(), is_new=False)
 
 
 def test_an_estimate_whose_job_is_lost_is_taken_up_by_whoever_looks(clock: TestClock) -> None:
@@ -360,7 +372,7 @@ def test_a_draft_that_was_refused_is_sent_when_the_reason_is_gone(clock: TestClo
         opt_out(mobile(one), "reply", clock())
     school = schools.find_school(SCHOOL)
     assert school is not None
-    sending._plan_later(message, sending.Order("directora"), clock(), is_new=False)
+    sending._plan_later(message, orders.Order("directora"), clock(), is_new=False)
     work_plans(clock)
     refused = find(message.id)
 
@@ -408,7 +420,7 @@ def test_a_message_sent_again_to_more_people_than_can_be_named_is_refused(
     work_all(FakeCarrier(), clock)
     again = messages.create_again(DIRECTOR, first.id, ["stopped"], "again-1", clock(), key_is_first=True)
 
-    sending._plan_later(again, sending.Order("directora"), clock(), is_new=False)
+    sending._plan_later(again, orders.Order("directora"), clock(), is_new=False)
     work_plans(clock)
 
     found = find(again.id)
@@ -582,7 +594,7 @@ def test_whoever_looks_at_a_draft_while_it_is_sent_does_not_take_the_orders_plac
     clock.move(minutes=16)  # too old to be taken
     send(clock, draft.id)
 
-    sending.begin_planning(read, Purpose.ESTIMATE, clock())  # as it was read, before it was sent
+    background_plans.begin_planning(read, Purpose.ESTIMATE, clock())  # as it was read, before it was sent
     work_plans(clock)
 
     assert find(draft.id).state is MessageState.SENDING
@@ -763,11 +775,11 @@ def test_an_edit_whose_answer_is_lost_is_made_once(clock: TestClock, kind: str) 
 def test_an_edit_of_what_has_just_been_cancelled_is_told_so(clock: TestClock) -> None:
     message = small(clock)
     messages.cancel(DIRECTOR, message.id, clock())
-    school = sending.get_school(SCHOOL)
+    school = records.get_school(SCHOOL)
     edited = replace(message, text="otra cosa", revision=1)
 
     with pytest.raises(WrongState):
-        sending.replace_scheduled(school, message, edited, "directora", clock())
+        scheduling.replace_scheduled(school, message, edited, "directora", clock())
 
     assert find(message.id).state is MessageState.CANCELLED
     assert figures() == (100, 0, 0)
@@ -780,7 +792,7 @@ def test_cancelling_what_has_just_gone_out_under_another_plan_is_told_so(clock: 
     attend(clock)
 
     with pytest.raises(WrongState):
-        sending.cancel(message, "directora", clock())
+        scheduling.cancel(message, "directora", clock())
 
     assert find(message.id).state is MessageState.SENDING
     assert figures() == (99, 1, 0)
@@ -791,7 +803,7 @@ def test_a_release_that_read_the_message_before_it_was_moved_does_nothing(clock:
     clock.move(hours=2)
     messages.send(DIRECTOR, message.id, clock() + timedelta(hours=5), clock())
 
-    sending.release_due(message, clock())
+    scheduling.release_due(message, clock())
 
     assert find(message.id).state is MessageState.SCHEDULED
     assert jobs_on("BulkQueue") == []
@@ -839,8 +851,8 @@ def test_a_message_for_the_message_centre_goes_to_who_is_there_when_it_is_due(cl
 def test_many_jobs_are_put_by_a_worker_and_go_on_from_where_it_died(
     clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "JOBS_AT_ONCE_MAX", 1)
-    monkeypatch.setattr(sending, "NOTE_EVERY", 1)
+    monkeypatch.setattr(page_jobs, "JOBS_AT_ONCE_MAX", 1)
+    monkeypatch.setattr(page_jobs, "NOTE_EVERY", 1)
     message = create(alert(), clock)
     (body,) = jobs_on("PlansQueue")
     plan_work.work(plan_work.read_job(body), worker(clock))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recado import access, dispatch, ids, message_reports, receipts, sending
+from recado import access, dispatch, ids, message_reports, receipts, records
 from recado.carriers.speech import Answer, Refused, RefusedBecause, Unknown
 from recado.message_views import csv_row, recipient_view
 from recado.rules.delivery_states import RANKS, Receipt, RecipientState
@@ -49,7 +49,7 @@ def sent(people: int = 1, text: str = "Mañana no hay clases.") -> tuple[Message
     clock = TestClock()
     message = create(alert(text=text), clock)
     work_all(FakeCarrier(), clock)
-    return sending.get_message(SCHOOL, message.id), clock
+    return records.get_message(SCHOOL, message.id), clock
 
 
 def page_of(message: Message) -> PageRef:
@@ -213,7 +213,7 @@ def test_after_72_hours_without_a_receipt_nobody_looks_any_more_and_the_curve_en
     message, clock = sent()
 
     looks = 0
-    while (look_at := sending.get_message(SCHOOL, message.id).attend_at) is not None and looks < 200:
+    while (look_at := records.get_message(SCHOOL, message.id).attend_at) is not None and looks < 200:
         clock.now = look_at
         looks += attend(clock)
 
@@ -319,7 +319,7 @@ def ledger_after(
     come(3)
     clock.move(hours=71)
     come(4)
-    assert sending.get_message(SCHOOL, message.id).state is MessageState.SENT
+    assert records.get_message(SCHOOL, message.id).state is MessageState.SENT
     memory.gate = None
     return {key: dict(row) for key, row in memory.rows(SETTINGS.ledger_table).items()}, ranks
 
@@ -350,5 +350,5 @@ def test_a_message_all_of_whose_receipts_say_that_it_failed_costs_what_was_hande
         bring(message, "wrong_number", index=index)
 
     assert figures() == before == (997, 0, 3)
-    assert sending.get_message(SCHOOL, message.id).captured == {"domestic": 3}
+    assert records.get_message(SCHOOL, message.id).captured == {"domestic": 3}
     assert jobs_on("BulkQueue") == []

@@ -12,6 +12,7 @@ from typing import Any
 from recado import events, log
 from recado.events import NewEvent
 from recado.ids import new_id
+from recado.page_jobs import job_of
 from recado.queues import put_jobs
 from recado.rules import answer_words, segments
 from recado.rules.answer_words import Said
@@ -22,7 +23,6 @@ from recado.rules.event_types import Data, EventType
 from recado.rules.opt_out_words import Word
 from recado.rules.phone_numbers import country_of
 from recado.rules.school_records import is_sandbox
-from recado.sending import job_of
 from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.settings import SETTINGS
 from recado.tables import notices, opt_outs, owed_replies, pages

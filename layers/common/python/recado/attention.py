@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import islice
 
-from recado import dispatch, log, message_reports, plan_work, recipient_events, sending
+from recado import dispatch, log, message_reports, page_jobs, plan_work, recipient_events, records, scheduling, sending
 from recado.clock import Clock
 from recado.queues import put_jobs
 from recado.rules.message_states import MessageState, is_emergency
@@ -40,15 +40,15 @@ def attend(school_id: str, message_id: str, now: datetime) -> bool:
     message = table.find_message(school_id, message_id)
     if message is None or message.attend_at is None or message.attend_at > now:
         return False
-    if not table.move_attention(message, now + sending.LOOK_AGAIN):
+    if not table.move_attention(message, now + page_jobs.LOOK_AGAIN):
         return False
     # As it is now: a slow run of the minute before may have released or settled it since it was read.
-    message = sending.get_message(school_id, message_id)
+    message = records.get_message(school_id, message_id)
     match message.state:
         case MessageState.PLANNING:
             plan_work.take_up(message, now)
         case MessageState.SCHEDULED:
-            sending.release_due(message, now)
+            scheduling.release_due(message, now)
         case MessageState.SENDING | MessageState.STOPPING:
             _push_on(message, now)
             _, shown = message_reports.note_counts(message, now)
@@ -79,7 +79,7 @@ def _attend_safely(school_id: str, message_id: str, now: datetime) -> int:
 def _push_on(message: Message, now: datetime) -> None:
     # 1. Not all jobs enqueued: whoever was at it died.
     if message.pages_enqueued < message.all_pages:
-        sending.enqueue(message, now)
+        page_jobs.enqueue(message, now)
 
     # 2. Pages that stand still get a fresh job; a page nobody could finish in time is given up.
     refs = (
@@ -94,8 +94,8 @@ def _push_on(message: Message, now: datetime) -> None:
         if is_overdue and dispatch.close_overdue(message, ref, now):
             continue
         if _is_stalled(message, state, now, stalled_after) and pages.raise_job(ref, seen=state.job):
-            job = sending.job_of(ref, state.job + 1)
-            put_jobs(sending.queue_of(message.category), [job], group=message.school_id)
+            job = page_jobs.job_of(ref, state.job + 1)
+            put_jobs(page_jobs.queue_of(message.category), [job], group=message.school_id)
             log.outcome("page_taken_up", school=message.school_id, message=message.id, page=ref.page, job=state.job + 1)
 
     # 3. All closed, and nobody lived to settle it.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched
 
-from recado import circuits, hand_over, inbox, log, recipient_events, sending, sessions, waves
+from recado import circuits, hand_over, inbox, log, page_jobs, recipient_events, sending, sessions, waves
 from recado.clock import Clock
 from recado.errands import Errand, May, find_errand
 from recado.hand_over import COME_BACK_AFTER, ROUTE_PAUSE, Wave
@@ -337,7 +337,7 @@ def _hand_on(page: Page, state: PageState, stored: PageState, errand: Errand, wo
 def _put_back(ref: PageRef, number: int, errand: Errand, pause: timedelta) -> None:
     # Rounded up: a job that comes a moment too early would only be put back again.
     delay = -int(-pause.total_seconds() // 1)
-    put_jobs(errand.queue_url, [sending.job_of(ref, number)], group=ref.school_id, delay_seconds=delay)
+    put_jobs(errand.queue_url, [page_jobs.job_of(ref, number)], group=ref.school_id, delay_seconds=delay)
 
 
 def _close(page: Page, state: PageState, stored: PageState, errand: Errand, worker: Worker) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recado import answers, sending, session_notices
+from recado import answers, page_jobs, session_notices
 from recado.rules import idle_timeout
 from recado.rules.message_states import MessageState, is_emergency
 from recado.settings import SETTINGS
@@ -58,7 +58,7 @@ def find_errand(ref: PageRef, page: Page | None, now: datetime) -> Errand | None
     return Errand(
         text=message.text,
         sender=message.sender,
-        queue_url=sending.queue_of(message.category),
+        queue_url=page_jobs.queue_of(message.category),
         is_emergency=is_emergency(message.category),
         give_up_at=message.give_up_at,
         may=May.STOP if message.state is MessageState.STOPPING else may,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from recado import drafts, ids, messages, planning, sending
+from recado import background_plans, drafts, ids, messages, planning, records
 from recado.access import Caller
 from recado.drafts import NewMessage
 from recado.errors import WrongState
@@ -87,7 +87,7 @@ class Estimate:
 def estimate(caller: Caller, new: NewMessage, now: datetime, *, state: str | None, limit: int, cursor: int) -> Estimate:
     """The estimate of a message that is not there yet; a large audience makes it a draft, planned in the background."""
     messages.require_sender(caller)
-    school = sending.get_school(caller.school_id)
+    school = records.get_school(caller.school_id)
     draft = drafts.compose(school, f"e{ids.new_id(25)}", new, caller.subject, now)
     return _estimate(school, draft, now, is_kept=False, state=state, limit=limit, cursor=cursor)
 
@@ -97,10 +97,10 @@ def estimate_of(
 ) -> Estimate:
     """The estimate of a draft as it is now; begins it, or says how far it is, when the audience is large."""
     messages.require_sender(caller)
-    message = sending.get_message(caller.school_id, message_id)
+    message = records.get_message(caller.school_id, message_id)
     if message.state not in (MessageState.DRAFT, MessageState.PLANNING):
         raise WrongState(f"A message that is {message.state.value} has no estimate: look at the message")
-    school = sending.get_school(caller.school_id)
+    school = records.get_school(caller.school_id)
     return _estimate(school, message, now, is_kept=True, state=state, limit=limit, cursor=cursor)
 
 
@@ -109,14 +109,16 @@ def _estimate(
 ) -> Estimate:
     # 1. A large one that is under way or just made; else planned now, in memory.
     begun = plannings.find_planning(school.id, draft.id) if is_kept else None
-    if begun is not None and sending.is_fresh(begun, draft, now):
-        return _large(school, draft, sending.begin_planning(draft, begun.purpose, now), state, limit, cursor)
+    if begun is not None and background_plans.is_fresh(begun, draft, now):
+        return _large(school, draft, background_plans.begin_planning(draft, begun.purpose, now), state, limit, cursor)
     try:
         plan = planning.make_plan(school, draft, ids.new_id(), now)
     except LargeAudience:
         if not is_kept:
             message_table.create_message(draft)
-        return _large(school, draft, sending.begin_planning(draft, Purpose.ESTIMATE, now), state, limit, cursor)
+        return _large(
+            school, draft, background_plans.begin_planning(draft, Purpose.ESTIMATE, now), state, limit, cursor
+        )
 
     # 2. Kept for a day by its digest, to say what has changed when it no longer fits.
     said = planning.first_totals(draft).seal
@@ -140,7 +142,7 @@ def _large(school: School, draft: Message, begun: Planning, state: str | None, l
     return replace(
         said,
         totals=totals,
-        valid_until=begun.done_at + sending.ADOPTED_WITHIN,
+        valid_until=begun.done_at + background_plans.ADOPTED_WITHIN,
         rows=_rows(school, draft, places),
         next=str(following) if following is not None else None,
     )

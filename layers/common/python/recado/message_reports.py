@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from recado import credits, messages, sending  # noqa: A004  # the school's word
+from recado import credits, messages, records  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules import delivery_states, told_states
@@ -84,7 +84,7 @@ class Statement:
 def get_delivery(caller: Caller, message_id: str, now: datetime) -> Delivery:
     """A message with its recipients counted per state, as its pages say now; of a large one as they said lately."""
     messages.require_reader(caller)
-    message = sending.get_message(caller.school_id, message_id)
+    message = records.get_message(caller.school_id, message_id)
     kept = progress.find_progress(message.school_id, message.id) if message.plan is not None else None
     if message.all_pages <= COUNTED_AT_ONCE_MAX or kept is None or kept.plan != message.plan:
         counts, copies, _ = _count(message, now)
@@ -119,7 +119,7 @@ def list_lines(
     A page may be short although there are more: at most PAGES_LOOKED_AT_MAX pages are looked at.
     """
     messages.require_reader(caller)
-    message = sending.get_message(caller.school_id, message_id)
+    message = records.get_message(caller.school_id, message_id)
     lines: list[Line] = []
     if message.plan is None:
         return lines, None
@@ -140,7 +140,7 @@ def list_csv_lines(
 ) -> tuple[list[Line], str | None]:
     """CSV_LINES_MAX lines of a report, and where the next file begins (None: that was all)."""
     messages.require_reader(caller)
-    message = sending.get_message(caller.school_id, message_id)
+    message = records.get_message(caller.school_id, message_id)
     lines: list[Line] = []
     if message.plan is None:
         return lines, None
@@ -154,7 +154,7 @@ def list_csv_lines(
 def get_statement(caller: Caller, message_id: str) -> Statement:
     """Each movement of credits a message made."""
     messages.require_reader(caller)
-    message = sending.get_message(caller.school_id, message_id)
+    message = records.get_message(caller.school_id, message_id)
     return Statement(message, credits.statement_of_message(message.school_id, message.id))
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recado import sending
+from recado import records
 from recado.estimates import Estimate, PreviewRow
 from recado.message_reports import Line, Statement
 from recado.rules import plain_words
@@ -322,7 +322,7 @@ def statement_view(found: Statement, language: Language) -> MessageStatement:
 def message_view(
     message: Message, language: Language = Language.ES, school_zone: ZoneInfo | None = None
 ) -> MessageView:
-    zone = school_zone or ZoneInfo(sending.get_school(message.school_id).time_zone)
+    zone = school_zone or ZoneInfo(records.get_school(message.school_id).time_zone)
     return MessageView(
         id=message.id,
         state=message.state,

@@ -1,6 +1,6 @@
 """A school's messages as its people ask for them: draft, edit, send, schedule, cancel, stop, send again, look.
 
-Who may is decided here; what that does to credits and jobs is `sending.py`'s.
+Who may is decided here; what that does to credits and jobs is `sending.py`'s and `scheduling.py`'s.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from recado import drafts, sending, templates
+from recado import drafts, orders, page_jobs, scheduling, sending, templates
 from recado.access import Caller, first_master
 from recado.drafts import NewMessage
 from recado.errors import (
@@ -22,9 +22,10 @@ from recado.errors import (
     RecadoError,
     WrongState,
 )
+from recado.orders import Order
+from recado.records import get_message, get_school
 from recado.rules import message_states, roles, signatures
 from recado.rules.message_states import Category, Channel, MessageState
-from recado.sending import Order, get_message, get_school
 from recado.tables import groups, replies, school_settings
 from recado.tables import messages as table
 from recado.tables.messages import Message
@@ -53,7 +54,7 @@ def create(caller: Caller, new: NewMessage, key: str, now: datetime, *, key_is_f
     if found is not None and key_is_first:
         raise IdempotencyKeyReused
     if found is None:
-        sending.check_time(new.send_at, now, "/send/at")
+        orders.check_time(new.send_at, now, "/send/at")
     draft = found or drafts.compose(school, message_id, new, caller.subject, now)
 
     # 3. A draft is only kept; anything else goes out or waits for its time.
@@ -150,7 +151,7 @@ def edit(caller: Caller, message_id: str, new: NewMessage, now: datetime, *, rev
 
     # 2. A scheduled one takes a new plan and hold with it.
     if message.state is MessageState.SCHEDULED:
-        return sending.replace_scheduled(school, message, edited, caller.subject, now)
+        return scheduling.replace_scheduled(school, message, edited, caller.subject, now)
     if table.change_message(edited, was=message):
         return edited
     found = get_message(caller.school_id, message_id)
@@ -178,9 +179,9 @@ def send(
     school = get_school(caller.school_id)
     order = Order(caller.subject, send_at, digest, despite_quiet_hours)
     if message.state is MessageState.SCHEDULED and message.send_at != send_at:
-        moved = sending.reschedule(school, message, order, now)
+        moved = scheduling.reschedule(school, message, order, now)
         if send_at is None:
-            sending.release_due(moved, now)
+            scheduling.release_due(moved, now)
         return get_message(school.id, message_id)
     if message.state is MessageState.PLANNING and message.send_at != send_at:
         raise WrongState("It is being planned for another time; wait until it is scheduled, then move it")
@@ -197,7 +198,7 @@ def cancel(caller: Caller, message_id: str, now: datetime) -> Message:
         return message
     if message.state not in (MessageState.SCHEDULED, MessageState.PLANNING):
         raise WrongState(f"A message that is {message.state.value} cannot be cancelled")
-    return sending.cancel(message, caller.subject, now)
+    return scheduling.cancel(message, caller.subject, now)
 
 
 def stop(caller: Caller, message_id: str, now: datetime) -> Message:
@@ -301,5 +302,5 @@ def _check_cursor(before: str | None) -> None:
 
 def _push(message: Message, now: datetime) -> Message:
     if message.state is MessageState.SENDING and message.pages_enqueued < message.all_pages:
-        sending.enqueue(message, now)
+        page_jobs.enqueue(message, now)
     return message

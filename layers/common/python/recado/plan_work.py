@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recado import ids, log, planning, sending
+from recado import background_plans, ids, log, orders, page_jobs, planning, records, scheduling, sending
 from recado.clock import Clock
 from recado.errors import RecadoError
 from recado.planning import PageWriter, Totals
@@ -57,7 +57,7 @@ def work(job: Job, worker: Worker) -> None:
         log.outcome("plan_job_dropped", reason="no_such_message")
     elif job.kind == "enqueue":
         if message.state in (MessageState.SENDING, MessageState.STOPPING) and message.plan == job.plan:
-            sending.enqueue(message, worker.clock(), clock=worker.clock)
+            page_jobs.enqueue(message, worker.clock(), clock=worker.clock)
     else:
         _work_plan(message, job.plan, worker)
 
@@ -68,11 +68,11 @@ def take_up(message: Message, now: datetime) -> None:
     if found is None:
         return  # it never began: the message's own row and this one are written together, so it is no draft of ours
     if sending.is_too_late(message, now):
-        sending.cancel(message, sending.SYSTEM, now)
+        scheduling.cancel(message, orders.SYSTEM, now)
     elif found.done_at is not None:
         sending.accept_planned(message, found, now)
     else:
-        sending.push_planning(found, now)
+        background_plans.push_planning(found, now)
 
 
 def _work_plan(message: Message, plan: str, worker: Worker) -> None:
@@ -109,7 +109,7 @@ def _take(message: Message, found: Planning, worker: Worker) -> Planning | None:
     now = worker.clock()
     if found.lease_until is not None:
         if not found.is_left(now):
-            sending.put_planning_job(found, delay_seconds=int((found.lease_until - now).total_seconds()) + 1)
+            background_plans.put_planning_job(found, delay_seconds=int((found.lease_until - now).total_seconds()) + 1)
             return None
         # Its owner died, or has come to a halt and may go on: its pages are its own, ours get another number.
         again = Planning(
@@ -120,7 +120,7 @@ def _take(message: Message, found: Planning, worker: Worker) -> Planning | None:
             found.purpose,
             found.started_at,
             found.order,
-            job_until=now + sending.JOB_AGAIN,
+            job_until=now + background_plans.JOB_AGAIN,
         )
         if not plannings.create_planning(again, was=found):
             return None
@@ -135,7 +135,7 @@ def _take(message: Message, found: Planning, worker: Worker) -> Planning | None:
 
 def _plan_on(message: Message, taken: Planning, worker: Worker) -> bool:
     """Goes on from where the plan is. True when it is made; False: left to a fresh job, or not ours any more."""
-    school = sending.get_school(message.school_id)
+    school = records.get_school(message.school_id)
     totals = Totals.of_row(taken.totals) if taken.totals else planning.first_totals(message)
     writer = PageWriter(message, taken.plan, totals, worker.clock())
     place, noted_at = taken.place, worker.clock()
@@ -146,7 +146,7 @@ def _plan_on(message: Message, taken: Planning, worker: Worker) -> bool:
         if worker.time_left() < TIME_NEEDED:
             left = plannings.note_progress(taken, worker.owner, place, writer.flush(totals).to_row(), None)
             if left:
-                sending.put_planning_job(taken)
+                background_plans.put_planning_job(taken)
             log.outcome("planning_handed_on", school=school.id, message=message.id, people=totals.people)
             return False
         if now >= noted_at + NOTED_AFTER:

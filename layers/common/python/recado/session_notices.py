@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from recado import fleets, log
 from recado.clock import Clock
 from recado.ids import new_id
+from recado.page_jobs import job_of
 from recado.queues import put_jobs
 from recado.rules import notice_words, segments, short_codes
 from recado.rules.audience import is_blocked
@@ -15,7 +16,6 @@ from recado.rules.country_time import local_day
 from recado.rules.credit_bags import Zone
 from recado.rules.phone_numbers import country_of
 from recado.rules.short_codes import CodeState, Route
-from recado.sending import job_of
 from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.settings import SETTINGS
 from recado.tables import notices, opt_outs, pages, routes

@@ -12,11 +12,11 @@ from recado import live, log, session_caps, session_counts, session_handsets, se
 from recado.access import first_master
 from recado.clock import Clock
 from recado.errors import IdempotencyKeyReused, RecadoError, SessionBusy, SessionEnded, StillSending
+from recado.page_jobs import job_of
 from recado.queues import put_jobs
 from recado.rules import idle_timeout, segments, signatures
 from recado.rules.credit_bags import Zone
 from recado.rules.session_texts import read_text
-from recado.sending import job_of
 from recado.session_caps import Booking
 from recado.session_handsets import SCHOOL, SUBSCRIBERS
 from recado.settings import SETTINGS
