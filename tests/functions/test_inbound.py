@@ -12,12 +12,12 @@ from standardwebhooks import Webhook
 from recado import answers, clock, inbound, lines, message_reports, receipts, session_notices
 from recado.carriers.speech import BadWebhook, IncomingReceipt, IncomingReply, Outgoing
 from recado.errors import StillRunning
+from recado.heard_texts import Outcome
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt, RecipientState
 from recado.rules.receipt_times import first_reported, time_member
 from recado.rules.reply_parts import Part
 from recado.rules.signatures import webhook_secret
-from recado.school_replies import Outcome
 from recado.settings import SETTINGS
 from recado.tables import opt_outs, pages, ratings, replies, routes, schools, session_counts, short_codes
 from recado.tables.base import Transaction

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from recado import answers, dispatch, events, inbound, lines, messages, school_replies
+from recado import answers, dispatch, events, inbound, lines, messages, school_replies, shared_codes
 from recado.carriers.speech import IncomingReply, Refused, RefusedBecause
 from recado.events import EventsBusy, NewEvent
+from recado.heard_texts import Outcome
 from recado.rules.credit_bags import Zone
 from recado.rules.event_types import EventType
 from recado.rules.reply_parts import Part
 from recado.rules.segments import measure
-from recado.school_replies import Outcome
 from recado.session_replies import ReplyOutcome
 from recado.tables import opt_outs, owed_replies, pages, replies, schools, session_counts, short_codes
 from recado.tables.base import Transaction
@@ -345,13 +345,13 @@ def test_each_text_waits_its_own_three_days(clock: TestClock) -> None:
 
 def test_a_conversation_keeps_so_many_texts_and_no_more(clock: TestClock) -> None:
     outcomes = []
-    for place in range(school_replies.WAITING_MAX + 2):
+    for place in range(shared_codes.WAITING_MAX + 2):
         clock.move(seconds=1)
         outcomes.append(write(f"texto {place}", clock))
 
-    assert outcomes == [Outcome.WAITING] * school_replies.WAITING_MAX + [Outcome.UNROUTED] * 2
+    assert outcomes == [Outcome.WAITING] * shared_codes.WAITING_MAX + [Outcome.UNROUTED] * 2
     assert write("1", clock) is Outcome.CHOSEN
-    assert len(seen(A)) == school_replies.WAITING_MAX
+    assert len(seen(A)) == shared_codes.WAITING_MAX
 
 
 def test_a_digit_of_one_handset_moves_nobody_elses_texts(clock: TestClock) -> None:

@@ -10,9 +10,9 @@ import pytest
 from recado import fleets, inbound, session_handsets, sessions
 from recado.carriers.speech import IncomingReply
 from recado.errors import NoHandsetReachable
+from recado.heard_texts import Outcome
 from recado.rules.fleet_rows import FleetEntry
 from recado.rules.subscribers import Subscribers
-from recado.school_replies import Outcome
 from recado.tables import fleets as fleet_table
 from recado.tables import ratings, short_codes
 from recado.tables.sessions import NotReached

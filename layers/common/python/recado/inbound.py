@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import batched
 
-from recado import carrier_credentials, log, school_replies, session_replies
+from recado import carrier_credentials, heard_texts, log, school_replies, session_replies
 from recado.access import master_secrets
 from recado.carriers import REGISTRY, may_bring_replies
 from recado.carriers.speech import PATH, Account, BadWebhook, Headers, IncomingReceipt, IncomingReply
 from recado.clock import Clock
 from recado.errors import BadSignature, FieldProblem, InvalidRequest, NotFound
+from recado.heard_texts import Outcome
 from recado.queues import put_jobs
 from recado.rules import signatures
 from recado.rules.carrier_times import believed
 from recado.rules.phone_numbers import read_number
-from recado.school_replies import Outcome
 from recado.session_handsets import SUBSCRIBERS
 from recado.session_replies import HandsetReply
 from recado.settings import SETTINGS
@@ -91,7 +91,7 @@ def take_reply(carrier: str, reply: IncomingReply, clock: Clock) -> Outcome:
     code = _find_code(carrier, reply)
     if code is None:
         outcome = Outcome.UNROUTED
-        school_replies.count(_home_of(reply), f"{carrier}#{reply.id}", outcome, clock())
+        heard_texts.count(_home_of(reply), f"{carrier}#{reply.id}", outcome, clock())
     elif code.purpose is Purpose.SESSIONS:
         outcome = _to_session(carrier, replace(reply, code=code.code), clock)  # spelt as in the pool
     else:
