@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import boto3
 import pytest
 
-from recado import roster_import
+from recado import roster_writing
 
 FILES = {
     "orgs.csv": "sourcedId,name,type\naromos,Escuela Los Aromos,school\n",
@@ -54,5 +54,5 @@ def stored() -> list[str]:
 
 def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """moto copies its tables while others write to them."""
-    monkeypatch.setattr(roster_import, "WRITERS", 1)
-    monkeypatch.setattr(roster_import, "MEMBERSHIP_WRITERS", 1)
+    monkeypatch.setattr(roster_writing, "WRITERS", 1)
+    monkeypatch.setattr(roster_writing, "MEMBERSHIP_WRITERS", 1)

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from recado import clock, log, roster_import
 from recado.errors import NotFound
-from recado.roster_import import TimeLeft
+from recado.import_holds import TimeLeft
 from recado.tables.imports import Import
 
 ID = "[A-Za-z0-9._-]{1,64}"
