@@ -33,7 +33,7 @@ export class PersonForm {
     this.boxes = new Map([...groups.courses, ...groups.custom].map((group) => [group.id, h("input", { type: "checkbox", value: group.id, checked: before?.groups.includes(group.id) ?? false })]));
     this.groupsWrong = h("p", { class: "wrong", id: "person-groups-wrong" });
     this.groupsSet = h("fieldset", { class: "plain-set", "aria-describedby": "person-groups-wrong" });
-    this.trouble = h("div", {});
+    this.trouble = h("div", { class: "people-said" });
   }
 
   /** Opens it in `place`; `closed` is told when it is gone. */

@@ -52,7 +52,7 @@ function noted(one) {
   return h(
     "li",
     {},
-    h("p", {}, h("span", { class: `tag ${one.opted_out ? "bad" : "good"}` }, icon(one.opted_out ? "blocked" : "done"), t(what)), ` ${t("by", whoDid(one.by))}`),
+    h("p", {}, h("span", { class: `tag ${one.opted_out ? "bad" : "good"}` }, icon(one.opted_out ? "blocked" : "done"), t(what)), ` ${isReply ? t("from_handset") : t("by", whoDid(one.by))}`),
     why && h("p", { class: "text" }, why),
     h("p", { class: "small soft tabular" }, `${moment(one.at)} · ${phone(one.number)}`),
   );

@@ -19,6 +19,7 @@ export class One {
     this.abort = new AbortController();
     this.title = h("h1", { tabindex: "-1" }, t("title"));
     this.tags = h("div", { class: "row" });
+    this.acts = h("div", { class: "row" });
     this.gone = h("div", { class: "people-said" });
     this.edit = h("button", { type: "button", class: "button", onClick: () => this.#edit() }, icon("write"), t("edit"));
     this.remove = h("button", { type: "button", class: "button danger", onClick: () => this.#remove() }, icon("close"), h("span", {}, t("remove")));
@@ -26,13 +27,13 @@ export class One {
     this.sms = new Sms(this.api, (person, words, isWrong) => this.#changed(person, words, isWrong));
     this.family = h("section", { class: "panel stack", "aria-labelledby": "family-title" });
     this.history = new History(this.api, id);
-    this.dialogs = h("div", {});
+    this.dialogs = h("div", { class: "people-said" });
     this.body = h("div", { class: "stack" });
     this.element = h(
       "div",
       { class: "stack people-one" },
       h("p", {}, h("a", { class: "button plain", href: "#/people" }, `← ${t("back")}`)),
-      h("header", { class: "stack" }, this.title, this.tags, this.gone),
+      h("header", { class: "stack" }, h("div", { class: "row apart" }, h("div", { class: "stack people-head" }, this.title, this.tags), this.acts), this.gone),
       this.body,
       this.dialogs,
     );
@@ -53,7 +54,7 @@ export class One {
       fill(this.body, errorNote(error, { known: KNOWN, retry: isGone ? undefined : () => this.begin() }));
       return;
     }
-    fill(this.body, this.said, h("div", { class: "people-columns" }, this.sms.element, this.family), this.history.element, h("div", { class: "row" }, this.remove));
+    fill(this.body, this.said, h("div", { class: "people-columns" }, this.sms.element, this.family), this.history.element);
     this.history.read();
     this.title.focus();
   }
@@ -89,8 +90,8 @@ export class One {
       this.tags,
       h("span", { class: "tag" }, t(person.role)),
       person.source === "school" && h("span", { class: "tag" }, t("by_hand")),
-      isHere && this.edit,
     );
+    fill(this.acts, isHere && this.edit, this.remove);
     fill(this.gone, !isHere && note("warn", h("p", {}, t("left", day(person.left_at))), h("p", {}, t("left_sms"))));
     this.sms.show(person);
     this.remove.lastElementChild.textContent = t(isHere ? "remove" : "erase");
@@ -146,7 +147,7 @@ export class One {
     const { person } = this;
     const isHere = person.left_at === null;
     const erase = h("input", { type: "checkbox" });
-    const trouble = h("div", {});
+    const trouble = h("div", { class: "people-said" });
     const act = async () => {
       const isErased = !isHere || erase.checked;
       const path = isErased ? `${this.path}?erase=true` : this.path;

@@ -28,6 +28,7 @@ export class Groups {
     this.byId = new Map(groups.map((group) => [group.id, group]));
     this.courses = groups.filter((group) => group.kind === "course").sort(named);
     this.custom = groups.filter((group) => group.kind === "custom").sort(named);
+    this.whole = groups.filter((group) => group.kind === "school");
     this.above = groups.filter((group) => group.kind === "grade" || group.kind === "level").sort(named);
   }
 
@@ -64,13 +65,11 @@ export function fieldOf(input, label, hint = null) {
   const wrong = h("p", { class: "wrong", id: `${input.id}-wrong` });
   input.setAttribute("aria-describedby", `${hint ? `${input.id}-hint ` : ""}${input.id}-wrong`);
   const element = h("div", { class: "field" }, h("label", { for: input.id }, label), hint && h("div", { class: "hint", id: `${input.id}-hint` }, hint), input, wrong);
-  return {
-    element,
-    input,
-    wrong(words) {
-      fill(wrong, words && [icon("warning"), ` ${words}`]);
-      if (words) input.setAttribute("aria-invalid", "true");
-      else input.removeAttribute("aria-invalid");
-    },
+  const mark = (words) => {
+    fill(wrong, words && [icon("warning"), ` ${words}`]);
+    if (words) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
   };
+  input.addEventListener("input", () => mark("")); // what was wrong is being mended
+  return { element, input, wrong: mark };
 }

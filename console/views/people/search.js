@@ -20,8 +20,8 @@ export class Search {
     this.role.value = lastLooked.role;
     this.status = h("p", { class: "soft small people-status", role: "status" });
     this.place = h("div", { class: "stack people-found" });
-    this.dialogs = h("div", {});
-    this.addButton = h("button", { type: "button", class: "button main", onClick: () => this.#add() }, icon("plus"), t("add"));
+    this.dialogs = h("div", { class: "people-said" });
+    this.addButton = h("button", { type: "button", class: "button main", disabled: true, onClick: () => this.#add() }, icon("plus"), t("add"));
     this.element = h(
       "div",
       { class: "stack" },
@@ -53,6 +53,7 @@ export class Search {
       if (!signal.aborted) this.#failed(error, () => this.begin());
       return;
     }
+    this.addButton.disabled = false; // who is added is put into these
     fill(this.group, this.groups.options());
     this.group.value = this.groups.byId.has(lastLooked.group) ? lastLooked.group : "";
     await this.#look();
@@ -142,14 +143,14 @@ export class Search {
       {},
       h("td", {}, h("a", { class: "people-name", href: addressOf(person) }, nameOf(person))),
       h("td", {}, t(person.role)),
-      h("td", { class: groups.length ? "" : "soft" }, groups.length ? groups.join(", ") : "—"),
+      h("td", { class: groups.length ? "" : "soft people-none" }, groups.length ? groups.join(", ") : "—"),
       h("td", {}, numberOf(person)),
     );
   }
 
   async #add() {
     const { PersonForm } = await import("./form.js");
-    if (!this.groups || !this.element.isConnected) return;
+    if (!this.element.isConnected) return; // somebody went on while it was loading
     const form = new PersonForm(this.api, this.groups, null, (made) => {
       this.context.go(`people/one/${encodeURIComponent(made.id)}`);
     });

@@ -19,25 +19,24 @@ export class Sms {
     this.api = api;
     this.changed = changed;
     this.place = h("div", { class: "stack" });
-    this.dialogs = h("div", {});
+    this.dialogs = h("div", { class: "people-said" });
     this.element = h("section", { class: "panel stack", "aria-labelledby": "sms-title" }, h("h2", { id: "sms-title" }, t("sms")), this.place, this.dialogs);
   }
 
   show(person) {
     this.person = person;
     const { sms } = person;
-    const isOn = sms.allowed && !person.opted_out;
-    const isReady = isOn && person.number !== null;
+    const isReady = person.number !== null;
     fill(
       this.place,
       h("p", { class: "people-number" }, numberOf(person)),
       this.#aboutNumber(person),
-      h("p", {}, h("span", { class: `tag ${isReady ? "good" : isOn ? "" : "bad"}` }, icon(isReady ? "done" : isOn ? "warning" : "blocked"), t(isReady ? "sms_on" : isOn ? "sms_ready" : "sms_off"))),
+      !person.opted_out && h("p", {}, h("span", { class: `tag ${isReady ? "good" : ""}` }, icon(isReady ? "done" : "warning"), t(isReady ? "sms_on" : "sms_ready"))),
       sms.changed_at && h("p", {}, t(sms.allowed ? "switched_on" : "switched_off", whoDid(sms.changed_by), moment(sms.changed_at))),
       sms.reason && h("p", { class: "text" }, t("reason_said", sms.reason)),
       person.replied_stop && note("warn", h("p", {}, t("replied_stop")), !sms.allowed && h("p", {}, t("stop_besides"))),
       this.#isOwn && note("warn", h("p", {}, t("own_choice"))),
-      !isOn && h("p", { class: "soft small" }, t("inbox_still")),
+      person.opted_out && h("p", { class: "soft small" }, t("inbox_still")),
       person.left_at === null && h("div", { class: "row" }, this.#numberButton(), this.#switchButton()),
     );
   }
@@ -75,7 +74,7 @@ export class Sms {
     const { person } = this;
     const name = nameOf(person);
     const reason = fieldOf(h("textarea", { class: "input people-reason", id: "sms-reason", maxlength: REASON_MAX, required: true }), t("reason"), t("reason_hint"));
-    const trouble = h("div", {});
+    const trouble = h("div", { class: "people-said" });
     const act = async () => {
       const text = reason.input.value.trim();
       reason.wrong(text ? "" : t("reason_missing"));
@@ -110,7 +109,7 @@ export class Sms {
     let has = person.typed_number || person.number || "";
     const input = h("input", { class: "input", id: "sms-number", type: "tel", autocomplete: "off", maxlength: NUMBER_MAX, value: has });
     const number = fieldOf(input, t("number"), t("number_hint"));
-    const trouble = h("div", {});
+    const trouble = h("div", { class: "people-said" });
     const act = async () => {
       const typed = input.value.trim();
       fill(trouble);

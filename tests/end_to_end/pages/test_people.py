@@ -16,9 +16,10 @@ from local.api import Api
 from recado.rules.audience import SkipReason
 from recado.rules.roles import Role
 from tests.end_to_end.conftest import Stack
-from tests.end_to_end.pages.conftest import NARROW, SCREENSHOTS, WIDE, Visitor
+from tests.end_to_end.pages.conftest import NARROW, PATIENCE_MS, SCREENSHOTS, WIDE, Visitor
 
-PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE_MS)
+
 REFUSED = "Failed to load resource"
 
 type Visit = Callable[..., Visitor]
@@ -96,7 +97,7 @@ def test_whoever_opted_out_is_red_and_whoever_has_no_number_is_grey_with_why_L9(
     number = rows.filter(has_text="Rosa").locator(".red-number")
     expect(number).to_contain_text("+56 9 5555 7742 · no recibe SMS")
     expect(number.locator("svg")).to_have_count(1)
-    expect(rows.filter(has_text="Gris").locator(".skipped")).to_contain_text("No sirve como número: 12-34")
+    expect(rows.filter(has_text="Gris").locator(".skipped")).to_contain_text("El número no sirve: 12-34")
     expect(rows.filter(has_text="Nada").locator(".skipped")).to_contain_text("Sin número")
     _picture(visitor, "people-search")
     page.emulate_media(color_scheme="dark")
@@ -136,25 +137,25 @@ def test_sms_is_switched_off_and_on_with_who_and_why_L8(stack: Stack, visit: Vis
 
     expect(dialog).to_have_count(0)
     expect(page.get_by_text("Listo: no se le envían más SMS.")).to_be_visible()
-    expect(panel).to_contain_text("Lo desactivó directora")
+    expect(panel).to_contain_text("Lo desactivó demo-director")
     expect(panel).to_contain_text("Motivo: Lo pidió por teléfono")
     expect(panel.locator(".red-number")).to_contain_text("no recibe SMS")
     history = page.get_by_role("region", name="Cuándo y por qué no recibe SMS")
-    expect(history).to_contain_text("SMS desactivados por directora")
+    expect(history).to_contain_text("SMS desactivados por demo-director")
     expect(history).to_contain_text("Motivo: Lo pidió por teléfono")
     expect(panel.get_by_role("button", name="Volver a enviarle SMS")).to_be_focused()
     _picture(visitor, "people-off")
 
     # Who writes to her sees the same number red, and that nobody is reached.
     page.goto(f"{stack.pages_url}/index.html?as=director#/write")
-    page.get_by_label("Buscar").fill(mark)
+    page.get_by_label("Agregar o dejar fuera a una persona").fill(mark)
     found = page.locator(".found li").filter(has_text=mark)
     expect(found.locator(".red-number")).to_contain_text("no recibe SMS")
-    found.get_by_role("button", name="Agregar").click()
+    found.get_by_role("button", name=f"Agregar a Elena {mark}").click()
     page.get_by_label("Qué es").select_option("meeting")
     page.get_by_label("Texto", exact=True).fill("Reunión el martes a las 19:00.")
     red = page.locator(".recipients li").filter(has_text=mark).locator(".red-number")
-    expect(red).to_contain_text("no recibe SMS", timeout=PATIENCE)
+    expect(red).to_contain_text("no recibe SMS")
 
     again = _enter(stack, visit, f"people/one/{made['id']}").page
     again.get_by_role("button", name="Volver a enviarle SMS").click()
@@ -185,7 +186,7 @@ def test_what_the_person_or_their_handset_decided_the_school_cannot_change_L10(s
     panel = visitor.page.get_by_role("region", name="Número y SMS")
     expect(panel).to_contain_text("hasta que se responda ALTA desde el mismo teléfono")
     expect(panel.get_by_role("button", name=re.compile("SMS"))).to_have_count(0)
-    expect(visitor.page.get_by_text("Respondió STOP")).to_be_visible()
+    expect(visitor.page.get_by_text("Respondió STOP desde su teléfono")).to_be_visible()
     _picture(visitor, "people-stop")
     _reply(stack, "+56955557745", "ALTA")
     _until(lambda: not stack.api.need("GET", f"/people/{stopped['id']}", stack.token())["replied_stop"])
@@ -277,6 +278,8 @@ def test_somebody_is_added_by_hand_once_whatever_becomes_of_the_answer(stack: St
     student = _make(stack, "Alumno", mark, role="student", groups=["course-7b"])
     visitor = _enter(stack, visit, "people")
     page = visitor.page
+    page.get_by_label("Buscar por nombre o número").fill(mark)
+    expect(page.get_by_role("table", name="Personas").locator("tbody tr")).to_have_count(1)
     page.get_by_role("button", name="Agregar persona").click()
     dialog = page.get_by_role("dialog", name="Agregar persona")
     expect(dialog.get_by_label("Quién es")).to_be_focused()
@@ -292,6 +295,7 @@ def test_somebody_is_added_by_hand_once_whatever_becomes_of_the_answer(stack: St
     dialog.get_by_label("Estudiantes a su cargo").fill(mark)
     dialog.get_by_role("button", name=f"Agregar a Alumno {mark}").click()
     expect(dialog.get_by_role("button", name=f"Quitar a Alumno {mark}")).to_be_visible()
+    expect(dialog.get_by_text("Falta.")).to_have_count(0)
     _picture(visitor, "people-add-guardian")
     keys: list[str | None] = []
 
@@ -381,12 +385,12 @@ def test_without_a_usable_number_is_listed_by_course_and_printed_L14(stack: Stac
     page.get_by_role("link", name="Sin número que sirva").click()
 
     course = page.get_by_role("table", name="7° Básico B")
-    expect(course).to_be_visible(timeout=PATIENCE)
+    expect(course).to_be_visible(timeout=PATIENCE_MS)
     listed = _unreachable(stack)
     expect(page.get_by_text(f"{len(listed)} personas sin número que sirva.")).to_be_visible()
     of_course = [one for one in listed if "7° Básico B" in one["groups"]]
     expect(course.locator("tbody tr")).to_have_count(len(of_course))
-    expect(course.get_by_role("row").filter(has_text=mark)).to_contain_text("No sirve como número: 55")
+    expect(course.get_by_role("row").filter(has_text=mark)).to_contain_text("El número no sirve: 55")
     counts = page.get_by_role("table", name="Cuántas por curso").get_by_role("row", name="7° Básico B")
     wrong = sum(one["reason"] == "unusable_number" for one in of_course)
     expect(counts).to_have_text(f"7° Básico B{len(of_course) - wrong}{wrong}{len(of_course)}")
@@ -394,6 +398,9 @@ def test_without_a_usable_number_is_listed_by_course_and_printed_L14(stack: Stac
 
     page.get_by_label("Curso o grupo").select_option(label="7° Básico B")
     expect(page.get_by_role("table")).to_have_count(1)
+    page.get_by_label("Quién es").select_option("guardian")
+    expect(course.locator("tbody tr")).to_have_count(sum(one["role"] == "guardian" for one in of_course))
+    expect(page.get_by_text("El CSV trae a todos")).to_be_visible()
     page.emulate_media(media="print")
     expect(page.get_by_role("button", name="Imprimir")).to_be_hidden()
     expect(page.get_by_role("navigation")).to_be_hidden()
@@ -413,6 +420,34 @@ def test_without_a_usable_number_is_listed_by_course_and_printed_L14(stack: Stac
     assert len(rows) - 1 == len(of_course)
     expect(page.get_by_text("1 archivo descargado.")).to_be_visible()
     _remove(stack, made["id"])
+
+
+def test_families_are_asked_once_to_check_their_data_L14(stack: Stack, visit: Visit) -> None:
+    visitor = _enter(stack, visit, "people/unreachable")
+    page = visitor.page
+    page.get_by_role("table", name="7° Básico B").wait_for(timeout=PATIENCE_MS)
+    page.get_by_label("Curso o grupo").select_option(label="7° Básico B")
+    page.get_by_label("Quién es").select_option("guardian")
+    keys = visitor.lose_first_request("**/data-check")
+    opener = page.get_by_role("button", name="Pedir que revisen sus datos")
+    opener.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("A los apoderados y estudiantes de 7° Básico B")
+    _picture(visitor, "people-check")
+    dialog.get_by_role("button", name="Sí, pedirlo").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("No hubo respuesta")
+
+    dialog.get_by_role("button", name="Sí, pedirlo").click()
+
+    expect(dialog).to_have_count(0)
+    expect(opener).to_be_focused()
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    address = page.get_by_role("link", name="Ver el mensaje").get_attribute("href") or ""
+    made = stack.api.need("GET", f"/messages/{address.rpartition('/')[2]}", stack.token())
+    assert made["channels"] == ["inbox"]
+    assert made["audience"]["groups"] == ["course-7b"]
+    _expect_trouble(visitor, "ERR_FAILED")
 
 
 def test_a_file_in_parts_is_fetched_to_its_end(stack: Stack, visit: Visit) -> None:
@@ -435,7 +470,6 @@ def test_a_file_in_parts_is_fetched_to_its_end(stack: Stack, visit: Visit) -> No
 def test_a_network_that_fails_and_too_many_requests_are_said_and_tried_again(stack: Stack, visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
-    page.route("**/v1/people?*", lambda route: route.abort(), times=1)
     page.route("**/v1/people", lambda route: route.abort(), times=1)
     _enter(stack, lambda: visitor, "people")
     alert = page.get_by_role("alert")
@@ -526,7 +560,7 @@ def test_it_is_accessible_in_the_dark_in_english_and_with_large_text(stack: Stac
         ("people/unreachable", page.get_by_role("table", name="7° Básico B")),
     ):
         page.goto(f"{stack.pages_url}/index.html?as=director&lang=en#/{place}")
-        expect(there).to_be_visible(timeout=PATIENCE)
+        expect(there).to_be_visible(timeout=PATIENCE_MS)
         page.evaluate("document.documentElement.style.fontSize = '200%'")
         for size in ({"width": 640, "height": 800}, NARROW):
             page.set_viewport_size(size)  # type: ignore[arg-type]
@@ -534,6 +568,27 @@ def test_it_is_accessible_in_the_dark_in_english_and_with_large_text(stack: Stac
         page.evaluate("document.documentElement.style.fontSize = ''")
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     _remove(stack, made["id"])
+
+
+def test_nothing_moves_under_ones_finger_while_it_loads(stack: Stack, visit: Visit) -> None:
+    guardian = _people(stack, "group=course-7b&role=guardian")[0]
+    visitor = visit()
+    page = visitor.page
+    page.add_init_script(
+        """window.moved = 0;
+        new PerformanceObserver((list) => {
+          for (const one of list.getEntries()) if (!one.hadRecentInput) window.moved += one.value;
+        }).observe({ type: "layout-shift", buffered: true });"""
+    )
+    for where, there in (
+        ("people", page.get_by_role("table", name="Personas")),
+        (f"people/one/{guardian['id']}", page.get_by_role("region", name="Cambios de número").get_by_text("número")),
+        ("people/unreachable", page.get_by_role("table", name="7° Básico B")),
+    ):
+        page.goto("about:blank")
+        page.goto(f"{stack.pages_url}/index.html?as=director#/{where}")
+        there.first.wait_for()
+        assert page.evaluate("window.moved") < 0.02, where
 
 
 def test_the_list_costs_less_than_a_hundred_kilobytes(stack: Stack, visit: Visit) -> None:
