@@ -15,10 +15,11 @@ export class History {
     this.element = h("div", { class: "people-columns" }, section("opt_outs", this.notes), section("numbers", this.numbers));
   }
 
-  /** Both anew; what is there stays until they come. */
+  /** Both anew; what is there stays until they come, and an error is said in their place. */
   read() {
-    load(this.notes, () => this.api.get(`${this.path}/opt-outs`), ({ notes }) => this.#notes(notes), KNOWN);
-    load(this.numbers, () => this.api.get(`${this.path}/numbers`), (page) => this.#numbers(page), KNOWN);
+    const notes = load(this.notes, () => this.api.get(`${this.path}/opt-outs`), ({ notes }) => this.#notes(notes), KNOWN);
+    const numbers = load(this.numbers, () => this.api.get(`${this.path}/numbers`), (page) => this.#numbers(page), KNOWN);
+    return Promise.all([notes, numbers]);
   }
 
   #notes(notes) {
@@ -52,7 +53,7 @@ function noted(one) {
   return h(
     "li",
     {},
-    h("p", {}, h("span", { class: `tag ${one.opted_out ? "bad" : "good"}` }, icon(one.opted_out ? "blocked" : "done"), t(what)), ` ${isReply ? t("from_handset") : t("by", whoDid(one.by))}`),
+    h("p", { class: "people-what" }, h("span", { class: `tag ${one.opted_out ? "bad" : "good"}` }, icon(one.opted_out ? "blocked" : "done"), t(what)), ` ${isReply ? t("from_handset") : t("by", whoDid(one.by))}`),
     why && h("p", { class: "text" }, why),
     h("p", { class: "small soft tabular" }, `${moment(one.at)} · ${phone(one.number)}`),
   );

@@ -45,7 +45,7 @@ export class One {
     try {
       const [person, groups] = await Promise.all([this.api.get(this.path, {}, { signal }), Groups.read(this.api, signal)]);
       this.groups = groups;
-      this.relatives = await this.#relatives(person);
+      [this.relatives] = await Promise.all([this.#relatives(person), this.history.read()]); // shown at once: nothing moves
       this.#show(person);
     } catch (error) {
       if (signal.aborted) return;
@@ -54,8 +54,7 @@ export class One {
       fill(this.body, errorNote(error, { known: KNOWN, retry: isGone ? undefined : () => this.begin() }));
       return;
     }
-    fill(this.body, this.said, h("div", { class: "people-columns" }, this.sms.element, this.family), this.history.element);
-    this.history.read();
+    fill(this.body, this.said, h("div", { class: "people-columns" }, this.sms.element, this.family), this.history.element, h("div", { class: "row" }, this.remove));
     this.title.focus();
   }
 
@@ -91,7 +90,7 @@ export class One {
       h("span", { class: "tag" }, t(person.role)),
       person.source === "school" && h("span", { class: "tag" }, t("by_hand")),
     );
-    fill(this.acts, isHere && this.edit, this.remove);
+    fill(this.acts, isHere && this.edit);
     fill(this.gone, !isHere && note("warn", h("p", {}, t("left", day(person.left_at))), h("p", {}, t("left_sms"))));
     this.sms.show(person);
     this.remove.lastElementChild.textContent = t(isHere ? "remove" : "erase");

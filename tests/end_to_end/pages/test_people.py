@@ -119,7 +119,8 @@ def test_the_pages_of_a_long_list_follow_and_focus_goes_on(stack: Stack, visit: 
 
 def test_sms_is_switched_off_and_on_with_who_and_why_L8(stack: Stack, visit: Visit) -> None:
     mark = _mark()
-    made = _make(stack, "Elena", mark, number="9 5555 7743")
+    student = _make(stack, "Benjamín", mark, role="student", groups=["course-7b"])
+    made = _make(stack, "Elena", mark, number="9 5555 7743", students=[student["id"]])
     visitor = _enter(stack, visit, f"people/one/{made['id']}")
     page = visitor.page
     panel = page.get_by_role("region", name="Número y SMS")
@@ -165,7 +166,8 @@ def test_sms_is_switched_off_and_on_with_who_and_why_L8(stack: Stack, visit: Vis
     expect(again.get_by_role("region", name="Número y SMS").locator(".tag")).to_have_text("Recibe SMS")
     expect(again.get_by_role("region", name="Cuándo y por qué no recibe SMS").get_by_role("listitem")).to_have_count(2)
     assert stack.api.need("GET", f"/people/{made['id']}", stack.token())["opted_out"] is False
-    _remove(stack, made["id"])
+    for one in (made, student):
+        _remove(stack, one["id"])
 
 
 def test_what_the_person_or_their_handset_decided_the_school_cannot_change_L10(stack: Stack, visit: Visit) -> None:
