@@ -1,9 +1,9 @@
 // Somebody added by hand, or a record edited: the same fields, what is wrong said at each of them. Asked again, it is asked with the same key.
-import { NoAnswer, OnceKey, Problem } from "../../lib/api.js";
+import { newKey, NoAnswer, OnceKey, Problem } from "../../lib/api.js";
 import { fill, h } from "../../lib/dom.js";
 import { actionButton, errorNote, note } from "../../lib/say.js";
 import { KNOWN, t } from "./directory_words.js";
-import { fieldOf, openDialog, ROLES } from "./persons.js";
+import { addressOf, fieldOf, openDialog, ROLES } from "./persons.js";
 import { Picker } from "./picker.js";
 
 const NAME_MAX = 100;
@@ -12,11 +12,13 @@ const NUMBER_MAX = 40;
 export class PersonForm {
   #key = new OnceKey();
 
-  /** `record`: {person, students, guardians} to be edited, or null for somebody new; `done(person)`: as the API has it now. */
+  /** `record`: {person, students, guardians, unread} to be edited, or null for somebody new; `done(person)`: as the API has it now. */
   constructor(api, groups, record, done) {
     this.api = api;
     this.groups = groups;
     this.before = record?.person ?? null;
+    // Its id is chosen here: whoever was added by a request without an answer is not added again when something is corrected meanwhile.
+    this.newId = record ? null : `p-${newKey()}`;
     this.done = done;
     const { before } = this;
     const text = (id, value, length, more = {}) => h("input", { class: "input", id, autocomplete: "off", maxlength: length, value, ...more });
@@ -28,8 +30,8 @@ export class PersonForm {
       family_name: fieldOf(text("person-family", before?.family_name ?? "", NAME_MAX, { required: true }), t("family_name")),
     };
     if (!before) this.fields.number = fieldOf(text("person-number", "", NUMBER_MAX, { type: "tel" }), t("number"), t("number_optional"));
-    this.students = new Picker(api, "person-students", t("form_students"), "student", record?.students ?? [], before?.id);
-    this.guardians = new Picker(api, "person-guardians", t("form_guardians"), "guardian", record?.guardians ?? [], before?.id);
+    this.students = new Picker(api, "person-students", t("form_students"), "student", family(record, "students"));
+    this.guardians = new Picker(api, "person-guardians", t("form_guardians"), "guardian", family(record, "guardians"));
     this.boxes = new Map([...groups.courses, ...groups.custom].map((group) => [group.id, h("input", { type: "checkbox", value: group.id, checked: before?.groups.includes(group.id) ?? false })]));
     this.groupsWrong = h("p", { class: "wrong", id: "person-groups-wrong" });
     this.groupsSet = h("fieldset", { class: "plain-set", "aria-describedby": "person-groups-wrong" });
@@ -43,6 +45,7 @@ export class PersonForm {
     const hint = !before ? t("add_text") : before.source === "roster" && t("edit_roster");
     const save = actionButton(t("save"), () => this.#save(), { kind: "main" });
     form.addEventListener("submit", () => save.click()); // Enter in a field
+    form.addEventListener("input", () => this.isMarked && !form.querySelector('[aria-invalid="true"]') && this.#clear()); // all of it was mended
     const back = h("button", { type: "button", class: "button", onClick: () => this.dialog.close() }, t("cancel"));
     this.#arrange();
     this.dialog = openDialog(place, t(before ? "edit_title" : "add_title"), [hint && (before ? note("info", h("p", {}, hint)) : h("p", { class: "soft" }, hint)), form], [save, back], () => {
@@ -86,12 +89,12 @@ export class PersonForm {
       students: isGuardian ? this.students.ids : [],
       guardians: this.#role === "student" ? this.guardians.ids : [],
     };
-    if (!before) return fields.number.input.value.trim() ? { ...said, number: fields.number.input.value.trim() } : said;
+    if (!before) return { id: this.newId, ...said, number: fields.number.input.value.trim() || null };
     const now = {
       role: before.role,
       given_name: before.given_name,
       family_name: before.family_name,
-      groups: before.groups.filter((id) => this.boxes.has(id) && (!isGuardian || custom.has(id))),
+      groups: before.groups.filter((id) => this.boxes.has(id) && (before.role !== "guardian" || custom.has(id))),
       students: before.students,
       guardians: before.guardians,
     };
@@ -103,6 +106,7 @@ export class PersonForm {
     const missing = ["role", "given_name", "family_name"].filter((name) => !this.fields[name].input.value.trim());
     for (const name of missing) this.fields[name].wrong(t("needed"));
     if (missing.length) {
+      this.isMarked = true;
       fill(this.trouble, note("bad", h("p", {}, t("check_fields"))));
       this.fields[missing[0]].input.focus();
       return;
@@ -125,6 +129,7 @@ export class PersonForm {
   }
 
   #clear() {
+    this.isMarked = false;
     fill(this.trouble);
     fill(this.groupsWrong);
     for (const one of [...Object.values(this.fields), this.students, this.guardians]) one.wrong("");
@@ -133,6 +138,10 @@ export class PersonForm {
   #failed(error) {
     const problems = error instanceof Problem && error.code === "invalid_request" ? error.fields : [];
     const places = { ...this.fields, students: this.students, guardians: this.guardians, groups: { wrong: (words) => fill(this.groupsWrong, words), input: this.groupsSet.querySelector("input") } };
+    if (error instanceof Problem && error.code === "already_exists") {
+      fill(this.trouble, note("bad", h("p", {}, t("added_before")), h("p", {}, h("a", { href: addressOf({ id: this.newId }) }, t("added_see")))));
+      return;
+    }
     let first = null;
     let isElsewhere = problems.length === 0;
     for (const { field, code } of problems) {
@@ -141,12 +150,19 @@ export class PersonForm {
       place?.wrong(wordsOf(code));
       first ??= place?.input;
     }
+    this.isMarked = !isElsewhere;
     const isTooMuch = problems.some(({ code }) => code === "too_much_at_once");
     fill(this.trouble, isTooMuch ? note("bad", h("p", {}, t("too_much"))) : isElsewhere ? errorNote(error, { known: KNOWN }) : note("bad", h("p", {}, t("check_fields"))));
     first?.focus();
     if (!first) this.trouble.scrollIntoView({ block: "nearest" });
   }
 }
+
+const family = (record, name) => ({
+  chosen: record?.[name] ?? [],
+  unread: (record?.person[name] ?? []).filter((id) => record.unread.has(id)),
+  exceptId: record?.person.id,
+});
 
 /** What is wrong with a field, by the API's code. */
 export function wordsOf(code) {

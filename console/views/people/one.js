@@ -9,6 +9,8 @@ import { History } from "./history.js";
 import { addressOf, Groups, nameOf, numberOf, openDialog } from "./persons.js";
 import { Sms } from "./sms.js";
 
+const RELATIVES_MAX = 40; // each is a request of its own
+
 export class One {
   #removeKey = new OnceKey();
 
@@ -66,8 +68,9 @@ export class One {
   async #relatives(person) {
     const { signal } = this.abort;
     const found = new Map();
+    const ids = [...person.students, ...person.guardians];
     await each(
-      [...person.students, ...person.guardians],
+      ids.slice(0, RELATIVES_MAX),
       async (id) => {
         try {
           found.set(id, await this.api.get(`/people/${encodeURIComponent(id)}`, {}, { signal }));
@@ -78,7 +81,7 @@ export class One {
       { signal },
     );
     const there = (ids) => ids.map((id) => found.get(id)).filter(Boolean);
-    return { students: there(person.students), guardians: there(person.guardians) };
+    return { students: there(person.students), guardians: there(person.guardians), unread: new Set(ids.slice(RELATIVES_MAX)) };
   }
 
   #show(person) {
@@ -113,12 +116,14 @@ export class One {
   }
 
   #list(name, people, none) {
-    if (people.length === 0) return this.person.left_at === null ? note("warn", h("p", {}, t(none))) : h("p", { class: "soft" }, t("no_family"));
+    const unread = this.person[name].filter((id) => this.relatives.unread.has(id)).length;
+    if (people.length === 0 && unread === 0) return this.person.left_at === null ? note("warn", h("p", {}, t(none))) : h("p", { class: "soft" }, t("no_family"));
     return h(
       "div",
       { class: "stack" },
       h("h3", {}, t(name)),
       h("ul", { class: "people-relatives" }, people.map((one) => h("li", {}, h("a", { class: "people-name", href: addressOf(one) }, nameOf(one)), h("span", { class: "small" }, numberOf(one))))),
+      unread > 0 && h("p", { class: "soft small" }, t("unread", unread)),
     );
   }
 
@@ -155,7 +160,7 @@ export class One {
         await this.api.send("DELETE", path, undefined, { key: this.#removeKey.of(path) });
         this.#removeKey.done();
         const now = await this.api.get(this.path, {}, { signal: this.abort.signal });
-        this.relatives = { students: [], guardians: [] };
+        this.relatives = { students: [], guardians: [], unread: new Set() };
         this.#changed(now, t(isErased ? "erased" : "removed"));
         dialog.close();
       } catch (error) {

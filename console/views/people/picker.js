@@ -10,11 +10,12 @@ const SHOWN_MAX = 6;
 const PAGES_MAX = 4; // a page may be empty and not the last
 
 export class Picker {
-  /** `role`: whom is looked for; `chosen`: who is there already, people of the API. */
-  constructor(api, id, label, role, chosen, exceptId) {
+  /** `role`: whom is looked for; `chosen`: who is there already, people of the API; `unread`: ids of others, who stay. */
+  constructor(api, id, label, role, { chosen, unread, exceptId }) {
     this.api = api;
     this.role = role;
     this.exceptId = exceptId;
+    this.unread = unread;
     this.chosen = new Map(chosen.map((one) => [one.id, one]));
     this.input = h("input", { class: "input", id, type: "search", autocomplete: "off", maxlength: 100, placeholder: t("find_person"), "aria-describedby": `${id}-wrong`, onInput: () => this.#typed(), onKeydown: (event) => event.key === "Enter" && event.preventDefault() });
     this.wrongPlace = h("p", { class: "wrong", id: `${id}-wrong` });
@@ -26,7 +27,7 @@ export class Picker {
   }
 
   get ids() {
-    return [...this.chosen.keys()];
+    return [...this.chosen.keys(), ...this.unread];
   }
 
   wrong(words) {

@@ -152,7 +152,7 @@ export class Search {
     const { PersonForm } = await import("./form.js");
     if (!this.element.isConnected) return; // somebody went on while it was loading
     const form = new PersonForm(this.api, this.groups, null, (made) => {
-      this.context.go(`people/one/${encodeURIComponent(made.id)}`);
+      if (this.element.isConnected) this.context.go(`people/one/${encodeURIComponent(made.id)}`);
     });
     form.open(this.dialogs, () => this.addButton.focus());
   }

@@ -298,6 +298,7 @@ def test_somebody_is_added_by_hand_once_whatever_becomes_of_the_answer(stack: St
     dialog.get_by_role("button", name=f"Agregar a Alumno {mark}").click()
     expect(dialog.get_by_role("button", name=f"Quitar a Alumno {mark}")).to_be_visible()
     expect(dialog.get_by_text("Falta.")).to_have_count(0)
+    expect(dialog.get_by_role("alert")).to_have_count(0)
     _picture(visitor, "people-add-guardian")
     keys: list[str | None] = []
 
@@ -332,6 +333,69 @@ def test_somebody_is_added_by_hand_once_whatever_becomes_of_the_answer(stack: St
     expect(family.get_by_role("listitem").filter(has_text=f"Teresa {mark}")).to_contain_text("+56 9 5555 7751")
     for one in (*_people(stack, f"q={mark}&role=guardian"), student):
         _remove(stack, one["id"])
+
+
+def test_whoever_was_added_without_an_answer_is_not_added_again_after_a_correction(stack: Stack, visit: Visit) -> None:
+    mark = _mark()
+    visitor = _enter(stack, visit, "people")
+    page = visitor.page
+    page.get_by_role("button", name="Agregar persona").click()
+    dialog = page.get_by_role("dialog", name="Agregar persona")
+    dialog.get_by_label("Quién es").select_option("staff")
+    dialog.get_by_label("Nombres").fill("Dos")
+    dialog.get_by_label("Apellidos").fill(mark)
+
+    def lose_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route(
+        "**/v1/people", lambda route: lose_answer(route) if route.request.method == "POST" else route.continue_()
+    )
+    dialog.get_by_role("button", name="Guardar").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("No hubo respuesta")
+    page.unroute("**/v1/people")
+    dialog.get_by_label("Nombres").fill("Dora")
+    dialog.get_by_role("button", name="Guardar").click()
+
+    expect(dialog.get_by_role("alert")).to_contain_text("Ya se había agregado")
+    dialog.get_by_role("link", name="Ver la ficha").click()
+    expect(page.get_by_role("heading", level=1, name=f"Dos {mark}")).to_be_focused()
+    (made,) = _people(stack, f"q={mark}")
+    _expect_trouble(visitor, "ERR_FAILED", "409")
+    _remove(stack, made["id"])
+
+
+def test_a_large_family_is_read_in_part_and_kept_whole(stack: Stack, visit: Visit) -> None:
+    made = _make(stack, "Hogar", _mark(), number="9 5555 7756")
+    family = [f"alumno-{count:02}" for count in range(45)]
+    visitor = visit()
+    page = visitor.page
+    asked: list[str] = []
+    sent: list[Any] = []
+
+    def answer(route: Route) -> None:
+        if route.request.method == "PATCH":
+            sent.append(route.request.post_data_json)
+        route.fulfill(json=made | {"students": family})
+
+    def answer_of_family(route: Route) -> None:
+        asked.append(route.request.url)
+        one = route.request.url.rpartition("/")[2]
+        route.fulfill(json=made | {"id": one, "role": "student", "given_name": one, "students": []})
+
+    page.route(f"**/v1/people/{made['id']}", answer)
+    page.route("**/v1/people/alumno-*", answer_of_family)
+    _enter(stack, lambda: visitor, f"people/one/{made['id']}")
+    expect(page.get_by_text("Y 5 más, que aquí no se muestran.")).to_be_visible()
+    assert len(asked) == 40
+
+    page.get_by_role("button", name="Editar ficha").click()
+    page.get_by_role("button", name=re.compile("^Quitar a alumno-03")).click()
+    page.get_by_role("button", name="Guardar").click()
+    expect(page.get_by_text("Ficha guardada.")).to_be_visible()
+    assert [sorted(one["students"]) for one in sent] == [[one for one in family if one != "alumno-03"]]
+    _remove(stack, made["id"])
 
 
 def test_a_record_is_edited_and_says_only_what_is_another(stack: Stack, visit: Visit) -> None:
@@ -402,7 +466,7 @@ def test_without_a_usable_number_is_listed_by_course_and_printed_L14(stack: Stac
     expect(page.get_by_role("table")).to_have_count(1)
     page.get_by_label("Quién es").select_option("guardian")
     expect(course.locator("tbody tr")).to_have_count(sum(one["role"] == "guardian" for one in of_course))
-    expect(page.get_by_text("El CSV trae a todos")).to_be_visible()
+    expect(page.get_by_text("El CSV no distingue quién es")).to_be_visible()
     page.emulate_media(media="print")
     expect(page.get_by_role("button", name="Imprimir")).to_be_hidden()
     expect(page.get_by_role("navigation")).to_be_hidden()
