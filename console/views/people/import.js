@@ -36,6 +36,7 @@ export class Import {
     this.poll.stop();
     this.acts?.stop();
     this.uploadPart?.stop();
+    this.changes?.stop();
   }
 
   async #turn(signal) {
@@ -79,7 +80,8 @@ export class Import {
     const { api } = this.context;
     this.title = h("h1", { tabindex: "-1" }, t("one_title", one.started_at));
     this.state = h("div", { class: "row" });
-    this.renewed = h("p", { class: "small soft import-renewed", role: "status" });
+    this.renewed = h("p", { class: "small soft", role: "status" });
+    this.aloud = h("p", { class: "heard", role: "status" });
     this.words = h("div", { class: "stack" });
     this.workWords = h("p", { role: "status" });
     this.bar = h("progress", { "aria-label": t("work_label") });
@@ -94,13 +96,12 @@ export class Import {
     this.summaryPlace = h("section", { class: "panel stack", "aria-labelledby": "summary-title" }, this.summaryTitle, this.summary.element);
     this.changes = new Changes(api, one.id);
     this.rows = new BadRows(api, one.id);
-    this.now = h("section", { class: "panel stack import-now", "aria-label": t("state") }, this.state, this.words, this.uploadPart.element, this.work, this.acts.element);
+    this.now = h("section", { class: "panel stack import-now", "aria-label": t("state") }, this.state, this.words, this.uploadPart.element, this.work, this.acts.element, this.renewed, this.aloud);
     fill(
       this.element,
       back(),
       h("header", { class: "stack" }, this.title, h("p", { class: "soft small" }, t("started_by", one.started_by, one.files.join(", ")))),
       this.now,
-      this.renewed,
       this.summaryPlace,
       this.rows.element,
       this.changes.element,
@@ -126,7 +127,7 @@ export class Import {
     if (one.state !== before?.state) {
       fill(this.state, stateTag(one));
       fill(this.words, this.#said(one));
-      if (before) this.renewed.textContent = t("did_renew", t(one.state));
+      if (before) this.aloud.textContent = t("did_renew", t(one.state));
     }
     const isWorking = ["checking", "waiting", "applying"].includes(one.state);
     this.work.hidden = !isWorking;

@@ -17,9 +17,8 @@ export class Imports {
     this.rows = new Map(); // by id
     this.input = h("input", { type: "file", multiple: true, accept: ".zip,.csv", hidden: true, onChange: () => this.#chosen() });
     this.button = actionButton(t("choose"), () => this.input.click(), { kind: "main", iconName: "upload" });
-    this.call = h("p", { class: "drop-call" }, t("drop"));
+    this.call = h("p", { class: "drop-call", role: "status" }, t("drop"));
     this.drop = h("div", { class: "drop" }, icon("upload"), this.call, this.button, this.input);
-    this.said = h("p", { class: "soft drop-said", role: "status" });
     this.trouble = h("div", { class: "imports-trouble" });
     this.place = h("div", { class: "stack imports-list" });
     this.renewed = h("p", { class: "small soft", role: "status" });
@@ -30,7 +29,7 @@ export class Imports {
       h("p", {}, h("a", { class: "button plain", href: "#/people" }, `← ${t("back_to_people")}`)),
       h("h1", { tabindex: "-1" }, t("title")),
       h("p", {}, t("intro")),
-      h("section", { class: "panel stack", "aria-labelledby": "drop-title" }, h("h2", { id: "drop-title" }, t("drop_title")), this.drop, h("p", { class: "soft small" }, t("bounds")), this.said, this.trouble),
+      h("section", { class: "panel stack", "aria-labelledby": "drop-title" }, h("h2", { id: "drop-title" }, t("drop_title")), this.drop, this.trouble, h("p", { class: "soft small" }, t("bounds"))),
       h("section", { class: "panel stack", "aria-labelledby": "earlier-title" }, h("h2", { id: "earlier-title" }, t("earlier")), this.place, this.renewed),
     );
     // A file that misses the place must not open instead of the page: the whole window takes it.
@@ -71,7 +70,7 @@ export class Imports {
 
   #light(isOver) {
     this.drop.classList.toggle("over", isOver);
-    this.call.textContent = t(isOver ? "drop_now" : "drop");
+    if (!this.isBusy) this.call.textContent = t(isOver ? "drop_now" : "drop");
   }
 
   #chosen() {
@@ -84,11 +83,11 @@ export class Imports {
     if (this.isBusy) return;
     this.isBusy = true;
     fill(this.trouble);
-    this.said.textContent = t("checking_file");
+    this.call.textContent = t("checking_file");
     const chosen = await choose(files);
     this.isBusy = false;
+    this.#light(false);
     if (chosen.problems) {
-      this.said.textContent = "";
       fill(this.trouble, note("bad", chosen.problems.length > 1 ? h("ul", { class: "stack small" }, chosen.problems.map((one) => h("li", {}, one))) : h("p", {}, chosen.problems[0])));
       return;
     }
@@ -101,7 +100,7 @@ export class Imports {
     if (this.isBusy) return;
     this.isBusy = true;
     fill(this.trouble);
-    this.said.textContent = t("beginning");
+    this.call.textContent = t("beginning");
     const { upload } = this;
     try {
       const begun = await upload.begin();
@@ -112,8 +111,8 @@ export class Imports {
       said.lastElementChild.prepend(h("p", {}, t("not_begun")));
       fill(this.trouble, said);
     } finally {
-      this.said.textContent = "";
       this.isBusy = false;
+      this.#light(false);
     }
   }
 

@@ -264,6 +264,7 @@ def test_a_dropped_roster_is_compared_looked_at_and_applied(school: School, visi
     changes = page.get_by_role("table", name="Los cambios, uno por uno")
     page.get_by_label("Mostrar de").select_option("guardians")
     page.get_by_label("Qué pasa").select_option("changed")
+    expect(changes.locator("tbody tr")).to_have_count(2)
     expect(changes.get_by_role("row").filter(has_text="Rosa Rojas 1")).to_contain_text(
         "teléfono: +56 9 5555 6001 → +56 9 5555 6801"
     )
@@ -276,6 +277,8 @@ def test_a_dropped_roster_is_compared_looked_at_and_applied(school: School, visi
     expect(page.get_by_text("No hay cambios así.")).to_be_visible()
     page.get_by_label("Mostrar de").select_option("")
     page.get_by_label("Qué pasa").select_option("")
+    expect(page.get_by_text("7 de 7 cambios")).to_be_visible()
+    expect(changes.locator("tbody tr")).to_have_count(7)
 
     # Rows that were not used, and their file.
     rows = page.get_by_role("table", name="Filas que no se usaron")
@@ -649,6 +652,24 @@ def test_text_twice_as_large_still_fits(school: School, visit: Visit) -> None:
         visitor.check_accessible()
         page.set_viewport_size(NARROW)  # type: ignore[arg-type]
         visitor.check_accessible()
+
+
+def test_nothing_jumps_while_it_comes(school: School, visit: Visit) -> None:
+    school.apply(FAMILIES)
+    made = school.begin(NEXT)
+    visitor = visit()
+    visitor.page.add_init_script(
+        """window.shifted = 0;
+        new PerformanceObserver((list) => {
+          for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifted += one.value;
+        }).observe({ type: "layout-shift", buffered: true });"""
+    )
+    page = school.enter(visitor, f"people/imports/{made}")
+    expect(page.get_by_role("table", name="Los cambios, uno por uno")).to_be_visible()
+    expect(page.get_by_role("table", name="Filas que no se usaron")).to_be_visible()
+    page.wait_for_timeout(500)
+
+    assert page.evaluate("window.shifted") < 0.01
 
 
 def test_many_changes_come_page_by_page_and_focus_goes_on(school: School, visit: Visit) -> None:

@@ -12,7 +12,6 @@ export class Changes {
   constructor(api, id) {
     this.api = api;
     this.path = `/imports/${encodeURIComponent(id)}/changes`;
-    this.turn = 0;
     this.kind = choice("changes-kind", KIND_NAMES.map((kind) => [kind, t(kind)]), t("all_kinds"), () => this.#load());
     this.change = choice("changes-change", LISTED.map((change) => [change, t(change)]), t("all_changes"), () => this.#load());
     this.count = h("p", { class: "small soft changes-count", role: "status" });
@@ -28,7 +27,7 @@ export class Changes {
     );
   }
 
-  /** Asks for the changes if they are not the ones that are shown; `isDone`: whoever is new has a page of their own by now. */
+  /** Asks for the changes if they are not the ones that are shown. Once it is done, whoever is new has a page of their own. */
   show(one) {
     const known = JSON.stringify([one.kinds, one.state === "done"]);
     this.one = one;
@@ -37,19 +36,22 @@ export class Changes {
     this.#load();
   }
 
+  stop() {
+    this.asking?.abort();
+  }
+
   async #load() {
-    const turn = ++this.turn; // an answer to an older question is nobody's
+    this.asking?.abort(); // an answer to an older question is nobody's
+    const { signal } = (this.asking = new AbortController());
     const asked = { kind: this.kind.value, change: this.change.value };
     this.place.setAttribute("aria-busy", "true");
-    let content;
     try {
-      content = this.#list(await this.api.get(this.path, asked), asked);
+      fill(this.place, this.#list(await this.api.get(this.path, asked, { signal }), asked));
     } catch (error) {
+      if (signal.aborted) return;
       this.count.textContent = "";
-      content = errorNote(error, { known: { ...KNOWN, not_found: t("kept_no_longer") }, retry: () => this.#load() });
+      fill(this.place, errorNote(error, { known: { ...KNOWN, not_found: t("kept_no_longer") }, retry: () => this.#load() }));
     }
-    if (turn !== this.turn) return;
-    fill(this.place, content);
     this.place.removeAttribute("aria-busy");
   }
 

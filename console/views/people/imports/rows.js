@@ -7,6 +7,7 @@ import { language } from "../../../lib/words.js";
 import { goOnAt } from "./changes.js";
 import { has, KNOWN, t } from "./words.js";
 
+const PAGE = 100;
 const KEPT = 1000; // BAD_ROWS_KEPT in rules/oneroster.py
 
 export class BadRows {
@@ -17,7 +18,7 @@ export class BadRows {
     this.text = h("p", {});
     this.said = h("p", { class: "small soft", role: "status" });
     this.trouble = h("div", { class: "imports-trouble" });
-    this.place = h("div", { class: "stack" });
+    this.place = h("div", { class: "stack rows-place" });
     this.element = h(
       "section",
       { class: "panel stack", "aria-labelledby": "rows-title" },
@@ -33,6 +34,7 @@ export class BadRows {
     this.element.hidden = count === 0;
     if (count === 0 || count === this.known) return;
     this.known = count;
+    this.place.style.setProperty("--rows", Math.min(count, PAGE)); // the place they will take
     this.text.textContent = [t("bad_rows_text", count), count > KEPT && t("bad_rows_kept", KEPT)].filter(Boolean).join(" ");
     load(this.place, () => this.api.get(this.path), (first) => this.#list(first), { ...KNOWN, not_found: t("kept_no_longer") });
   }

@@ -9,7 +9,7 @@ const ONE_DIGIT = new Intl.NumberFormat(language === "es" ? "es-CL" : "en-GB", {
 /** Bytes as people say them: "3,2 MB". */
 export function size(bytes) {
   if (bytes < 1024) return `${number(bytes)} bytes`;
-  if (bytes < 1024 * 1024) return `${number(Math.round(bytes / 1024))} KB`;
+  if (bytes < 1000 * 1024) return `${number(Math.round(bytes / 1024))} KB`;
   return `${ONE_DIGIT.format(bytes / 1024 / 1024)} MB`;
 }
 
@@ -52,7 +52,7 @@ export const WORDS = {
     // --- one import ---
     all: "Todas las importaciones",
     one_title: (when) => `Nómina del ${at(when)}`,
-    started_by: (who, files) => `La subió ${who} · ${files}`,
+    started_by: (who, files) => `La comenzó ${who} · ${files}`,
     no_such: "Esa importación no existe en su colegio, o ya pasaron 30 días.",
     not_renewed: "No se pudo actualizar. Se intenta otra vez sin que usted haga nada.",
     waiting_for_upload: "Esperando el archivo",
@@ -241,7 +241,7 @@ export const WORDS = {
     f_left_out: (names) => `Not uploaded, since they are not read: ${names}.`,
     all: "All imports",
     one_title: (when) => `Roster of ${at(when)}`,
-    started_by: (who, files) => `Uploaded by ${who} · ${files}`,
+    started_by: (who, files) => `Begun by ${who} · ${files}`,
     no_such: "There is no such import at your school, or its 30 days are over.",
     not_renewed: "It could not be brought up to date. It is tried again without you doing anything.",
     waiting_for_upload: "Waiting for the file",
