@@ -91,7 +91,7 @@ def read_files(settings: ConsoleSettings) -> Iterator[File]:
 
 
 def content_security_policy(settings: ConsoleSettings) -> str:
-    """What a page may load and ask: its own origin, and if there are any the portal's token address, the sockets, the uploads."""
+    """What a page may load and ask: its own origin; if there are any the portal's token address, sockets, uploads."""
     connect = ["'self'"]
     for asked in filter(None, (settings.token_url, settings.live_url, settings.uploads_url)):
         address = urlsplit(asked)

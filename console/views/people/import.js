@@ -52,6 +52,7 @@ export class Import {
   #failed(error) {
     if (this.one) {
       this.renewed.textContent = error ? t("not_renewed") : "";
+      this.aloud.textContent = this.renewed.textContent;
       return;
     }
     if (!error) return;
@@ -80,7 +81,7 @@ export class Import {
     const { api } = this.context;
     this.title = h("h1", { tabindex: "-1" }, t("one_title", one.started_at));
     this.state = h("div", { class: "row" });
-    this.renewed = h("p", { class: "small soft", role: "status" });
+    this.renewed = h("p", { class: "small soft" });
     this.aloud = h("p", { class: "heard", role: "status" });
     this.words = h("div", { class: "stack" });
     this.workWords = h("p", { role: "status" });
@@ -136,7 +137,10 @@ export class Import {
     this.acts.show(one);
     const isKnown = hasDiff(one);
     for (const part of [this.summaryPlace, this.changes.element, this.rows.element]) part.hidden = !isKnown;
-    if (!isKnown) return;
+    if (!isKnown) {
+      this.changes.stop();
+      return;
+    }
     this.summaryTitle.textContent = t(one.state === "done" ? "summary_done" : "summary");
     this.#showDiff(one);
   }
@@ -163,16 +167,18 @@ export class Import {
       case "ready":
         return h("p", {}, isSame(one) ? t("same") : t("ready_text"));
       case "done":
-        return note("good", h("p", {}, t("done_text", one.applied_by ?? one.started_by, one.finished_at)), h("p", {}, isSame(one) ? t("done_nothing") : t("apply_text", one.counts)));
+        return note("good", h("p", {}, t("done_text", one.applied_by ?? one.started_by, one.finished_at)), h("p", {}, isSame(one) ? t("done_nothing") : t("applied_text", one.counts)));
       case "discarded":
         return [h("p", {}, t("discarded_text", one.discarded_by, one.finished_at)), another()];
       case "refused":
-        return [note("bad", h("p", {}, t("refused_text")), h("ul", { class: "stack small" }, one.problems.map((problem) => h("li", {}, problemWords(problem))))), another()];
+        return [note("bad", h("p", {}, t("refused_text")), h("ul", { class: "stack small" }, one.problems.map((problem) => h("li", {}, problemWords(problem)))), one.problems.some(isFormat) && h("p", {}, t("is_it_oneroster"))), another()];
       default:
         return null;
     }
   }
 }
+
+const isFormat = ({ code }) => code === "missing_file" || code === "missing_column";
 
 const isSame = (one) => Object.values(one.kinds).every((counts) => counts.new + counts.changed + counts.gone === 0);
 

@@ -1,7 +1,8 @@
-"""A roster brought by dropping it: upload, what would change, rows that are bad, apply or discard. Each test has a school of its own."""
+"""A roster brought by dropping it: upload, changes, bad rows, apply or discard. Each test has a school of its own."""
 
 import base64
 import csv
+import gzip
 import io
 import json
 import re
@@ -12,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from local.api import Key
 from recado.import_files import ARCHIVE_BYTES_MAX
@@ -25,13 +25,19 @@ from recado.rules.oneroster import BAD_ROWS_KEPT, FILES_READ, REQUIRED_COLUMNS
 from recado.rules.roster_diff import GROUP_FIELDS, PERSON_FIELDS
 from recado.rules.roster_zip import FILE_BYTES_MAX
 from tests.end_to_end.conftest import Stack
-from tests.end_to_end.pages.conftest import NARROW, Visitor
+from tests.end_to_end.pages.conftest import NARROW, SCREENSHOTS, Visitor
 from tests.end_to_end.test_imports import put
 
 PATIENCE = 30_000
 expect.set_options(timeout=PATIENCE)
 
 type Visit = Callable[..., Visitor]
+
+
+USER_COLUMNS = (
+    *("sourcedId", "enabledUser", "orgSourcedIds", "role"),
+    *("givenName", "familyName", "sms", "agentSourcedIds"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Roster:
                 ("course-5b", "5° Básico B", "homeroom", "05", "school"),
             ],
             "users.csv": [
-                ("sourcedId", "enabledUser", "orgSourcedIds", "role", "givenName", "familyName", "sms", "agentSourcedIds"),
+                USER_COLUMNS,
                 *((one, "true", "school", role, given, family, sms, of) for one, role, given, family, sms, of in users),
             ],
             "enrollments.csv": [
@@ -112,12 +118,12 @@ class School:
 
     def enter(self, visitor: Visitor, where: str = "people/imports", lang: str = "es") -> Page:
         page = visitor.page
-        page.route("**/token?*", lambda route: route.fulfill(json=self._token(), headers=_CORS))
+        page.route("**/token?*", lambda route: route.fulfill(json=self.new_token(), headers=_CORS))
         page.goto(f"{self.stack.pages_url}/index.html?as=director&lang={lang}#/{where}")
         page.get_by_role("heading", level=1).wait_for()
         return page
 
-    def _token(self) -> dict[str, str]:
+    def new_token(self) -> dict[str, str]:
         return {"token": self.key.token("director", "directora", datetime.now(UTC))}
 
 
@@ -182,7 +188,8 @@ def test_the_page_looks_for_the_files_and_bounds_that_the_worker_looks_for(stack
     files = page.evaluate("""async () => ({ ...(await import("./views/people/imports/files.js")) })""")
 
     assert (files["ZIP"], files["ZIP_BYTES_MAX"], files["CSV_BYTES_MAX"]) == (ZIP, ARCHIVE_BYTES_MAX, FILE_BYTES_MAX)
-    assert (set(files["NEEDED"]), set(files["READ"])) == (set(REQUIRED_COLUMNS), FILES_READ)
+    assert set(files["NEEDED"]) == set(REQUIRED_COLUMNS)
+    assert set(files["READ"]) == FILES_READ
     assert page.request.get(f"{stack.pages_url}/views/people/imports/rows.js").text().count(f"KEPT = {BAD_ROWS_KEPT};")
 
 
@@ -258,9 +265,13 @@ def test_a_dropped_roster_is_compared_looked_at_and_applied(school: School, visi
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
 
     # What it would change, as a bar, a table and one by one.
-    expect(page.get_by_role("img", name=re.compile(r"Nuevas: 2; Cambian: \d+; Siguen igual: \d+; Se van: 2"))).to_be_visible()
+    expect(
+        page.get_by_role("img", name=re.compile(r"Nuevas: 2; Cambian: \d+; Siguen igual: \d+; Se van: 2"))
+    ).to_be_visible()
     counts = page.get_by_role("table", name="Qué cambiaría")
-    expect(counts.get_by_role("row").filter(has_text="Estudiantes").get_by_role("cell")).to_have_text(["1", "1", "28", "1"])
+    expect(counts.get_by_role("row").filter(has_text="Estudiantes").get_by_role("cell")).to_have_text(
+        ["1", "1", "28", "1"]
+    )
     changes = page.get_by_role("table", name="Los cambios, uno por uno")
     page.get_by_label("Mostrar de").select_option("guardians")
     page.get_by_label("Qué pasa").select_option("changed")
@@ -288,7 +299,8 @@ def test_a_dropped_roster_is_compared_looked_at_and_applied(school: School, visi
         page.get_by_role("button", name="Descargar CSV").click()
     text = Path(waiting.value.path()).read_text("utf-8-sig")
     assert [row[3] for row in csv.reader(io.StringIO(text))][1:] == ["unknown_role", "unknown_role"]
-    visitor.take_picture("imports-ready")
+    _picture(visitor, "imports-ready")
+    _picture(visitor, "imports-changes", at="#changes-title")
 
     # Applied, after a last look.
     page.get_by_role("button", name="Aplicar la nómina").click()
@@ -324,13 +336,16 @@ def test_csv_files_are_dropped_together_and_what_is_not_read_stays_here(school: 
 def test_by_keyboard_alone_a_roster_is_chosen_and_discarded(school: School, visit: Visit) -> None:
     school.apply(FAMILIES)
     page = school.enter(visit())
+    page.on("filechooser", lambda _: None)  # from now on: the browser is told to leave it to us, which takes a moment
     choose = page.get_by_role("button", name="Elegir archivos")
     _tab_to(page, "Elegir archivos")
     expect(choose).to_be_focused()
     with page.expect_file_chooser() as waiting:
         page.keyboard.press("Enter")
-    waiting.value.set_files([{"name": "nomina.zip", "mimeType": "application/zip", "buffer": NEXT.zip()}])
+    waiting.value.set_files({"name": "nomina.zip", "mimeType": "application/zip", "buffer": NEXT.zip()})
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
+    expect(page.get_by_role("table", name="Los cambios, uno por uno")).to_be_visible()
+    expect(page.get_by_role("table", name="Filas que no se usaron")).to_be_visible()
     import_id = page.url.rpartition("/")[2]
 
     _tab_to(page, "Descartar")
@@ -357,7 +372,8 @@ def test_a_zip_that_is_no_roster_is_refused_in_plain_words(school: School, visit
     _drop(page, {"fotos.zip": _zip({"foto.jpg": b"jpg", "users.csv": b"sourcedId,givenName\n1,Ana\n"})})
 
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("Falta el archivo orgs.csv. ¿Es una nómina en formato OneRoster?")
+    expect(alert).to_contain_text("Falta el archivo orgs.csv.")
+    expect(alert).to_contain_text("¿Es una nómina completa en formato OneRoster?")
     expect(alert).to_contain_text("no cambió nada")
     visitor.take_picture("imports-refused")
     page.get_by_role("link", name="Subir otra nómina").click()
@@ -370,7 +386,7 @@ def test_a_roster_that_lets_most_go_asks_twice(school: School, visit: Visit) -> 
     visitor = visit()
     page = school.enter(visitor, f"people/imports/{made}")
     keys: list[str] = []
-    page.on("request", lambda one: keys.append(one.headers["idempotency-key"]) if one.url.endswith("/apply") else None)
+    page.on("request", lambda one: _note_key(keys, one))
 
     page.get_by_role("button", name="Aplicar la nómina").click()
     page.get_by_role("button", name="Sí, aplicar").click()
@@ -461,7 +477,7 @@ def test_an_address_whose_time_is_over_is_begun_anew_with_the_file_at_hand(schoo
         route.fulfill(response=answer)
 
     keys: list[str] = []
-    page.on("request", lambda one: one.method == "POST" and len(refused) == 0 and keys.append(one.headers["idempotency-key"]))
+    page.on("request", lambda one: _note_key(keys, one) if not refused else None)
     page.route(re.compile(r"roster\.zip"), refuse_first)
     page.route("**/v1/imports", expired)
     _drop(page, {"nomina.zip": FAMILIES.zip()})
@@ -476,6 +492,39 @@ def test_an_address_whose_time_is_over_is_begun_anew_with_the_file_at_hand(schoo
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
     assert page.url != first
     _expect_trouble(visitor, "403")
+
+
+def test_files_that_are_not_there_after_all_are_sent_again(school: School, visit: Visit) -> None:
+    visitor = visit()
+    page = school.enter(visitor)
+    # The upload is answered, and yet nothing arrives; the page says after ten seconds that all is there, and hears no.
+    page.route(re.compile(r"roster\.zip"), lambda route: route.fulfill(status=200), times=1)
+    _drop(page, {"nomina.zip": FAMILIES.zip()})
+    expect(page.get_by_text("Archivo recibido.")).to_be_visible()
+
+    page.get_by_role("button", name="Subir otra vez").click()
+
+    expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
+    _expect_trouble(visitor, "409")
+
+
+def test_an_upload_that_came_too_late_is_begun_anew(school: School, visit: Visit) -> None:
+    visitor = visit()
+    page = school.enter(visitor)
+    page.route(re.compile(r"roster\.zip"), lambda route: route.abort(), times=1)
+    _drop(page, {"nomina.zip": FAMILIES.zip()})
+    expect(page.get_by_role("button", name="Subir otra vez")).to_be_visible()
+    late = page.url.rpartition("/")[2]
+    problems = [{"field": "roster.zip", "code": "not_uploaded", "detail": ""}]
+    refused = school.ask("GET", f"/imports/{late}") | {"state": "refused", "problems": problems}
+    page.route(f"**/v1/imports/{late}", lambda route: route.fulfill(json=refused))
+    expect(page.get_by_text("roster.zip no llegó a tiempo")).to_be_visible()
+
+    page.get_by_role("button", name="Comenzar de nuevo").click()
+
+    expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
+    assert page.url.rpartition("/")[2] != late
+    _expect_trouble(visitor, "ERR_FAILED")
 
 
 def test_a_lost_answer_to_apply_is_asked_again_with_the_same_key(school: School, visit: Visit) -> None:
@@ -637,7 +686,7 @@ def test_it_is_as_good_in_the_dark_and_in_english(school: School, visit: Visit) 
     expect(page.get_by_role("table", name="The changes, one by one")).to_be_visible()
     expect(page.get_by_role("table", name="Rows that were not used")).to_be_visible()
 
-    visitor.take_picture("imports-dark")
+    _picture(visitor, "imports-dark")
 
 
 def test_text_twice_as_large_still_fits(school: School, visit: Visit) -> None:
@@ -652,6 +701,21 @@ def test_text_twice_as_large_still_fits(school: School, visit: Visit) -> None:
         visitor.check_accessible()
         page.set_viewport_size(NARROW)  # type: ignore[arg-type]
         visitor.check_accessible()
+
+
+def test_the_pages_cost_less_than_fifty_kilobytes(school: School, visit: Visit) -> None:
+    """Compressed, as CloudFront sends them; the emulator does not compress."""
+    made = school.begin(FAMILIES)
+    page = visit().page
+    sizes: list[int] = []
+    page.on("response", lambda one: sizes.append(len(gzip.compress(one.body()))) if "/console/" in one.url else None)
+
+    page.route("**/token?*", lambda route: route.fulfill(json=school.new_token(), headers=_CORS))
+    page.goto(f"{school.stack.pages_url}/index.html?as=director#/people/imports/{made}")
+    expect(page.get_by_role("table", name="Los cambios, uno por uno")).to_be_visible()
+
+    assert len(sizes) > 20
+    assert sum(sizes) < 50_000
 
 
 def test_nothing_jumps_while_it_comes(school: School, visit: Visit) -> None:
@@ -711,7 +775,8 @@ def _drop(page: Page, files: dict[str, bytes]) -> None:
           for (const [name, content] of Object.entries(files)) {
             transfer.items.add(new File([Uint8Array.from(atob(content), (one) => one.charCodeAt(0))], name));
           }
-          if (!transfer.items.length) Object.defineProperty(transfer, "types", { value: ["Files"] }); // a folder's trace
+          // What a folder leaves of itself.
+          if (!transfer.items.length) Object.defineProperty(transfer, "types", { value: ["Files"] });
           return transfer;
         }""",
         encoded,
@@ -747,6 +812,23 @@ def _lose_first_answer(page: Page, address: str, method: str) -> list[str]:
 
     page.route(address, lose)
     return keys
+
+
+def _picture(visitor: Visitor, name: str, at: str | None = None) -> None:
+    """As `take_picture`, of what is in sight: the whole page is as long as its list of changes."""
+    for suffix, size in (("", {"width": 1280, "height": 960}), ("-320", {"width": 320, "height": 1200})):
+        visitor.page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict of the two
+        visitor.check_accessible()
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        top = visitor.page.locator(at).evaluate("(one) => one.offsetTop - 40") if at else 0
+        visitor.page.evaluate("(top) => window.scrollTo(0, top)", top)
+        visitor.page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png")
+    visitor.page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def _note_key(keys: list[str], request: Request) -> None:
+    if request.method == "POST":
+        keys.append(request.headers["idempotency-key"])
 
 
 def _refuse(route: Route, status: int, problem: dict[str, Any], headers: dict[str, str] | None = None) -> None:

@@ -26,13 +26,13 @@ export class Acts {
     this.one = one;
     this.#offer(this.apply, one.state === "ready");
     this.#offer(this.discard, ["ready", "checking"].includes(one.state));
-    if (before && before.state !== one.state && this.dialog && !this.isSending) {
-      const isOurs = this.unsure && WANTED[this.unsure].includes(one.state);
-      this.dialog.close();
-      if (isOurs) this.#say("good", t(`did_${this.unsure}`));
-      else this.#say("warn", t("moved_on"));
-    }
-    if (before && before.state !== one.state) this.unsure = null;
+    if (!before || before.state === one.state) return;
+    const isOurs = this.unsure && WANTED[this.unsure].includes(one.state);
+    this.unsure = null;
+    fill(this.said);
+    if (!this.dialog || this.isSending) return;
+    this.dialog.close();
+    if (!isOurs) fill(this.said, note("warn", h("p", {}, t("moved_on"))));
   }
 
   stop() {
@@ -45,14 +45,10 @@ export class Acts {
     if (!isOffered && hadFocus) this.home();
   }
 
-  #say(kind, words) {
-    fill(this.said, note(kind, h("p", {}, words)));
-  }
-
   #askApply() {
     const { counts } = this.one;
     this.#ask(t("apply_title"), [h("p", {}, t("apply_text", counts)), counts.gone > 0 && h("p", {}, t("apply_gone"))], t("apply_yes"), "main", (dialog) =>
-      this.#try("apply", { confirm_gone: false }, dialog, t("did_apply")),
+      this.#try("apply", { confirm_gone: false }, dialog),
     );
   }
 
@@ -60,12 +56,12 @@ export class Acts {
   #askMany({ gone, of }) {
     this.dialog.close();
     this.#ask(t("many_title"), [note("warn", h("p", {}, t("many_text", gone, of))), h("p", {}, t("many_hint"))], t("many_yes", gone), "danger", (dialog) =>
-      this.#try("apply", { confirm_gone: true }, dialog, t("did_apply")),
+      this.#try("apply", { confirm_gone: true }, dialog),
     );
   }
 
   #askDiscard() {
-    this.#ask(t("discard_title"), [h("p", {}, t("discard_text"))], t("discard_yes"), "danger", (dialog) => this.#try("discard", undefined, dialog, t("did_discard")));
+    this.#ask(t("discard_title"), [h("p", {}, t("discard_text"))], t("discard_yes"), "danger", (dialog) => this.#try("discard", undefined, dialog));
   }
 
   #ask(title, content, yes, kind, act) {
@@ -97,7 +93,7 @@ export class Acts {
     dialog.showModal();
   }
 
-  async #try(act, body, { dialog, trouble }, words) {
+  async #try(act, body, { dialog, trouble }) {
     const path = `/imports/${encodeURIComponent(this.one.id)}/${act}`;
     fill(trouble);
     this.isSending = true;
@@ -105,7 +101,6 @@ export class Acts {
       const changed = await this.api.send("POST", path, body, { key: this.keys[act].of([path, body]) });
       this.keys[act].done();
       this.onChanged(changed);
-      this.#say("good", words);
       dialog.close();
     } catch (error) {
       if (error instanceof Problem && error.code === "many_would_go") {
