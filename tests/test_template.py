@@ -1,20 +1,23 @@
 """What must be true of every resource of template.yaml, asked of the template as CloudFormation gets it."""
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from recado import aws
+from recado.bucket import sign_upload
 from recado.rules.caller_addresses import VIEWER_HEADER
 from recado.session_sweep import LOOKS
-from recado.settings import Settings
+from recado.settings import SETTINGS, Settings
 from recado.tables.sessions import DUE_SHARDS
 from tests.conftest import TEMPLATE
 from tools.lint_template import translate
-from tools.publish_console import ConsoleSettings, content_security_policy
+from tools.publish_console import ConsoleSettings, content_security_policy, deployed_settings
 
 ROOT = Path(__file__).parent.parent
 KEPT_TABLES = {"LedgerTable", "PeopleTable", "MessagesTable", "RoutesTable"}
@@ -68,6 +71,12 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
         for policy in one.get("Policies", []):
             found = policy["PolicyDocument"]["Statement"]
             yield from ((role, statement) for statement in (found if isinstance(found, list) else [found]))
+
+
+def resolved(value: dict[str, str], region: str = "us-east-1") -> str:
+    """A `!Sub` of pseudo parameters, as it is in one region of AWS."""
+    found = value["Fn::Sub"].replace("${AWS::StackName}", "recado").replace("${AWS::AccountId}", "123456789012")
+    return found.replace("${AWS::Region}", region).replace("${AWS::URLSuffix}", "amazonaws.com")
 
 
 def listed(value: Any) -> list[Any]:
@@ -394,12 +403,40 @@ def test_cloudfront_says_of_a_page_what_the_page_says_itself_and_who_may_embed_i
     (headers,) = properties("AWS::CloudFront::ResponseHeadersPolicy").values()
     said = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]["ContentSecurityPolicy"]
     template, values = said["ContentSecurityPolicy"]["Fn::Sub"]
-    settings = ConsoleSettings(token_url="https://portal.example/token")
+    uploads = resolved(values["Uploads"])
+    settings = ConsoleSettings(token_url="https://portal.example/token", uploads_url=uploads)
 
     told = template.replace("${Portal}", " https://portal.example").replace("${PortalOrigins}", "https://a.example")
+    told = told.replace("${Uploads}", uploads)
 
     assert values["Portal"]["Fn::If"][0] == "WithPortalToken"
     assert told == f"{content_security_policy(settings)}; frame-ancestors 'self' https://a.example"
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "sa-east-1"])
+def test_a_roster_goes_where_the_pages_may_send_it(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = translated()["Outputs"]["UploadsUrl"]["Value"]
+    bucket = properties("AWS::S3::Bucket")["ImportBucket"]["BucketName"]
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    monkeypatch.setattr("recado.bucket.SETTINGS", replace(SETTINGS, import_bucket=resolved(bucket, region)))
+    aws.client.cache_clear()
+
+    signed = urlsplit(sign_upload("imports/andino/i1/roster.zip", 60))
+    aws.client.cache_clear()
+
+    assert f"{signed.scheme}://{signed.netloc}" == resolved(output, region)
+    settings = deployed_settings({"UploadsUrl": resolved(output, region)})
+    assert f"connect-src 'self' {resolved(output, region)};" in content_security_policy(settings)
+
+
+def test_only_the_pages_own_origin_may_put_a_roster_from_a_browser() -> None:
+    condition, allowed, otherwise = properties("AWS::S3::Bucket")["ImportBucket"]["CorsConfiguration"]["Fn::If"]
+    (rule,) = allowed["CorsRules"]
+
+    assert (condition, otherwise) == ("WithPages", {"Ref": "AWS::NoValue"})
+    assert rule["AllowedMethods"] == ["PUT"]
+    (origin,) = rule["AllowedOrigins"]
+    assert origin == translated()["Outputs"]["PagesUrl"]["Value"]
 
 
 def test_only_our_cloudfront_reads_the_pages_and_nothing_of_them_is_public() -> None:

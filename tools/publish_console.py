@@ -8,7 +8,7 @@ import argparse
 import json
 import mimetypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html;
 @dataclass(frozen=True)
 class ConsoleSettings:
     """`token_url`: where the portal answers {"token": …} to whoever is signed in; `parents`: who may embed a page;
-    `live_url`: where the page of sessions opens its sockets.
+    `live_url`: where the page of sessions opens its sockets; `uploads_url`: the bucket that rosters are uploaded to.
     """
 
     token_url: str = ""
@@ -36,6 +36,7 @@ class ConsoleSettings:
     demo: bool = False
     live_url: str = ""
     live_path: str = ""  # where sockets are under the pages' own name; empty: where the API says
+    uploads_url: str = ""  # empty: the pages' own origin, as on the emulator
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,21 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         outputs = _outputs(boto3.client("cloudformation"), asked.stack)
-        settings = ConsoleSettings(
-            outputs.get("PortalTokenUrl", ""), tuple(outputs.get("PortalOrigins", "").split()), live_path="/live"
-        )
+        settings = deployed_settings(outputs)
         count = publish(boto3.client("s3"), outputs["ConsoleBucket"], settings)
     except (BotoCoreError, ClientError, KeyError) as error:
         print(f"The pages were not published: {error}", file=sys.stderr)
         return 1
     print(f"{count} files")
     return 0
+
+
+def deployed_settings(outputs: Mapping[str, str]) -> ConsoleSettings:
+    """What the pages of a stack on AWS are told, from its outputs."""
+    parents = tuple(outputs.get("PortalOrigins", "").split())
+    return ConsoleSettings(
+        outputs.get("PortalTokenUrl", ""), parents, live_path="/live", uploads_url=outputs.get("UploadsUrl", "")
+    )
 
 
 def publish(s3: Any, bucket: str, settings: ConsoleSettings) -> int:
@@ -84,9 +91,9 @@ def read_files(settings: ConsoleSettings) -> Iterator[File]:
 
 
 def content_security_policy(settings: ConsoleSettings) -> str:
-    """What a page may load and ask: its own origin, and if there are any the portal's token address and the sockets."""
+    """What a page may load and ask: its own origin; if there are any the portal's token address, sockets, uploads."""
     connect = ["'self'"]
-    for asked in filter(None, (settings.token_url, settings.live_url)):
+    for asked in filter(None, (settings.token_url, settings.live_url, settings.uploads_url)):
         address = urlsplit(asked)
         connect.append(f"{address.scheme}://{address.netloc}")
     rules = {

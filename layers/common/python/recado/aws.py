@@ -11,7 +11,10 @@ from recado.settings import SETTINGS
 # Writes here are idempotent (a job twice is one page worked once), so the SDK may retry; carriers have their own.
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3, "mode": "standard"})
 # Addresses signed for others: with the current signature, and in the bucket's own region instead of a redirect to it.
-_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+# In us-east-1, too: the pages' policy names one origin (UploadsUrl in template.yaml), and that of old is another.
+_S3_CONFIG = _CONFIG.merge(
+    Config(signature_version="s3v4", s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"})
+)
 
 # A frame is worth one short attempt: what it says is there to be read.
 _SOCKETS_CONFIG = Config(
