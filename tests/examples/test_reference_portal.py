@@ -61,6 +61,7 @@ def recado(aws: None) -> Iterator[HttpGateway]:
 def app(recado: HttpGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     settings = {
         "RECADO_API": recado.url,
+        "RECADO_PAGES": "https://recado.example",
         "RECADO_SCHOOL": SCHOOL,
         "RECADO_KEY_ID": "k1",
         "RECADO_KEY_SECRET": KEY_SECRET,
