@@ -1,7 +1,7 @@
 """`python -m tools.publish_console --stack recado`: brings the pages of console/ into the stack's bucket.
 
-The files go as they are, and with them what is made here: `settings.json`, a page for each view (tools/view_pages.py), and in each
-page its preloads and its content security policy. `make run` publishes to the emulator through this same code.
+The files go as they are, and with them what is made here: `settings.json`, a page for each view (tools/view_pages.py),
+and in each page its preloads and its content security policy. `make run` publishes to the emulator the same way.
 """
 
 import argparse

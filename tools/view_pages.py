@@ -1,6 +1,6 @@
-"""The page of each view: index.html, opened at that view alone (`<body data-view="write">`), and what a page is best told to load at once.
+"""The page of each view: index.html, at that view alone (`<body data-view="write">`); and what a page loads at once.
 
-It reads the views from console.js and what a module imports from the module, so that neither is written down twice.
+Which views there are it reads in console.js, and what a module imports in the module: neither is written down twice.
 """
 
 import re
@@ -14,14 +14,13 @@ FIRST_PART = re.compile(r'await import\("(\./[^"]+)"\)')  # what a view of parts
 STATIC_IMPORT = re.compile(r'^(?:import|export) (?:[^;"]* from )?"(\.{1,2}/[^"]+)";', re.MULTILINE)
 ENTRY = re.compile(r'^ *<script type="module" src="([^"]+)"></script>$', re.MULTILINE)
 BODY = "<body>"
-MODULES_MAX = 200
 
 
 def views() -> tuple[str, ...]:
     """Their names as console.js has them, e.g. ("write", "messages", …)."""
     found = VIEW.findall((CONSOLE / "console.js").read_text(encoding="utf-8"))
-    assert found, "console.js does not say VIEWS as it did"
-    assert all(name == element for name, element in found)
+    if not found or any(name != element for name, element in found):
+        raise ValueError("console.js does not say its views as it did")
     return tuple(name for name, _ in found)
 
 
@@ -31,7 +30,6 @@ def pages() -> Iterator[tuple[str, str]]:
         yield path.name, with_preloads(path.read_text(encoding="utf-8"))
     shell = (CONSOLE / SHELL).read_text(encoding="utf-8")
     for view in views():
-        assert BODY in shell
         page = shell.replace(BODY, f'<body data-view="{view}">')
         first = FIRST_PART.search((CONSOLE / f"views/{view}.js").read_text(encoding="utf-8"))
         parts = [f"views/{first[1].removeprefix('./')}"] if first else []
@@ -39,7 +37,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def with_preloads(page: str, *more: str) -> str:
-    """The page, told of every module that its script and `more` import, however deep: none waits for another to be read."""
+    """The page, told of every module that its script and `more` import, however deep: none waits for another."""
     (entry,) = ENTRY.findall(page)
     modules = [name for name in modules_of(entry, *more) if name != entry]
     links = "".join(f'  <link rel="modulepreload" href="{name}">\n' for name in modules)
@@ -47,10 +45,9 @@ def with_preloads(page: str, *more: str) -> str:
 
 
 def modules_of(*entries: str) -> list[str]:
-    """These modules and what they import without being asked to (`import()` is asked), as paths under console/; breadth first."""
+    """These modules and what they import of themselves (`import()` is when asked): paths in console/, breadth first."""
     found = list(dict.fromkeys(entries))
     for name in found:  # it grows meanwhile
-        assert len(found) <= MODULES_MAX
         path = CONSOLE / name
         for relative in STATIC_IMPORT.findall(path.read_text(encoding="utf-8")):
             imported = (path.parent / relative).resolve().relative_to(CONSOLE.resolve()).as_posix()

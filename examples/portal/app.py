@@ -19,7 +19,13 @@ API, SCHOOL, KEY_ID = os.environ["RECADO_API"], os.environ["RECADO_SCHOOL"], os.
 USER, ROLE = os.environ.get("PORTAL_USER", "directora"), os.environ.get("PORTAL_ROLE", "director")  # yours log in
 PAGES = os.environ["RECADO_PAGES"]  # where recado's own pages are, e.g. https://recado.escuela.cl
 PAGES_ORIGIN = "/".join(PAGES.split("/")[:3])
-VIEWS = {"write": "Escribir", "messages": "Mensajes", "replies": "Respuestas", "people": "Personas", "credits": "Créditos"}
+VIEWS = {
+    "write": "Escribir",
+    "messages": "Mensajes",
+    "replies": "Respuestas",
+    "people": "Personas",
+    "credits": "Créditos",
+}
 app = Flask(__name__)
 app.config.update(TRUSTED_HOSTS=["127.0.0.1"], MAX_CONTENT_LENGTH=64 * 1024)
 db = sqlite3.connect(os.environ.get("PORTAL_DATABASE", "portal.sqlite"), autocommit=True, check_same_thread=False)
@@ -122,10 +128,10 @@ def embed(view: str) -> str:
 
 @app.get("/token")
 def give_token() -> Response:
-    """For recado's pages: through embed.js, or asked by a page that a link opened (its `PortalTokenUrl`). No other origin can read it."""
+    """For recado's pages: by embed.js, or for one that a link opened (`PortalTokenUrl`). No others can read it."""
     answer = jsonify(token=token())
-    answer.headers.update({"Access-Control-Allow-Origin": PAGES_ORIGIN, "Access-Control-Allow-Credentials": "true"})
-    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Access-Control-Allow-Origin"], answer.headers["Cache-Control"] = PAGES_ORIGIN, "no-store"
+    answer.headers["Access-Control-Allow-Credentials"] = "true"
     return answer
 
 

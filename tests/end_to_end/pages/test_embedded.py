@@ -14,9 +14,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Frame, Page, Route, expect
 
+from tests.end_to_end import test_reference_portal
 from tests.end_to_end.conftest import Stack
 from tests.end_to_end.pages.conftest import PATIENCE_MS, SCREENSHOTS, WIDE, Visitor
-from tests.end_to_end.test_reference_portal import Portal, portal  # noqa: F401  # a fixture
+from tests.end_to_end.test_reference_portal import Portal
 from tools.publish_console import ConsoleSettings, publish
 from tools.view_pages import views
 
@@ -24,6 +25,8 @@ expect.set_options(timeout=PATIENCE_MS)
 BUCKET = "console"
 WAIT_MS = 10_000  # console/lib/parent.js
 PHONE = {"width": 320, "height": 640}
+
+portal = test_reference_portal.portal  # a fixture: the one that the README starts
 
 type Visit = Callable[..., Visitor]
 
@@ -42,7 +45,7 @@ def told(stack: Stack, **changed: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def embedding(stack: Stack, portal: Portal) -> Iterator[Portal]:  # noqa: F811
+def embedding(stack: Stack, portal: Portal) -> Iterator[Portal]:
     """The portal of examples/, allowed to embed."""
     with told(stack, parents=("https://elsewhere.example", portal.url)):
         yield portal
@@ -120,14 +123,16 @@ def test_each_view_of_a_schools_office_opens_by_itself(embedding: Portal, visit:
 
     expect(frame.get_by_role("heading", level=1)).to_have_count(1)
     expect(frame.locator(f"recado-{view}")).to_be_visible()
+    expect(frame.locator("[aria-busy=true]")).to_have_count(0)
     _check_not_scrolling(page, frame)
     _check_accessible(frame)
+    visitor.check_accessible()
 
 
 def test_a_link_of_the_portal_opens_the_view_with_the_portals_session(
     stack: Stack,
     portal: Portal,
-    visit: Visit,  # noqa: F811
+    visit: Visit,
 ) -> None:
     """In a window of its own the page asks the portal's token address, with its cookies."""
     with told(stack, token_url=f"{portal.url}/token", demo=False):
@@ -157,8 +162,11 @@ PARENT = """<!doctype html><html lang="es"><title>Un portal</title><script>
       source.postMessage({ type: "recado.token", token: tokens.length > 1 ? tokens.shift() : tokens[0] }, origin)
     }
   })
-  const say = (token) => document.querySelector("iframe").contentWindow.postMessage({ type: "recado.token", token }, "*")
-</script><link rel="icon" href="data:,"><main><h1>Un portal</h1><iframe title="recado" width="100%" height="500"></iframe></main></html>"""
+  const tell = (message) => document.querySelector("iframe").contentWindow.postMessage(message, "*")
+  const say = (token) => tell({ type: "recado.token", token })
+</script>
+<link rel="icon" href="data:,">
+<main><h1>Un portal</h1><iframe title="recado" width="100%" height="500"></iframe></main>"""
 SIBLING = """<!doctype html><script>
   const say = (token) => parent.frames[0].postMessage({ type: "recado.token", token }, "*")
 </script>"""
@@ -179,7 +187,7 @@ class Elsewhere(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
-    """Of a page on another port: really served, since Chromium lets no page from elsewhere embed one of this machine."""
+    """Of a page on another port: really served, for Chromium lets none from elsewhere embed one of this machine."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -251,7 +259,7 @@ def test_only_the_page_around_it_is_believed_not_another_frame_of_the_same_origi
 
         sibling.evaluate("(token) => say(token)", stack.token())
         page.evaluate("say(7)")
-        page.evaluate("document.querySelector('iframe').contentWindow.postMessage(null, '*')")
+        page.evaluate("tell(null)")
 
         expect(frame.get_by_text("Cargando…")).to_be_visible()
         assert asked == []
@@ -332,17 +340,18 @@ def _check_not_scrolling(page: Page, frame: Frame) -> None:
 def _check_seen(page: Page, located: Any) -> None:
     box, size = located.bounding_box(), page.viewport_size
     assert size is not None
-    assert 0 <= box["y"]
+    assert box["y"] >= 0
     assert box["y"] + box["height"] <= size["height"]
 
 
 def _check_accessible(frame: Frame) -> None:
-    found = Axe().run(frame)  # type: ignore[arg-type]  # a frame evaluates as a page does
+    found = Axe().run(frame)
     assert found.violations_count == 0, found.generate_report()
 
 
 def _take_pictures(visitor: Visitor, frame: Frame, name: str) -> None:
     """The portal's page and recado's in it are each looked at."""
+    visitor.page.evaluate("scrollTo(0, 0)")
     visitor.take_picture(name, full_page=False)
     visitor.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     _check_accessible(frame)
