@@ -267,6 +267,28 @@ def test_only_the_page_around_it_is_believed_not_another_frame_of_the_same_origi
         expect(frame.get_by_role("heading", level=1, name="Créditos")).to_be_visible()
 
 
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_browser_that_does_not_say_who_embeds_delivers_to_who_may_only(
+    stack: Stack, visit: Visit, origin: str, is_allowed: bool
+) -> None:
+    with told(stack, parents=("https://elsewhere.example", *([origin] if is_allowed else []))):
+        visitor = visit()
+        visitor.page.clock.install()
+        visitor.page.route("**/lib/parent.js", _without_ancestors)
+        page, frame, asked = _embed(visitor, stack, origin, "credits", stack.token())
+
+        if is_allowed:
+            expect(frame.get_by_role("heading", level=1, name="Créditos")).to_be_visible()
+        else:
+            expect(frame.get_by_text("Cargando…")).to_be_visible()
+            page.evaluate("(token) => say(token)", stack.token())
+            page.clock.fast_forward(WAIT_MS)
+            expect(frame.get_by_text("El portal no entregó su sesión.")).to_be_visible()
+            assert asked == []
+            assert page.evaluate("heard") == []
+        visitor.troubles[:] = [one for one in visitor.troubles if "does not match the recipient window" not in one]
+
+
 def test_somebody_elses_token_is_not_used_for_what_this_one_saw_and_wrote(
     stack: Stack, visit: Visit, origin: str
 ) -> None:
@@ -326,6 +348,13 @@ def _embed(visitor: Visitor, stack: Stack, origin: str, view: str, *tokens: str)
         "(address) => { document.querySelector('iframe').src = address }", f"{stack.pages_url}/{view}.html?lang=es"
     )
     return page, _frame_of(page), asked
+
+
+def _without_ancestors(route: Route) -> None:
+    """The module as a browser without `location.ancestorOrigins` runs it."""
+    text = route.fetch().text()
+    assert "location.ancestorOrigins?.[0]" in text
+    route.fulfill(content_type="text/javascript", body=text.replace("location.ancestorOrigins?.[0]", "undefined"))
 
 
 def _check_not_scrolling(page: Page, frame: Frame) -> None:
