@@ -24,7 +24,7 @@ check: set-up-test ## format, lint, types, the translated template, the architec
 	@$(BIN) -m tools.lint_template
 	@$(BIN) -m pytest tests/test_architecture.py
 
-bench: set-up-test ## measure cost, dispatch, cold starts, planning, sweeping and receipts; not live and failover (JSON=1 for a program to read)
+bench: set-up-test ## measure cost, dispatch, cold starts, planning, sweeping and receipts; not live, failover and page_weight (JSON=1 for a program to read)
 	@$(BIN) -m bench $(if $(JSON),--json)
 
 openapi: set-up-test ## write the OpenAPI document again, from the code

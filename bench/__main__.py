@@ -175,6 +175,17 @@ def receipts(result: Result) -> Lines:
         yield _row(f"  {_words(name)}", [f"{found:.1f}"])
 
 
+def page_weight(result: Result) -> Lines:
+    """KB are 1,000 bytes. Received: compressed, with headers."""
+    yield _row("page_weight, the first view", ["requests", "raw KB", "received KB", "headers, API KB", "late modules"])
+    for name, one in result["pages"].items():
+        cells = [f"{one['requests']}", *(f"{one[part] / 1000:.1f}" for part in ("raw", "received"))]
+        cells += [f"{one['headers'] / 1000:.1f}, {one['api'] / 1000:.1f}", f"{len(one['late'])}"]
+        is_over = one["received"] > result["budget_bytes"]
+        yield _row(f"  {name}{', over the budget' if is_over else ''}", cells)
+    yield f"  budget: {result['budget_bytes'] / 1000:.0f} KB received"
+
+
 def failover(result: Result) -> Lines:
     """What happened when, then each promise and whether it held."""
     yield f"failover, {result['messages']} messages on the emulator"
@@ -193,9 +204,10 @@ TABLES: dict[str, Callable[[Result], Lines]] = {
     "sweep": sweep,
     "receipts": receipts,
     "failover": failover,
+    "page_weight": page_weight,
 }
-ON_REQUEST = {"live", "failover"}  # they bring a whole stack up
-CHECKED = {"failover"}  # it also fails when something did not hold, and says all the same what it saw
+ON_REQUEST = {"live", "failover", "page_weight"}  # they bring a whole stack up
+CHECKED = {"failover", "page_weight"}  # they also fail when something did not hold, and say all the same what they saw
 
 
 def _start(described: dict[str, float]) -> list[str]:

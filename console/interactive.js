@@ -1,5 +1,7 @@
 // The page of sessions: anybody on the web writes to handsets and reads what they answer, without an account (C1, C2).
 import { fill, h } from "./lib/dom.js";
+import { readSettings } from "./lib/host.js";
+import { parentOf } from "./lib/parent.js";
 import { language, speak } from "./lib/words.js";
 import "./views/interactive.js";
 import { t } from "./views/interactive/words.js";
@@ -21,6 +23,14 @@ fill(
   place,
 );
 showLanguage();
+if (window.parent !== window) tellHeight();
+
+/** Whoever embeds it need not guess how high it is. Where it cannot be said, the frame keeps the height that it was given. */
+async function tellHeight() {
+  const { parents } = await readSettings().catch(() => ({ parents: [] })); // the view says what could not be loaded
+  const parent = parentOf(parents);
+  if (parent.isAllowed) parent.tellHeight();
+}
 
 /** Without loading the page again: the talk goes on. */
 function change(chosen) {

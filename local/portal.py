@@ -17,16 +17,14 @@ from local.api import Api, ApiError, Key
 from local.aws import Aws
 from local.demo_school import KEY_ID, SCHOOL_ID
 from local.emulator import HOST
-from local.run import FOLDER, STACK  # this also puts recado where it can be imported
+from local.run import FOLDER, PORTAL_PORT, STACK  # this also puts recado where it can be imported
 from recado.rules.signatures import portal_key_secret
 from tools import bootstrap
-
-PORT = 4590
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="local.portal", description=__doc__.partition("\n")[0])
-    parser.add_argument("--port", type=int, default=PORT, help=f"where the portal listens ({PORT})")
+    parser.add_argument("--port", type=int, default=PORTAL_PORT, help=f"where the portal listens ({PORTAL_PORT})")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where portal.env is written")
     asked = parser.parse_args()
     api_url = f"http://{HOST}:{os.environ.get('RECADO_PORT') or 4566}"
@@ -45,6 +43,7 @@ def main() -> int:
     file.touch(mode=0o600)
     settings = {
         "RECADO_API": f"{api_url}/v1",
+        "RECADO_PAGES": f"{api_url}/console",
         "RECADO_SCHOOL": SCHOOL_ID,
         "RECADO_KEY_ID": KEY_ID,
         "RECADO_KEY_SECRET": key.secret,

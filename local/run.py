@@ -48,6 +48,7 @@ HEAVY = (
     "tools.publish_console",
 )
 PORT = 4566  # the emulator's own default
+PORTAL_PORT = 4590  # examples/portal, which may embed the pages
 PORTS_ALLOWED = range(1024, 65536)
 HANDSETS_START_SECONDS_MAX = 15
 HANDSETS_STOP_SECONDS_MAX = 5
@@ -160,7 +161,8 @@ def _fill(
 def console_settings(handsets_url: str, live_url: str = "") -> ConsoleSettings:
     """What the pages are told on this machine: the demo school's portal is at the handsets."""
     settings = import_module("tools.publish_console").ConsoleSettings
-    return settings(f"{handsets_url}/token", demo=True, live_url=live_url)  # type: ignore[no-any-return]
+    parents = (f"http://{HOST}:{PORTAL_PORT}",)
+    return settings(f"{handsets_url}/token", parents, demo=True, live_url=live_url)  # type: ignore[no-any-return]
 
 
 def stack_parameters(running: Emulator, handsets_url: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """`python -m tools.publish_console --stack recado`: brings the pages of console/ into the stack's bucket.
 
-The files go as they are; only `settings.json` is made here, and the content security policy is written into each page.
-`make run` publishes to the emulator through this same code.
+The files go as they are, and with them what is made here: `settings.json`, a page for each view (tools/view_pages.py),
+and in each page its preloads and its content security policy. `make run` publishes to the emulator the same way.
 """
 
 import argparse
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tools import view_pages
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "console"
@@ -80,13 +82,12 @@ def publish(s3: Any, bucket: str, settings: ConsoleSettings) -> int:
 def read_files(settings: ConsoleSettings) -> Iterator[File]:
     """The pages' files as they are published."""
     for path in sorted(PAGES.rglob("*")):
-        if not path.is_file():
+        if not path.is_file() or path.suffix == ".html":
             continue
-        content = path.read_bytes()
-        if path.suffix == ".html":
-            content = content.decode().replace(PLACEHOLDER, content_security_policy(settings)).encode()
         content_type = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        yield File(path.relative_to(PAGES).as_posix(), content, content_type)
+        yield File(path.relative_to(PAGES).as_posix(), path.read_bytes(), content_type)
+    for name, page in view_pages.pages():
+        yield File(name, page.replace(PLACEHOLDER, content_security_policy(settings)).encode(), TYPES[".html"])
     yield File(SETTINGS_FILE, json.dumps(asdict(settings)).encode(), "application/json")
 
 

@@ -1,4 +1,4 @@
-// Where a page gets its token: from the portal that embeds it (postMessage, allowed parents only), or from the portal's token address.
+// Where a page gets its token: from the portal that embeds it (lib/parent.js), or from the portal's token address.
 // A token is kept in memory only, and said to nobody but the API.
 
 import { NoAnswer } from "./api.js";
@@ -17,10 +17,16 @@ export async function readSettings() {
   return answer.json();
 }
 
-/** `() => token or null`, asked at the start and whenever the API does not accept the token any more. */
-export function tokenSource(settings, demo = null) {
-  if (window.parent !== window) return () => fromParent(settings.parents);
-  return () => fromPortal(settings, demo);
+/** `() => token or null`, asked at the start and whenever the API does not accept the token any more. `parent`: who embeds this page, or null. */
+export function tokenSource(settings, demo = null, parent = null) {
+  const ask = parent ? () => parent.token() : () => fromPortal(settings, demo);
+  let asked = null; // several requests may find at the same time that the token is too old: one is asked for
+  return () => (asked ??= ask().finally(() => (asked = null)));
+}
+
+/** Whether two tokens are of the same person in the same role: else somebody else signed in at the portal meanwhile. */
+export function isSamePerson(one, other) {
+  return ["iss", "sub", "role", "person"].every((name) => one[name] === other[name]);
 }
 
 /** What the token says of itself, to decide what is offered; the API decides what is allowed. */
@@ -31,24 +37,6 @@ export function claims(token) {
   } catch {
     return {};
   }
-}
-
-function fromParent(parents) {
-  return new Promise((resolve) => {
-    const done = (token) => {
-      removeEventListener("message", heard);
-      clearTimeout(timer);
-      resolve(token);
-    };
-    const heard = (event) => {
-      if (event.source !== window.parent || !parents.includes(event.origin)) return;
-      if (event.data?.type === "recado.token" && typeof event.data.token === "string") done(event.data.token);
-    };
-    const timer = setTimeout(() => done(null), WAIT_SECONDS * 1000);
-    addEventListener("message", heard);
-    // Each allowed parent is asked by its own origin: a page that is not one hears nothing.
-    for (const parent of parents) window.parent.postMessage({ type: "recado.token_wanted" }, parent);
-  });
 }
 
 async function fromPortal({ token_url: address, demo: isDemo }, as) {

@@ -12,11 +12,20 @@ from typing import Any
 
 import jwt  # PyJWT
 import requests
-from flask import Flask, Response, abort, redirect, render_template, request
+from flask import Flask, Response, abort, jsonify, redirect, render_template, request
 from standardwebhooks import Webhook, WebhookVerificationError
 
 API, SCHOOL, KEY_ID = os.environ["RECADO_API"], os.environ["RECADO_SCHOOL"], os.environ["RECADO_KEY_ID"]
 USER, ROLE = os.environ.get("PORTAL_USER", "directora"), os.environ.get("PORTAL_ROLE", "director")  # yours log in
+PAGES = os.environ["RECADO_PAGES"]  # where recado's own pages are, e.g. https://recado.escuela.cl
+PAGES_ORIGIN = "/".join(PAGES.split("/")[:3])
+VIEWS = {
+    "write": "Escribir",
+    "messages": "Mensajes",
+    "replies": "Respuestas",
+    "people": "Personas",
+    "credits": "Créditos",
+}
 app = Flask(__name__)
 app.config.update(TRUSTED_HOSTS=["127.0.0.1"], MAX_CONTENT_LENGTH=64 * 1024)
 db = sqlite3.connect(os.environ.get("PORTAL_DATABASE", "portal.sqlite"), autocommit=True, check_same_thread=False)
@@ -111,6 +120,21 @@ def show(**what: Any) -> str:
     return render_template("page.html", form=request.form, **what)  # which escapes all of it
 
 
+@app.get("/pages/<view>")
+def embed(view: str) -> str:
+    """One of recado's own pages, inside one of ours; static/embed.js talks with it."""
+    return render_template("embedded.html", view=view, views=VIEWS, pages=PAGES) if view in VIEWS else abort(404)
+
+
+@app.get("/token")
+def give_token() -> Response:
+    """For recado's pages: by embed.js, or for one that a link opened (`PortalTokenUrl`). No others can read it."""
+    answer = jsonify(token=token())
+    answer.headers["Access-Control-Allow-Origin"], answer.headers["Cache-Control"] = PAGES_ORIGIN, "no-store"
+    answer.headers["Access-Control-Allow-Credentials"] = "true"
+    return answer
+
+
 @app.post("/recado")
 def take_webhook() -> tuple[str, int]:
     """What recado tells: believed by its signature over the body as it came, noted once however often it comes."""
@@ -125,7 +149,8 @@ def take_webhook() -> tuple[str, int]:
 
 @app.after_request
 def lock(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
+    ours = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'"
+    response.headers["Content-Security-Policy"] = f"{ours}; frame-src {PAGES_ORIGIN}"
     return response
 
 

@@ -61,6 +61,7 @@ def recado(aws: None) -> Iterator[HttpGateway]:
 def app(recado: HttpGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     settings = {
         "RECADO_API": recado.url,
+        "RECADO_PAGES": "https://recado.example",
         "RECADO_SCHOOL": SCHOOL,
         "RECADO_KEY_ID": "k1",
         "RECADO_KEY_SECRET": KEY_SECRET,
@@ -282,6 +283,29 @@ def test_each_request_has_a_token_of_five_minutes_signed_with_the_schools_key(
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "k1"}
     assert (claims["iss"], claims["sub"], claims["role"]) == (SCHOOL, "directora", "director")
     assert claims["exp"] - claims["iat"] == 300
+
+
+def test_recados_pages_are_given_the_token_of_whoever_is_logged_in_and_no_other_origin_can_read_it(
+    portal: FlaskClient,
+) -> None:
+    answer = portal.get("/token", headers={"Origin": "https://evil.example"})
+
+    claims = jwt.decode(answer.get_json()["token"], KEY_SECRET, algorithms=["HS256"])
+    assert (claims["iss"], claims["sub"], claims["role"]) == (SCHOOL, "directora", "director")
+    assert claims["exp"] - claims["iat"] == 300
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://recado.example"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_page_of_recados_stands_in_a_frame_and_only_recados(portal: FlaskClient, recado: HttpGateway) -> None:
+    page, none = portal.get("/pages/write"), portal.get("/pages/..%2Fsettings")
+
+    assert 'src="https://recado.example/write.html?lang=es"' in page.text
+    assert "eyJ" not in page.text
+    rules = page.headers["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "frame-src https://recado.example", "frame-ancestors 'none'"} <= set(rules)
+    assert none.status_code == 404
+    assert recado.asked == []
 
 
 def test_text_is_text(portal: FlaskClient) -> None:
