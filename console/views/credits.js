@@ -107,9 +107,9 @@ class Credits extends HTMLElement {
           h(
             "li",
             { class: "panel stack bag" },
-            h("h3", {}, bag.name),
+            h("h3", { lang: "es" }, bag.name),
             h("p", { class: "tabular" }, t("credits", bag.credits), " · ", t(bag.zone)),
-            h("p", { class: "small soft" }, bag.advice, " ", bag.sold_by_support && t("support")),
+            h("p", { class: "small soft" }, h("span", { lang: "es" }, bag.advice), " ", bag.sold_by_support && t("support")),
             actionButton(t("ask"), () => this.#ask(bag)),
           ),
         ),

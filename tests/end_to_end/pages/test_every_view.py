@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # scripts for the browser, a thought a line
 """What holds for every page and every view of the console: large text, keyboard, colours, languages, nothing from elsewhere.
 
 The views are those that `console.js` names: a new one is looked at without being listed here.
@@ -16,9 +17,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from local.api import Api
+from local.demo_school import SCHOOL_NAME
 from local.run import console_settings
 from tests.end_to_end.conftest import Stack
-from tests.end_to_end.pages.conftest import NARROW, PATIENCE_MS, WIDE, Visitor
+from tests.end_to_end.pages.conftest import NARROW, WIDE, Visitor
 from tests.end_to_end.test_stack import wait_for
 from tools.publish_console import content_security_policy
 
@@ -115,7 +117,7 @@ def sent(stack: Stack) -> str:
     return found
 
 
-@pytest.fixture(scope="module", params=addresses().values(), ids=addresses().keys())
+@pytest.fixture(scope="module", params=list(addresses().values()), ids=list(addresses()))
 def shown(request: pytest.FixtureRequest, stack: Stack, browser: Browser, sent: str) -> Iterator[Shown]:
     """One page for all that only looks at it."""
     with opened(stack, browser, request.param.format(message=sent)) as found:
@@ -124,7 +126,9 @@ def shown(request: pytest.FixtureRequest, stack: Stack, browser: Browser, sent: 
 
 class opened:  # noqa: N801  # used as a function
     def __init__(self, stack: Stack, browser: Browser, address: str, **options: Any) -> None:
-        context = browser.new_context(viewport=WIDE, locale="es-CL", timezone_id="America/Santiago", **options)
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 800}, locale="es-CL", timezone_id="America/Santiago", **options
+        )
         self.shown = Shown(stack, Visitor(context), address)
 
     def __enter__(self) -> Shown:
@@ -212,7 +216,8 @@ def test_with_large_or_spaced_text_nothing_is_cut_off_or_lies_over_another(
     page.evaluate(STYLE, style)
     try:
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        assert page.evaluate(CROWDED) == []
+        crowded = page.evaluate(CROWDED)
+        assert not crowded, "\n".join(crowded)
     finally:
         page.evaluate(STYLE, "")
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]  # a TypedDict of the two
@@ -279,13 +284,21 @@ CONTROLS = """() => {
   window.controls = kept;
   return kept.map((one) => `${one.tagName.toLowerCase()} ${one.id || one.getAttribute("aria-label") || one.textContent.trim().slice(0, 50)}`);
 }"""
+# Some views put the focus on their heading as they come.
+FROM_THE_TOP = """() => {
+  document.body.tabIndex = -1;
+  document.body.focus();
+  document.body.removeAttribute("tabindex");
+}"""
 WHERE = """() => {
   const one = document.activeElement;
   if (one === document.body || one === null) return null;
   const looks = ["", "::after", "::before"].map((part) => getComputedStyle(one, part || null));
   const isSeen = looks.some((look) => (look.outlineStyle !== "none" && parseFloat(look.outlineWidth) >= 2) || look.boxShadow !== "none");
   const box = one.getBoundingClientRect();
-  return { at: window.controls.indexOf(one), isSeen, isInSight: box.bottom > 0 && box.top < innerHeight, said: one.outerHTML.slice(0, 120) };
+  // On the button within a date the browser draws its own ring, and the input itself has no focus.
+  const isWithin = ["date", "datetime-local"].includes(one.type) && !one.matches(":focus");
+  return { at: window.controls.indexOf(one), isSeen: isSeen || isWithin, isInSight: box.bottom > 0 && box.top < innerHeight, said: one.outerHTML.slice(0, 120) };
 }"""
 
 
@@ -293,6 +306,7 @@ def test_tab_goes_to_every_control_in_order_and_each_shows_that_it_is_there(show
     page = shown.page
     shown.open(lang="es")
     controls = page.evaluate(CONTROLS)
+    page.evaluate(FROM_THE_TOP)
 
     visited: list[int] = []
     for _ in range(TABS_MAX):
@@ -312,20 +326,24 @@ def test_tab_goes_to_every_control_in_order_and_each_shows_that_it_is_there(show
 
 
 def test_the_first_tab_skips_to_the_content(shown: Shown) -> None:
-    if shown.address == "index.html":
-        pytest.skip("before somebody has entered there is nothing to skip")
     page = shown.page
     shown.open(lang="es")
+    page.evaluate(FROM_THE_TOP)
 
-    page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Ir al contenido")
+    if shown.address == "index.html":  # nobody has entered yet: there are no sections to skip
+        expect(page.get_by_role("navigation")).to_have_count(0)
+        return
+    page.keyboard.press("Tab")
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("main")).to_be_focused()
-    page.keyboard.press("Tab")
-    assert page.evaluate("() => document.activeElement.closest('main') !== null")
+    page.evaluate(CONTROLS)
+    if page.evaluate("() => window.controls.some((one) => one.closest('main'))"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => document.activeElement.closest('main') !== null")
 
 
 # --- colours, movement
@@ -439,7 +457,7 @@ def test_in_english_no_word_of_spanish_is_left_and_the_page_says_its_language(sh
         written = sorted(_written(shown.answers), key=len, reverse=True)
         left = []
         for said in page.evaluate(SAID):
-            own = said
+            own = said.replace(SCHOOL_NAME, " ")
             for one in written:
                 own = own.replace(one, " ")
             if SPANISH.search(own):
@@ -460,11 +478,12 @@ def test_what_people_write_is_shown_as_they_wrote_it(stack: Stack, visit: Callab
 
     # 1. While it is written, and the name of whom it is for.
     page.goto(f"{enter}#/write")
-    page.get_by_label("Texto").first.fill(TRICK)
+    page.get_by_label("Qué es").select_option("meeting")
+    page.get_by_label("Texto").first.fill(f"{TRICK} {{estudiante}}")
     page.get_by_label("Agregar o dejar fuera a una persona").fill("Prueba")
     expect(page.locator(".found")).to_contain_text(TRICK)
     page.locator(".found").get_by_role("button").first.click()
-    expect(page.locator(".bubble")).to_contain_text(TRICK)
+    expect(page.locator(".preview .bubble")).to_contain_text(TRICK)
     _expect_no_markup(page)
 
     # 2. Sent; and whoever it went to.
