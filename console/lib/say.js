@@ -74,6 +74,22 @@ export async function load(place, loader, show, known = {}) {
   }
 }
 
+/**
+ * The same for what is seen together: nothing of it is shown before each part has its answer or its error, so that nothing moves under
+ * whoever reads. `parts`: [{place, loader, show, known}], whose places `whole` holds.
+ */
+export async function loadTogether(root, whole, parts) {
+  root.setAttribute("aria-busy", "true");
+  fill(root, h("p", { class: "soft", role: "status" }, t("loading")));
+  const found = await Promise.allSettled(parts.map(({ loader }) => loader()));
+  parts.forEach(({ place, loader, show, known = {} }, at) => {
+    const { reason, value } = found[at];
+    fill(place, reason ? errorNote(reason, { known, retry: () => load(place, loader, show, known) }) : show(value));
+  });
+  fill(root, whole);
+  root.removeAttribute("aria-busy");
+}
+
 /** The foot of a list: a press asks for the page that follows, `put` adds it, until there is none (`next: null`). */
 export function moreOf(label, next, ask, put) {
   const foot = h("div", { class: "row" });

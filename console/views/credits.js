@@ -1,106 +1,52 @@
 // <recado-credits>: what the school has by zone, for how long it lasts, what moved it, and which bags there are (L5, L7, L13).
 import { OnceKey } from "../lib/api.js";
 import { fill, h, svg } from "../lib/dom.js";
-import { day, moment, number } from "../lib/format.js";
-import { actionButton, errorNote, load, moreOf, note } from "../lib/say.js";
-import { language, words } from "../lib/words.js";
+import { day, number } from "../lib/format.js";
+import { actionButton, errorNote, loadTogether, note } from "../lib/say.js";
+import { language } from "../lib/words.js";
+import { Statement } from "./credits/statement.js";
+import { t } from "./credits/words.js";
 
-const PAGE = 20;
 const WEEKS = 12;
 const HEIGHT = 120;
-
-const t = words({
-  es: {
-    title: "Créditos",
-    domestic: "Nacionales",
-    international: "Internacionales",
-    available: "disponibles",
-    held: "reservados",
-    captured: "gastados",
-    none: "El colegio todavía no tiene créditos. Puede pedir una bolsa más abajo; el centro de mensajes es gratis.",
-    low: (threshold) => `Quedan menos de ${number(threshold)}.`,
-    suspended: "El contrato está suspendido: no se puede enviar por SMS. Los créditos no se pierden.",
-    days: (count) => `Al ritmo de las últimas cuatro semanas alcanzan para ${number(count)} días.`,
-    no_pace: "Todavía no se puede decir para cuánto alcanzan.",
-    use: "Uso por semana",
-    use_said: (count) => `Gráfico de barras de ${count} semanas; los números están en la tabla.`,
-    figures: "Ver los números",
-    week: "Semana del",
-    used: "Gastados",
-    statement: "Movimientos",
-    when: "Cuándo",
-    what: "Qué",
-    change: "Disponibles",
-    more: "Ver más",
-    nothing: "Todavía no hay movimientos.",
-    zone: "Zona",
-    bags: "Bolsas",
-    never: "Los créditos no vencen y las bolsas no se devuelven.",
-    ask: "Pedir esta bolsa",
-    asked: (name) => `Pedida: ${name}. Soporte se la vende; no se ha cobrado nada.`,
-    support: "La vende soporte.",
-    credits: (count) => `${number(count)} créditos`,
-  },
-  en: {
-    title: "Credits",
-    domestic: "Domestic",
-    international: "International",
-    available: "available",
-    held: "held",
-    captured: "spent",
-    none: "The school has no credits yet. It can ask for a bag below; the message centre is free.",
-    low: (threshold) => `Fewer than ${number(threshold)} are left.`,
-    suspended: "The contract is suspended: nothing can be sent by SMS. Credits are not lost.",
-    days: (count) => `At the pace of the last four weeks they last ${number(count)} days.`,
-    no_pace: "It cannot be told yet how long they last.",
-    use: "Use by week",
-    use_said: (count) => `A bar chart of ${count} weeks; the figures are in the table.`,
-    figures: "See the figures",
-    week: "Week of",
-    used: "Spent",
-    statement: "Movements",
-    when: "When",
-    what: "What",
-    change: "Available",
-    more: "Show more",
-    nothing: "There are no movements yet.",
-    zone: "Zone",
-    bags: "Bags",
-    never: "Credits never expire, and bags are not given back.",
-    ask: "Ask for this bag",
-    asked: (name) => `Asked for: ${name}. Support sells it; nothing has been charged.`,
-    support: "Sold by support.",
-    credits: (count) => `${number(count)} credits`,
-  },
-});
 
 class Credits extends HTMLElement {
   #key = new OnceKey();
 
   connectedCallback() {
     const { api } = this.context;
-    const [place, bags, movements] = [1, 2, 3].map(() => h("div", { class: "stack" }));
+    const [place, bags] = [1, 2].map(() => h("div", { class: "stack" }));
     this.said = h("div", { role: "status" });
-    const section = (name, ...children) => h("section", { class: "panel stack", "aria-labelledby": name }, h("h2", { id: name }, t(name)), ...children);
     const shop = section("bags", h("p", { class: "soft small" }, t("never")), this.said, bags);
-    fill(this, h("div", { class: "stack" }, h("h1", {}, t("title")), place, shop, movements));
-    load(bags, () => api.get("/credits/bags", { lang: language }), (found) => this.#bags(found));
-    load(
-      place,
-      async () => {
-        const [{ accounts }, use] = await Promise.all([api.get("/credits"), api.get("/credits/use", { weeks: WEEKS })]);
-        const first = await Promise.all(accounts.map((one) => this.#movements(one.zone, null)));
-        return { accounts, use: use.accounts, first };
+    const root = h("div", { class: "stack" });
+    fill(this, h("div", { class: "stack" }, h("h1", {}, t("title")), root));
+    const account = async () => {
+      const [school, { accounts }, use] = await Promise.all([api.get("/school"), api.get("/credits"), api.get("/credits/use", { weeks: WEEKS })]);
+      return { accounts, use: use.accounts, timeZone: school.time_zone };
+    };
+    const movements = h("div", { class: "stack" });
+    loadTogether(root, [place, shop, movements], [
+      {
+        place,
+        loader: account,
+        show: ({ accounts, use, timeZone }) => {
+          fill(movements, this.#movements(accounts, timeZone));
+          return [this.#balances(accounts, use), use.length > 0 && section("use", use.map((one) => this.#use(one)))];
+        },
       },
-      ({ accounts, use, first }) => {
-        fill(movements, section("statement", accounts.length === 0 ? h("p", { class: "soft" }, t("nothing")) : first.map((one) => this.#statement(one))));
-        return [this.#balances(accounts, use), section("use", use.map((one) => this.#use(one)))];
-      },
-    );
+      { place: bags, loader: () => api.get("/credits/bags", { lang: language }), show: (found) => this.#bags(found) },
+    ]);
   }
 
-  #movements(zone, cursor) {
-    return this.context.api.get("/credits/statement", { zone, limit: PAGE, cursor, lang: language });
+  disconnectedCallback() {
+    this.statement?.stop();
+  }
+
+  #movements(accounts, timeZone) {
+    if (accounts.length === 0) return section("statement", h("p", { class: "soft" }, t("nothing")));
+    this.statement = new Statement(this.context.api, accounts.map((one) => one.zone), timeZone);
+    this.statement.read();
+    return section("statement", this.statement.element);
   }
 
   #balances(accounts, pace) {
@@ -126,12 +72,14 @@ class Credits extends HTMLElement {
 
   #use(account) {
     const most = Math.max(1, ...account.weeks.map((week) => week.captured ?? 0));
+    const isUsed = account.weeks.some((week) => week.captured > 0);
     const width = 100 / account.weeks.length;
     return h(
       "figure",
       { class: "stack" },
       h("h3", {}, t(account.zone)),
-      svg(
+      h("p", { class: "small soft" }, isUsed ? t("most", most) : t("no_use")),
+      isUsed && svg(
         "svg",
         { viewBox: `0 0 100 ${HEIGHT}`, class: "bars", role: "img", "aria-label": t("use_said", account.weeks.length), preserveAspectRatio: "none" },
         account.weeks.map((week, place) => svg("rect", { x: place * width + width * 0.1, width: width * 0.8, y: HEIGHT - ((week.captured ?? 0) / most) * HEIGHT, height: ((week.captured ?? 0) / most) * HEIGHT })),
@@ -159,9 +107,9 @@ class Credits extends HTMLElement {
           h(
             "li",
             { class: "panel stack bag" },
-            h("h3", {}, bag.name),
+            h("h3", { lang: "es" }, bag.name),
             h("p", { class: "tabular" }, t("credits", bag.credits), " · ", t(bag.zone)),
-            h("p", { class: "small soft" }, bag.advice, " ", bag.sold_by_support && t("support")),
+            h("p", { class: "small soft" }, h("span", { lang: "es" }, bag.advice), " ", bag.sold_by_support && t("support")),
             actionButton(t("ask"), () => this.#ask(bag)),
           ),
         ),
@@ -180,35 +128,10 @@ class Credits extends HTMLElement {
       fill(this.said, errorNote(error));
     }
   }
-
-  #statement(first) {
-    const { zone } = first;
-    const body = h("tbody", {});
-    const put = (found) => body.append(...found.entries.map(movement));
-    put(first);
-    const foot = moreOf(t("more"), first.next, (next) => this.#movements(zone, next), put);
-    return h(
-      "div",
-      { class: "stack" },
-      h(
-        "table",
-        { class: "table cards" },
-        h("caption", { class: "heard" }, `${t("statement")}: ${t(zone)}`),
-        h("thead", {}, h("tr", {}, ["when", "what"].map((name) => h("th", { scope: "col" }, t(name))), h("th", { scope: "col", class: "right" }, t("change")))),
-        body,
-      ),
-      foot,
-    );
-  }
 }
 
-function movement(one) {
-  const what = one.message_id ? h("a", { href: `#/messages/${one.message_id}` }, one.explanation) : one.explanation;
-  return h("tr", {}, h("td", { "data-label": t("when"), class: "tabular" }, moment(one.at)), h("td", { "data-label": t("what") }, what), h("td", { "data-label": t("change"), class: "right tabular" }, signed(one.available)));
-}
-
-function signed(value) {
-  return value > 0 ? `+${number(value)}` : number(value);
+function section(name, ...children) {
+  return h("section", { class: "panel stack", "aria-labelledby": name }, h("h2", { id: name }, t(name)), ...children);
 }
 
 customElements.define("recado-credits", Credits);

@@ -1,13 +1,12 @@
 // What may be done to a message: stop, cancel, another time, again to whom it did not reach, its file. Each keeps its Idempotency-Key until it is done.
 import { NoAnswer, OnceKey, Problem } from "../../lib/api.js";
 import { fill, h } from "../../lib/dom.js";
+import { downloadAll } from "../../lib/files.js";
 import { moment } from "../../lib/format.js";
 import { actionButton, errorNote, note } from "../../lib/say.js";
 import { language } from "../../lib/words.js";
 import { AGAIN, sum } from "./figures.js";
 import { KNOWN, t } from "./words.js";
-
-const FILES_MAX = 100; // a million lines
 
 export class Acts {
   /** `onChanged(message)`: the API answered the message as it is now; `onRefused()`: it is not as it is shown here. */
@@ -137,31 +136,14 @@ export class Acts {
   /** One file after the other, as the API cuts them; a download is complete or says that it is not. */
   async #csv() {
     fill(this.trouble);
-    let path = `/messages/${this.message.id}/recipients.csv`;
-    let query = { lang: language, separator: language === "es" ? "semicolon" : "comma" };
+    const query = { lang: language, separator: language === "es" ? "semicolon" : "comma" };
     try {
-      for (let part = 1; part <= FILES_MAX; part += 1) {
-        this.said.textContent = t("csv_part", part);
-        const { blob, next } = await this.context.api.file(path, query);
-        save(blob, `${this.message.id}${part > 1 || next ? `-${part}` : ""}.csv`);
-        if (!next) {
-          this.said.textContent = t("csv_done", part);
-          return;
-        }
-        path = next.replace(/^\/v1/, "");
-        query = {};
-      }
+      const parts = await downloadAll(this.context.api, `/messages/${this.message.id}/recipients.csv`, query, this.message.id, (part) => (this.said.textContent = t("csv_part", part)));
+      this.said.textContent = t("csv_done", parts);
     } catch (error) {
       if (!(error instanceof Problem || error instanceof NoAnswer)) throw error;
       this.said.textContent = "";
       fill(this.trouble, errorNote(error, { known: KNOWN }), h("p", { class: "wrong" }, t("csv_broken")));
     }
   }
-}
-
-function save(blob, name) {
-  const address = URL.createObjectURL(blob);
-  const link = h("a", { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
