@@ -153,6 +153,8 @@ class _Load:
             self.paths[event["requestId"]] = address.path
 
     def _answered(self, event: dict[str, Any]) -> None:
+        if event["requestId"] not in self.paths:
+            return  # the browser's own picture of a control, e.g. the calendar in a date's field
         answer = event["response"]
         headers = {name.lower(): value for name, value in answer["headers"].items()}
         self.body[event["requestId"]] = int(headers["content-length"])

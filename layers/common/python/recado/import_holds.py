@@ -1,4 +1,4 @@
-"""One worker's hold on an import: a lease that it renews, the clock that it looks at, its writes of the import's row."""
+"""One worker's hold on an import: a lease that it renews, the clock it looks at, its writes of the import's row."""
 
 from collections.abc import Callable
 from dataclasses import replace
