@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
@@ -131,7 +131,7 @@ def _roster() -> bytes:
         users.append((f"apo-{place}", "true", "cuento", "guardian", guardian, family, number, ""))
         enrolled.append((f"m-{place}", course, "cuento", f"est-{place}", "student"))
     users.append(("", "true", "cuento", "guardian", "Nadie", "Sin Código", "9 5555 7199", ""))
-    files: dict[str, list[tuple[str, ...]]] = {
+    files: dict[str, Iterable[tuple[str, ...]]] = {
         "orgs.csv": [("sourcedId", "name", "type"), ("cuento", "Escuela del Cuento", "school")],
         "classes.csv": [("sourcedId", "title", "classType", "grades", "schoolSourcedId"), *CLASSES],
         "users.csv": users,
