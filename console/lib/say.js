@@ -102,6 +102,11 @@ export function moreOf(label, next, ask, put) {
   return foot;
 }
 
+/** L9: of whoever opted out, the number (if there is one) in red, with an icon and the words beside it. */
+export function redNumber(said, words) {
+  return h("span", { class: "red-number" }, icon("blocked"), " ", said, said && " · ", words);
+}
+
 /** A button that does something which takes time: it says so, cannot be pressed twice, and keeps its place. */
 export function actionButton(label, act, { kind = "", iconName = null } = {}) {
   const button = h("button", { type: "button", class: `button ${kind}` }, iconName && icon(iconName), h("span", {}, label));

@@ -1,6 +1,7 @@
 // The stacked bar of a message: each state has a pattern, a colour and, in the legend, words and a number.
 import { fill, h, svg } from "../../lib/dom.js";
 import { number } from "../../lib/format.js";
+import { pattern, patternedPart, swatch } from "../../lib/patterns.js";
 import { STATES } from "./figures.js";
 import { t } from "./words.js";
 
@@ -24,10 +25,10 @@ const DRAWN = {
 
 export class Bar {
   constructor() {
-    this.plot = svg("svg", { class: "states-bar", height: HEIGHT, role: "img" });
+    this.plot = svg("svg", { class: "pattern-bar", height: HEIGHT, role: "img" });
     this.shapes = svg("g", {});
-    this.plot.append(svg("defs", {}, STATES.map(pattern)), this.shapes);
-    this.legend = h("ul", { class: "states-legend" });
+    this.plot.append(svg("defs", {}, STATES.map((state) => pattern(idOf(state), DRAWN[state]))), this.shapes);
+    this.legend = h("ul", { class: "pattern-legend" });
     this.element = h("div", { class: "stack" }, this.plot, this.legend);
     this.known = "";
   }
@@ -45,25 +46,13 @@ export class Bar {
       this.shapes,
       there.map((state) => {
         const share = (counts[state] / all) * 100;
-        const shape = svg("rect", { x: `${at}%`, y: 1, width: `${share}%`, height: HEIGHT - 2, fill: `url(#state-${state})`, class: "states-part" });
+        const shape = patternedPart(idOf(state), at, share, HEIGHT);
         at += share;
         return shape;
       }),
     );
-    fill(this.legend, there.map((state) => h("li", {}, swatch(state), h("span", {}, t(state)), h("strong", { class: "tabular" }, number(counts[state])))));
+    fill(this.legend, there.map((state) => h("li", {}, swatch(idOf(state)), h("span", {}, t(state)), h("strong", { class: "tabular" }, number(counts[state])))));
   }
 }
 
-function swatch(state) {
-  return svg("svg", { class: "states-swatch", width: 22, height: 16, "aria-hidden": "true" }, svg("rect", { x: 0.5, y: 0.5, width: 21, height: 15, fill: `url(#state-${state})`, class: "states-part" }));
-}
-
-function pattern(state) {
-  const drawn = DRAWN[state];
-  return svg(
-    "pattern",
-    { id: `state-${state}`, width: 8, height: 8, patternUnits: "userSpaceOnUse", class: `state-${state}` },
-    svg("rect", { width: 8, height: 8, class: drawn ? "pattern-ground" : "pattern-full" }),
-    drawn && svg("path", { d: drawn[0], "stroke-width": drawn[1], class: "pattern-line" }),
-  );
-}
+const idOf = (state) => `state-${state}`;

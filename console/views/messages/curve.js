@@ -24,7 +24,7 @@ export class Curve {
       "div",
       { class: "stack" },
       this.plot,
-      h("ul", { class: "states-legend" }, LINES.map((name) => h("li", {}, svg("svg", { width: 34, height: 14, "aria-hidden": "true" }, svg("line", { x1: 1, x2: 33, y1: 7, y2: 7, class: `curve-line curve-${name}` })), h("span", {}, t(name))))),
+      h("ul", { class: "pattern-legend" }, LINES.map((name) => h("li", {}, svg("svg", { width: 34, height: 14, "aria-hidden": "true" }, svg("line", { x1: 1, x2: 33, y1: 7, y2: 7, class: `curve-line curve-${name}` })), h("span", {}, t(name))))),
       h("details", { class: "no-print" }, h("summary", {}, t("curve_table")), h("table", { class: "table cards" }, h("caption", { class: "heard" }, t("curve")), h("thead", {}, head), this.rows)),
     );
   }

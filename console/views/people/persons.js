@@ -1,6 +1,7 @@
 // What all parts of the view know of a person: name, number for SMS, groups; and how a dialog is opened.
 import { fill, h, icon } from "../../lib/dom.js";
 import { phone } from "../../lib/format.js";
+import { redNumber } from "../../lib/say.js";
 import { language } from "../../lib/words.js";
 import { t } from "./directory_words.js";
 
@@ -16,7 +17,7 @@ export const whoDid = (by) => (["self", "roster", "handset"].includes(by) ? t(by
 /** A number for SMS: of whoever receives none in red, with an icon and words (L9); what cannot be used grey, with why. */
 export function numberOf(person) {
   const said = person.number ? phone(person.number) : person.typed_number;
-  if (person.opted_out) return h("span", { class: "red-number" }, icon("blocked"), " ", said && h("span", { class: "number" }, said), said && " · ", t("no_sms"));
+  if (person.opted_out) return redNumber(said && h("span", { class: "number" }, said), t("no_sms"));
   if (person.number) return h("span", { class: "number tabular" }, said);
   return h("span", { class: "skipped" }, icon("warning"), " ", t(person.number_problem ? "unusable_number" : "no_number"), said && `: ${said}`);
 }

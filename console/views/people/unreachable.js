@@ -1,6 +1,7 @@
 // Whom no SMS reaches for want of a number (L14): by course, to be printed and asked for, or as a file.
 import { NoAnswer, OnceKey, Problem } from "../../lib/api.js";
 import { fill, h, icon } from "../../lib/dom.js";
+import { downloadAll } from "../../lib/files.js";
 import { moment, number } from "../../lib/format.js";
 import { actionButton, errorNote, note } from "../../lib/say.js";
 import { language } from "../../lib/words.js";
@@ -155,20 +156,10 @@ export class Unreachable {
   /** One file after the other, as the API cuts them; it is said whether all of them came. */
   async #csv() {
     fill(this.said);
-    const path = "/people/unreachable.csv";
-    let query = { group: this.select.value, lang: language };
     try {
-      for (let part = 1; part <= FILES_MAX; part += 1) {
-        fill(this.said, h("p", {}, t("csv_part", part)));
-        const { blob, next } = await this.api.file(path, query);
-        save(blob, `${t("csv_name")}${part > 1 || next ? `-${part}` : ""}.csv`);
-        if (!next) {
-          fill(this.said, h("p", {}, t("csv_done", part)));
-          return;
-        }
-        query = Object.fromEntries(new URLSearchParams(next.slice(next.indexOf("?") + 1)));
-      }
-      fill(this.said, note("bad", h("p", {}, t("csv_broken"))));
+      const query = { group: this.select.value, lang: language };
+      const parts = await downloadAll(this.api, "/people/unreachable.csv", query, t("csv_name"), (part) => fill(this.said, h("p", {}, t("csv_part", part))), FILES_MAX);
+      fill(this.said, h("p", {}, t("csv_done", parts)));
     } catch (error) {
       if (!(error instanceof Problem || error instanceof NoAnswer)) throw error;
       fill(this.said, errorNote(error, { known: KNOWN }), h("p", { class: "wrong" }, t("csv_broken")));
@@ -231,10 +222,3 @@ function row(one) {
 
 /** A guardian stands where their student would. */
 const sortName = (one) => one.students[0] ?? one.name;
-
-function save(blob, name) {
-  const address = URL.createObjectURL(blob);
-  const link = h("a", { href: address, download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
-}

@@ -1,7 +1,7 @@
 // Who receives it (L3): kinds of people, groups as a tree, people by search, and whoever is left out. What it comes to stands in a sentence.
 import { fill, h, icon } from "../../lib/dom.js";
 import { phone } from "../../lib/format.js";
-import { errorNote } from "../../lib/say.js";
+import { errorNote, redNumber } from "../../lib/say.js";
 import { WHO } from "./state.js";
 import { chosenNames, GroupTree } from "./tree.js";
 import { t } from "./words.js";
@@ -191,7 +191,7 @@ export function known(person) {
 /** L9: the number of whoever opted out is red, with an icon and the words beside it. */
 export function numberOf({ number, typed, optedOut }) {
   const said = number ? phone(number) : typed;
-  if (optedOut) return h("span", { class: "red-number" }, icon("blocked"), " ", said, said && " · ", t("no_sms"));
+  if (optedOut) return redNumber(said, t("no_sms"));
   return said ? h("span", { class: "small tabular" }, said) : h("span", { class: "small skipped" }, t("no_sms_number"));
 }
 

@@ -1,7 +1,7 @@
 // What will happen: what it costs per zone, what is left, and everybody of the audience by what becomes of them (L9, L11, L13).
 import { fill, h, icon } from "../../lib/dom.js";
 import { number, phone } from "../../lib/format.js";
-import { errorNote, load, note } from "../../lib/say.js";
+import { errorNote, load, note, redNumber } from "../../lib/say.js";
 import { goesBySms } from "./state.js";
 import { t } from "./words.js";
 
@@ -167,7 +167,7 @@ function recipient(one, names) {
   const isReached = REACHED.includes(one.state);
   const said = one.number ? phone(one.number) : one.typed_number;
   const shown = one.is_red
-    ? h("span", { class: "red-number" }, icon("blocked"), " ", said, " · ", t("no_sms"))
+    ? redNumber(said, t("no_sms"))
     : said && h("span", { class: isReached ? "tabular" : "skipped tabular" }, said);
   const reason = one.state === "duplicate_of" && names.has(one.duplicate_of) ? t("shared_with", names.get(one.duplicate_of)) : one.meaning;
   return h(

@@ -52,6 +52,44 @@ class Visitor:
         self.page.route(pattern, lose)
         return keys
 
+    def lose_first_answer(self, pattern: str, method: str | None = None) -> list[str]:
+        """The first such request is done, and nobody hears so; answers the Idempotency-Keys of all, as they come."""
+        keys: list[str] = []
+
+        def lose(route: Route) -> None:
+            if method is not None and route.request.method != method:
+                route.fallback()
+                return
+            keys.append(route.request.headers["idempotency-key"])
+            if len(keys) == 1:
+                route.fetch()
+                route.abort()
+            else:
+                route.continue_()
+
+        self.page.route(pattern, lose)
+        return keys
+
+    def words_of(self, module: str) -> tuple[list[str], list[str], int]:
+        """Of a module's `WORDS`: names and kinds of the Spanish ones, of the English ones, and how many are empty."""
+        spanish, english, empty = self.page.evaluate(
+            """async (module) => {
+              const { WORDS } = await import(module);
+              const names = (said) => Object.entries(said).map(([name, word]) => `${name} ${typeof word}`).sort();
+              const all = Object.values(WORDS).flatMap(Object.values);
+              return [names(WORDS.es), names(WORDS.en), all.filter((one) => one === "").length];
+            }""",
+            module,
+        )
+        return spanish, english, empty
+
+    def expect_trouble(self, *expected: str) -> None:
+        """The browser itself reports a request that failed or was refused; it was meant to be, and must have been."""
+        refused = "Failed to load resource"
+        found = [one for one in self.troubles if refused in one and any(word in one for word in expected)]
+        assert found, self.troubles
+        self.troubles[:] = [one for one in self.troubles if one not in found]
+
     def forgive_failed_loads(self) -> None:
         """What the browser itself says of requests that a test refused or lost."""
         self.troubles[:] = [one for one in self.troubles if "Failed to load resource" not in one]

@@ -403,7 +403,7 @@ def test_a_roster_that_lets_most_go_asks_twice(school: School, visit: Visit) -> 
 
     expect(page.get_by_text("La aplicó directora")).to_be_visible()
     assert len(set(keys)) == len(keys) - 1  # the refused one was the same, the confirmed one another
-    _expect_trouble(visitor, "409")
+    visitor.expect_trouble("409")
 
 
 # --- what goes wrong -----------------------------------------------------------------------------------------------
@@ -434,13 +434,13 @@ def test_an_upload_that_breaks_off_is_sent_again_without_choosing_the_file(schoo
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
     assert len(puts) == 2
     assert len(school.ask("GET", "/imports")["imports"]) == 1
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
 
 def test_a_lost_answer_to_begin_is_asked_again_with_the_same_key(school: School, visit: Visit) -> None:
     visitor = visit()
     page = school.enter(visitor)
-    keys = _lose_first_answer(page, "**/v1/imports", "POST")
+    keys = visitor.lose_first_answer("**/v1/imports", "POST")
 
     _drop(page, {"nomina.zip": FAMILIES.zip()})
     expect(page.get_by_role("alert")).to_contain_text("No hubo respuesta")
@@ -449,7 +449,7 @@ def test_a_lost_answer_to_begin_is_asked_again_with_the_same_key(school: School,
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
     assert (len(keys), len(set(keys))) == (2, 1)
     assert len(school.ask("GET", "/imports")["imports"]) == 1
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
 
 def test_an_address_whose_time_is_over_is_begun_anew_with_the_file_at_hand(school: School, visit: Visit) -> None:
@@ -491,7 +491,7 @@ def test_an_address_whose_time_is_over_is_begun_anew_with_the_file_at_hand(schoo
 
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
     assert page.url != first
-    _expect_trouble(visitor, "403")
+    visitor.expect_trouble("403")
 
 
 def test_files_that_are_not_there_after_all_are_sent_again(school: School, visit: Visit) -> None:
@@ -505,7 +505,7 @@ def test_files_that_are_not_there_after_all_are_sent_again(school: School, visit
     page.get_by_role("button", name="Subir otra vez").click()
 
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
-    _expect_trouble(visitor, "409")
+    visitor.expect_trouble("409")
 
 
 def test_an_upload_that_came_too_late_is_begun_anew(school: School, visit: Visit) -> None:
@@ -524,7 +524,7 @@ def test_an_upload_that_came_too_late_is_begun_anew(school: School, visit: Visit
 
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
     assert page.url.rpartition("/")[2] != late
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
 
 def test_a_lost_answer_to_apply_is_asked_again_with_the_same_key(school: School, visit: Visit) -> None:
@@ -533,7 +533,7 @@ def test_a_lost_answer_to_apply_is_asked_again_with_the_same_key(school: School,
     ready = school.ask("GET", f"/imports/{made}")
     visitor = visit()
     page = school.enter(visitor, f"people/imports/{made}")
-    keys = _lose_first_answer(page, "**/apply", "POST")
+    keys = visitor.lose_first_answer("**/apply", "POST")
     # Nor does the page hear of it otherwise, before it is asked for again.
     page.route(f"**/v1/imports/{made}", lambda route: route.fulfill(json=ready) if len(keys) < 2 else route.continue_())
     page.get_by_role("button", name="Aplicar la nómina").click()
@@ -545,14 +545,14 @@ def test_a_lost_answer_to_apply_is_asked_again_with_the_same_key(school: School,
 
     expect(page.get_by_text("La aplicó directora")).to_be_visible()
     assert (len(keys), len(set(keys))) == (2, 1)
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
 
 def test_whoever_does_not_press_again_sees_that_it_was_done(school: School, visit: Visit) -> None:
     made = school.begin(FAMILIES)
     visitor = visit()
     page = school.enter(visitor, f"people/imports/{made}")
-    _lose_first_answer(page, "**/apply", "POST")
+    visitor.lose_first_answer("**/apply", "POST")
     page.get_by_role("button", name="Aplicar la nómina").click()
     page.get_by_role("button", name="Sí, aplicar").click()
 
@@ -560,7 +560,7 @@ def test_whoever_does_not_press_again_sees_that_it_was_done(school: School, visi
 
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_text("alguien más")).to_have_count(0)
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
 
 def test_what_somebody_else_has_done_meanwhile_is_shown_as_it_is(school: School, visit: Visit) -> None:
@@ -574,7 +574,7 @@ def test_what_somebody_else_has_done_meanwhile_is_shown_as_it_is(school: School,
 
     expect(page.get_by_text("La descartó directora")).to_be_visible()
     expect(page.get_by_text("alguien más aplicó o descartó esta nómina").first).to_be_visible()
-    _expect_trouble(visitor, "409")
+    visitor.expect_trouble("409")
 
 
 def test_while_another_roster_is_applied_this_one_stays(school: School, visit: Visit) -> None:
@@ -590,7 +590,7 @@ def test_while_another_roster_is_applied_this_one_stays(school: School, visit: V
 
     page.get_by_role("button", name="Sí, aplicar").click()
     expect(page.get_by_text("La aplicó directora")).to_be_visible()
-    _expect_trouble(visitor, "409")
+    visitor.expect_trouble("409")
 
 
 def test_too_many_requests_are_waited_for(school: School, visit: Visit) -> None:
@@ -612,7 +612,7 @@ def test_too_many_requests_are_waited_for(school: School, visit: Visit) -> None:
     page.unroute(f"**/v1/imports/{made}")
     page.get_by_role("button", name="Intentar otra vez").click()
     expect(page.get_by_text("Todavía no ha cambiado nada.")).to_be_visible()
-    _expect_trouble(visitor, "429")
+    visitor.expect_trouble("429")
 
 
 def test_an_import_that_is_not_there_is_said_in_words(school: School, visit: Visit) -> None:
@@ -620,7 +620,7 @@ def test_an_import_that_is_not_there_is_said_in_words(school: School, visit: Vis
     page = school.enter(visitor, "people/imports/nada")
 
     expect(page.get_by_text("Esa importación no existe en su colegio")).to_be_visible()
-    _expect_trouble(visitor, "404")
+    visitor.expect_trouble("404")
 
 
 def test_an_upload_of_another_window_is_left_to_it_or_given_up(school: School, visit: Visit) -> None:
@@ -795,25 +795,6 @@ def _tab_to(page: Page, name: str) -> None:
     pytest.fail(f"no way to {name!r} by Tab")
 
 
-def _lose_first_answer(page: Page, address: str, method: str) -> list[str]:
-    """It is done, but nobody hears so; answers the keys of all such requests, as they come."""
-    keys: list[str] = []
-
-    def lose(route: Route) -> None:
-        if route.request.method != method:
-            route.fallback()
-            return
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route(address, lose)
-    return keys
-
-
 def _picture(visitor: Visitor, name: str, at: str | None = None) -> None:
     """As `take_picture`, of what is in sight: the whole page is as long as its list of changes."""
     for suffix, size in (("", {"width": 1280, "height": 960}), ("-320", {"width": 320, "height": 1200})):
@@ -834,11 +815,3 @@ def _note_key(keys: list[str], request: Request) -> None:
 def _refuse(route: Route, status: int, problem: dict[str, Any], headers: dict[str, str] | None = None) -> None:
     body = json.dumps(problem)
     route.fulfill(status=status, headers=headers or {}, content_type="application/problem+json", body=body)
-
-
-def _expect_trouble(visitor: Visitor, *expected: str) -> None:
-    """The browser itself reports a request that failed or was refused; it was meant to be, and must have been."""
-    refused = "Failed to load resource"
-    found = [one for one in visitor.troubles if refused in one and any(word in one for word in expected)]
-    assert found, visitor.troubles
-    visitor.troubles[:] = [one for one in visitor.troubles if one not in found]

@@ -27,16 +27,7 @@ def _her_number_again(stack: Stack) -> Iterator[None]:
 
 
 def test_every_word_is_there_in_both_languages(stack: Stack, visit: Visit) -> None:
-    page = _enter(stack, visit).page
-
-    spanish, english, empty = page.evaluate(
-        """async () => {
-          const { WORDS } = await import("./views/inbox/words.js");
-          const names = (said) => Object.entries(said).map(([name, word]) => `${name} ${typeof word}`).sort();
-          const all = Object.values(WORDS).flatMap(Object.values);
-          return [names(WORDS.es), names(WORDS.en), all.filter((one) => one === "").length];
-        }"""
-    )
+    spanish, english, empty = _enter(stack, visit).words_of("./views/inbox/words.js")
 
     assert spanish == english
     assert empty == 0

@@ -22,7 +22,6 @@ from tests.end_to_end.conftest import Stack
 from tests.end_to_end.pages.conftest import NARROW, SCREENSHOTS, Visitor
 
 PATIENCE = 30_000
-REFUSED = "Failed to load resource"
 GUARDIANS_OF_7B: dict[str, Any] = {"who": ["guardians"], "groups": ["course-7b"]}
 
 type Visit = Callable[..., Visitor]
@@ -37,14 +36,7 @@ def _calm_carrier(stack: Stack) -> Iterator[None]:
 def test_every_word_is_there_in_both_languages(stack: Stack, visit: Visit) -> None:
     visitor = _enter(stack, visit, "messages")
 
-    spanish, english, empty = visitor.page.evaluate(
-        """async () => {
-          const { WORDS } = await import("./views/messages/words.js");
-          const names = (said) => Object.entries(said).map(([name, word]) => `${name} ${typeof word}`).sort();
-          const all = Object.values(WORDS).flatMap(Object.values);
-          return [names(WORDS.es), names(WORDS.en), all.filter((one) => one === "").length];
-        }"""
-    )
+    spanish, english, empty = visitor.words_of("./views/messages/words.js")
 
     assert spanish == english
     assert empty == 0
@@ -89,7 +81,7 @@ def test_a_message_on_its_way_is_watched_to_its_end(stack: Stack, visit: Visit) 
     final = _settled(stack, made["id"])
     delivered = final["counts"]["delivered"]
     expect(page.locator(".figure")).to_have_text(f"{delivered} de {made['recipients']} entregados", timeout=PATIENCE)
-    legend = page.locator(".states-legend").first
+    legend = page.locator(".pattern-legend").first
     said = page.get_by_role("img", name=re.compile("Destinatarios según su estado"))
     for state, count in final["counts"].items():
         expect(said).to_have_attribute("aria-label", re.compile(rf": {count}(;|$)"))
@@ -197,17 +189,7 @@ def test_a_message_is_stopped_in_flight(stack: Stack, visit: Visit) -> None:
     expect(opener).to_be_focused()
 
     # The answer is lost: nobody knows whether it was done, so the same is asked with the same key.
-    keys: list[str] = []
-
-    def lose_first(route: Route) -> None:
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route("**/stop", lose_first)
+    keys = visitor.lose_first_answer("**/stop")
     page.keyboard.press("Enter")
     dialog.get_by_role("button", name="Sí, detener").click()
     expect(dialog.get_by_role("alert")).to_contain_text("No hubo respuesta")
@@ -217,11 +199,11 @@ def test_a_message_is_stopped_in_flight(stack: Stack, visit: Visit) -> None:
     assert len(keys) == 2
 
     expect(page.locator("header .tag").filter(has_text="Detenido")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator(".states-legend").first).to_contain_text("Detenido antes de salir", timeout=PATIENCE)
+    expect(page.locator(".pattern-legend").first).to_contain_text("Detenido antes de salir", timeout=PATIENCE)
     row = f"Nacional 0 0 {made['credits_held']['domestic']}"
     expect(page.get_by_role("table", name="Créditos").get_by_role("row", name=row)).to_be_visible(timeout=PATIENCE)
     _picture(visitor, "messages-stopped")
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
     # And again to those whom it did not reach.
     page.get_by_role("button", name=re.compile(r"^Enviar otra vez a \d+")).click()
@@ -250,7 +232,7 @@ def test_a_scheduled_message_is_moved_and_cancelled(stack: Stack, visit: Visit) 
     page.get_by_role("button", name="Guardar la hora").click()
     expect(page.get_by_text(re.compile("Hora cambiada: saldrá .*17:30"))).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_contain_text("17:30")
-    _expect_trouble(visitor, "422", "400")
+    visitor.expect_trouble("422", "400")
 
     page.get_by_role("button", name="Cancelar el mensaje").click()
     page.get_by_role("button", name="Sí, cancelarlo").click()
@@ -276,7 +258,7 @@ def test_what_somebody_else_has_stopped_is_shown_as_it_is(stack: Stack, visit: V
     expect(page.get_by_role("dialog")).to_contain_text("el mensaje siguió su camino")
     page.get_by_role("button", name="Volver sin cambios").click()
     expect(page.locator("header .tag")).to_have_text("Cancelado", timeout=PATIENCE)
-    _expect_trouble(visitor, "409")
+    visitor.expect_trouble("409")
 
 
 def test_the_list_for_the_gate_is_printed_by_course(stack: Stack, visit: Visit) -> None:
@@ -326,7 +308,7 @@ def test_without_a_network_what_is_there_stays_and_comes_up_to_date_by_itself(st
     expect(page.locator(".figure")).to_contain_text(f"{final['counts']['delivered']} de", timeout=PATIENCE)
     expect(page.get_by_text("No se pudo actualizar.")).to_be_hidden()
     expect(search).to_be_focused()
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
 
 def test_too_many_requests_are_said_and_tried_again(stack: Stack, visit: Visit) -> None:
@@ -347,14 +329,14 @@ def test_too_many_requests_are_said_and_tried_again(stack: Stack, visit: Visit) 
     expect(alert).to_contain_text("Inténtelo en 7 s.")
     alert.get_by_role("button", name="Intentar otra vez").click()
     expect(alert).to_have_count(0)
-    _expect_trouble(visitor, "429")
+    visitor.expect_trouble("429")
 
 
 def test_a_message_that_is_not_there_is_said_in_words(stack: Stack, visit: Visit) -> None:
     visitor = _enter(stack, visit, "messages/nada")
 
     expect(visitor.page.get_by_text("Ese mensaje no existe en su colegio.")).to_be_visible()
-    _expect_trouble(visitor, "404")
+    visitor.expect_trouble("404")
 
 
 def test_the_list_costs_less_than_a_hundred_kilobytes(stack: Stack, visit: Visit) -> None:
@@ -586,10 +568,3 @@ def _picture(visitor: Visitor, name: str, at: str = "main") -> None:
         visitor.page.evaluate("(top) => window.scrollTo(0, top)", top)
         visitor.page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png")
     visitor.page.set_viewport_size({"width": 1280, "height": 800})
-
-
-def _expect_trouble(visitor: Visitor, *expected: str) -> None:
-    """The browser itself reports a request that failed or was refused; it was meant to be, and must have been."""
-    found = [one for one in visitor.troubles if REFUSED in one and any(word in one for word in expected)]
-    assert found, visitor.troubles
-    visitor.troubles[:] = [one for one in visitor.troubles if one not in found]

@@ -20,7 +20,6 @@ from tests.end_to_end.pages.conftest import NARROW, PATIENCE_MS, SCREENSHOTS, WI
 
 expect.set_options(timeout=PATIENCE_MS)
 
-REFUSED = "Failed to load resource"
 
 type Visit = Callable[..., Visitor]
 
@@ -28,14 +27,7 @@ type Visit = Callable[..., Visitor]
 def test_every_word_is_there_in_both_languages(stack: Stack, visit: Visit) -> None:
     visitor = _enter(stack, visit, "people")
 
-    spanish, english, empty = visitor.page.evaluate(
-        """async () => {
-          const { WORDS } = await import("./views/people/directory_words.js");
-          const names = (said) => Object.entries(said).map(([name, word]) => `${name} ${typeof word}`).sort();
-          const all = Object.values(WORDS).flatMap(Object.values);
-          return [names(WORDS.es), names(WORDS.en), all.filter((one) => one === "").length];
-        }"""
-    )
+    spanish, english, empty = visitor.words_of("./views/people/directory_words.js")
 
     assert spanish == english
     assert empty == 0
@@ -200,17 +192,7 @@ def test_a_switch_whose_answer_is_lost_is_pressed_again_with_the_same_key(stack:
     made = _make(stack, "Pilar", _mark(), number="9 5555 7746")
     visitor = _enter(stack, visit, f"people/one/{made['id']}")
     page = visitor.page
-    keys: list[str] = []
-
-    def lose_first_answer(route: Route) -> None:
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route("**/sms", lose_first_answer)
+    keys = visitor.lose_first_answer("**/sms")
     page.get_by_role("button", name="Dejar de enviarle SMS").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Motivo").fill("Lo pidió")
@@ -223,7 +205,7 @@ def test_a_switch_whose_answer_is_lost_is_pressed_again_with_the_same_key(stack:
     assert len(keys) == 2
     assert len(set(keys)) == 1
     expect(page.get_by_role("region", name="Cuándo y por qué no recibe SMS").get_by_role("listitem")).to_have_count(1)
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
     _remove(stack, made["id"])
 
 
@@ -271,7 +253,7 @@ def test_what_the_api_refuses_of_a_number_is_said_at_its_field(stack: Stack, vis
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Corregir número")).to_be_focused()
     assert stack.api.need("GET", f"/people/{made['id']}", stack.token())["number"] == "+56955557749"
-    _expect_trouble(visitor, "422", "400")
+    visitor.expect_trouble("422", "400")
     _remove(stack, made["id"])
 
 
@@ -300,20 +282,7 @@ def test_somebody_is_added_by_hand_once_whatever_becomes_of_the_answer(stack: St
     expect(dialog.get_by_text("Falta.")).to_have_count(0)
     expect(dialog.get_by_role("alert")).to_have_count(0)
     _picture(visitor, "people-add-guardian")
-    keys: list[str | None] = []
-
-    def lose_first_answer(route: Route) -> None:
-        if route.request.method != "POST":
-            route.continue_()
-            return
-        keys.append(route.request.headers.get("idempotency-key"))
-        if len(keys) == 1:
-            route.fetch()
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route("**/v1/people", lose_first_answer)
+    keys = visitor.lose_first_answer("**/v1/people", "POST")
     dialog.get_by_role("button", name="Guardar").click()
     expect(dialog.get_by_role("alert")).to_contain_text("No hubo respuesta")
     dialog.get_by_role("button", name="Guardar").click()
@@ -325,7 +294,7 @@ def test_somebody_is_added_by_hand_once_whatever_becomes_of_the_answer(stack: St
     expect(family.get_by_role("link", name=f"Alumno {mark}")).to_be_visible()
     expect(family).to_contain_text("7° Básico B")
     assert len(_people(stack, f"q={mark}&role=guardian")) == 1
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
     # The student's own record shows her, with her number.
     family.get_by_role("link", name=f"Alumno {mark}").click()
@@ -362,7 +331,7 @@ def test_whoever_was_added_without_an_answer_is_not_added_again_after_a_correcti
     dialog.get_by_role("link", name="Ver la ficha").click()
     expect(page.get_by_role("heading", level=1, name=f"Dos {mark}")).to_be_focused()
     (made,) = _people(stack, f"q={mark}")
-    _expect_trouble(visitor, "ERR_FAILED", "409")
+    visitor.expect_trouble("ERR_FAILED", "409")
     _remove(stack, made["id"])
 
 
@@ -513,7 +482,7 @@ def test_families_are_asked_once_to_check_their_data_L14(stack: Stack, visit: Vi
     made = stack.api.need("GET", f"/messages/{address.rpartition('/')[2]}", stack.token())
     assert made["channels"] == ["inbox"]
     assert made["audience"]["groups"] == ["course-7b"]
-    _expect_trouble(visitor, "ERR_FAILED")
+    visitor.expect_trouble("ERR_FAILED")
 
 
 def test_a_file_in_parts_is_fetched_to_its_end(stack: Stack, visit: Visit) -> None:
@@ -560,14 +529,14 @@ def test_a_network_that_fails_and_too_many_requests_are_said_and_tried_again(sta
     alert.get_by_role("button", name="Intentar otra vez").click()
     expect(alert).to_have_count(0)
     expect(page.get_by_role("table", name="Personas")).to_be_visible()
-    _expect_trouble(visitor, "ERR_FAILED", "429")
+    visitor.expect_trouble("ERR_FAILED", "429")
 
 
 def test_a_person_who_is_not_there_is_said_in_words(stack: Stack, visit: Visit) -> None:
     visitor = _enter(stack, visit, "people/one/nadie")
 
     expect(visitor.page.get_by_text("Esa persona no existe en su colegio.")).to_be_visible()
-    _expect_trouble(visitor, "404")
+    visitor.expect_trouble("404")
 
 
 def test_a_teacher_is_not_offered_it_and_the_api_refuses(stack: Stack, visit: Visit) -> None:
@@ -750,10 +719,3 @@ def _picture(visitor: Visitor, name: str) -> None:
         page.evaluate("window.scrollTo(0, 0)")
         page.screenshot(path=SCREENSHOTS / f"{name}{suffix}.png")
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
-
-
-def _expect_trouble(visitor: Visitor, *expected: str) -> None:
-    """The browser itself reports a request that failed or was refused; it was meant to be, and must have been."""
-    found = [one for one in visitor.troubles if REFUSED in one and any(word in one for word in expected)]
-    assert found, visitor.troubles
-    visitor.troubles[:] = [one for one in visitor.troubles if one not in found]

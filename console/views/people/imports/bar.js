@@ -1,19 +1,20 @@
 // People by what becomes of them, as a bar and, beside it, as a table: each change has a pattern, a colour and words.
 import { fill, h, svg } from "../../../lib/dom.js";
 import { number } from "../../../lib/format.js";
+import { pattern, patternedPart, swatch } from "../../../lib/patterns.js";
 import { CHANGES, KIND_NAMES, PEOPLE } from "./states.js";
 import { t } from "./words.js";
 
 const HEIGHT = 28;
 const LEAST = 1.5; // percent: who is there at all is seen
 // How each pattern is drawn on a square of 8 by 8; the colour comes from its class.
-const DRAWN = { new: null, changed: "M-2 2l4-4M0 8l8-8M6 10l4-4", unchanged: "M4 4h.1", gone: "M0 0l8 8M8 0L0 8" };
+const DRAWN = { new: null, changed: ["M-2 2l4-4M0 8l8-8M6 10l4-4", 2], unchanged: ["M4 4h.1", 2], gone: ["M0 0l8 8M8 0L0 8", 2] };
 
 export class Summary {
   constructor() {
     this.shapes = svg("g", {});
-    this.plot = svg("svg", { class: "import-bar", height: HEIGHT, role: "img" }, svg("defs", {}, CHANGES.map(pattern)), this.shapes);
-    this.legend = h("ul", { class: "import-legend" });
+    this.plot = svg("svg", { class: "pattern-bar", height: HEIGHT, role: "img" }, svg("defs", {}, CHANGES.map((change) => pattern(idOf(change), DRAWN[change]))), this.shapes);
+    this.legend = h("ul", { class: "pattern-legend" });
     this.body = h("tbody", {});
     this.element = h(
       "div",
@@ -33,7 +34,7 @@ export class Summary {
     const there = CHANGES.filter((change) => counts[change] > 0);
     this.plot.setAttribute("aria-label", t("people_bar", there.map((change) => `${t(change)}: ${number(counts[change])}`).join("; ")));
     fill(this.shapes, partsOf(counts, there));
-    fill(this.legend, CHANGES.map((change) => h("li", {}, swatch(change), h("span", {}, t(change)), h("strong", { class: "tabular" }, number(counts[change])))));
+    fill(this.legend, CHANGES.map((change) => h("li", {}, swatch(idOf(change)), h("span", {}, t(change)), h("strong", { class: "tabular" }, number(counts[change])))));
     const rows = KIND_NAMES.map((kind) => row(t(kind), kinds[kind]));
     rows.splice(PEOPLE.length, 0, row(t("people"), counts, "import-all"));
     fill(this.body, rows);
@@ -47,7 +48,7 @@ function partsOf(counts, there) {
   let at = 0;
   return there.map((change, place) => {
     const width = (shares[place] / sum) * 100;
-    const part = svg("rect", { x: `${at}%`, y: 1, width: `${width}%`, height: HEIGHT - 2, fill: `url(#import-${change})`, class: "import-part" });
+    const part = patternedPart(idOf(change), at, width, HEIGHT);
     at += width;
     return part;
   });
@@ -57,15 +58,4 @@ function row(name, counts, kind = "") {
   return h("tr", { class: kind }, h("th", { scope: "row" }, name), CHANGES.map((change) => h("td", { class: "right", "data-label": t(change) }, number(counts[change]))));
 }
 
-function swatch(change) {
-  return svg("svg", { class: "import-swatch", width: 22, height: 16, "aria-hidden": "true" }, svg("rect", { x: 0.5, y: 0.5, width: 21, height: 15, fill: `url(#import-${change})`, class: "import-part" }));
-}
-
-function pattern(change) {
-  return svg(
-    "pattern",
-    { id: `import-${change}`, width: 8, height: 8, patternUnits: "userSpaceOnUse", class: `import-${change}` },
-    svg("rect", { width: 8, height: 8, class: DRAWN[change] ? "import-ground" : "import-full" }),
-    DRAWN[change] && svg("path", { d: DRAWN[change], "stroke-width": 2, class: "import-line" }),
-  );
-}
+const idOf = (change) => `import-${change}`;

@@ -1,6 +1,7 @@
 // The rows of a roster that were not used: where they are and why, never what they say.
 import { NoAnswer, Problem } from "../../../lib/api.js";
 import { fill, h } from "../../../lib/dom.js";
+import { save } from "../../../lib/files.js";
 import { number } from "../../../lib/format.js";
 import { actionButton, errorNote, load, moreOf } from "../../../lib/say.js";
 import { language } from "../../../lib/words.js";
@@ -82,10 +83,4 @@ function row(one) {
     h("td", { "data-label": t("column") }, one.column || t("whole_line")),
     h("td", { "data-label": t("reason") }, reason),
   );
-}
-
-function save(blob, name) {
-  const address = URL.createObjectURL(blob);
-  h("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
