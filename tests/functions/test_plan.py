@@ -37,7 +37,7 @@ def moment(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
     monkeypatch.setattr(clock, "now", found)
     small = replace(SETTINGS, audience_max=3)
     monkeypatch.setattr(planning, "SETTINGS", small)
-    for module in (background_plans, page_jobs, scheduling):
+    for module in (background_plans, scheduling):
         monkeypatch.setattr(module, "SETTINGS", small)
     monkeypatch.setattr(pages, "PAGE_SIZE", 2)
     create_school(domestic=10)

@@ -212,7 +212,7 @@ class SchoolDay:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(dispatch, "SETTINGS", replace(SETTINGS, wave_size=self.wave_size))
             patch.setattr(pages, "PAGE_SIZE", self.page_size)
-            for module in (planning, background_plans, page_jobs, scheduling):
+            for module in (planning, background_plans, scheduling):
                 patch.setattr(module, "SETTINGS", replace(SETTINGS, audience_max=self.audience_max))
             patch.setattr(planning, "CHUNK", self.chunk)
             patch.setattr(plan_work, "NOTED_AFTER", self.noted_after)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pynamodb.exceptions import PynamoDBException
 
-from recado import background_plans, events, messages, orders, page_jobs, plan_work, planning, scheduling
+from recado import background_plans, events, messages, orders, plan_work, planning, scheduling
 from recado.events import EventsBusy
 from recado.rules.credit_bags import Zone
 from recado.rules.event_types import EventType
@@ -126,7 +126,7 @@ def test_a_message_refused_after_it_was_taken_is_told_and_told_again_the_next_ti
 ) -> None:
     small = replace(SETTINGS, audience_max=2)
     monkeypatch.setattr(planning, "SETTINGS", small)
-    for module in (background_plans, page_jobs, scheduling):
+    for module in (background_plans, scheduling):
         monkeypatch.setattr(module, "SETTINGS", small)
     message = create(alert(), clock)
     suspend()

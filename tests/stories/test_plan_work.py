@@ -61,7 +61,7 @@ _owners = count(1)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(SETTINGS, audience_max=LARGE)
     monkeypatch.setattr(planning, "SETTINGS", small)
-    for module in (background_plans, page_jobs, scheduling):
+    for module in (background_plans, scheduling):
         monkeypatch.setattr(module, "SETTINGS", small)
     monkeypatch.setattr(planning, "CHUNK", 2)
     monkeypatch.setattr(pages, "PAGE_SIZE", 2)
