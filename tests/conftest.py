@@ -81,10 +81,10 @@ def aws() -> Iterator[None]:
     Each test has a world of its own. The clients outlive it: moto answers every client, and making them anew for each
     test would take longer than most tests do.
     """
-    from recado import access, captcha, circuits, lines, request_limit, tariffs
+    from recado import access, captcha, circuits, request_limit, routing, tariffs
 
     with mock_aws():
-        for one in (access, captcha, circuits, lines, request_limit, tariffs):
+        for one in (access, captcha, circuits, request_limit, routing, tariffs):
             one.forget()
         create_resources()
         yield

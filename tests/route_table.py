@@ -213,6 +213,9 @@ TABLE: Mapping[str, Row] = {
     "GET /operator/short-codes": Row(OPERATOR, query={"country": "CL"}),
     "GET /operator/short-codes/capacity": Row(OPERATOR, query={"country": "CL", "sessions_per_hour": "2"}),
     "POST /operator/short-codes/{country}/{code}/drain": Row(OPERATOR, no_other_school=OPERATORS),
+    "PUT /operator/short-codes/{country}/{code}/pace": Row(
+        OPERATOR, {"parts_per_second": 10}, no_other_school=OPERATORS
+    ),
     "DELETE /operator/short-codes/{country}/{code}": Row(OPERATOR, no_other_school=OPERATORS),
     "GET /operator/fleets/{country}": Row(OPERATOR, query={"limit": "5"}, no_other_school=OPERATORS),
     "POST /operator/fleets/{country}": Row(OPERATOR, {"number": "9 5555 0101"}, no_other_school=OPERATORS),

@@ -15,6 +15,7 @@ from recado import clock, fleets, idempotency, pool, schools, web
 from recado.rules import csv_cells, fleet_rows
 from recado.rules.fleet_rows import FleetEntry
 from recado.rules.idle_timeout import IDLE_LIMIT, LONGEST_SESSION
+from recado.rules.pace import RATE_MAX, RATE_MIN
 from recado.rules.short_codes import CodeState
 from recado.settings import SETTINGS
 from recado.tables.short_codes import Purpose, ShortCode
@@ -37,11 +38,13 @@ SessionSeconds = Annotated[
 ]
 PerHour = Annotated[float | None, Query(ge=0.01, le=1000, description="wanted for each handset: how many codes?")]
 PerDay = Annotated[float | None, Query(ge=0.01, le=24_000, description="the same for a day")]
+PartsPerSecond = Annotated[float | None, Field(ge=RATE_MIN, le=RATE_MAX)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="entries on a page")]
 Cursor = Annotated[str | None, Query(max_length=40, description="`next` of the page before")]
 LastOfRange = Annotated[
     str | None, Query(min_length=1, max_length=64, description="the range from the path's number to this one")
 ]
+PACE = "message parts a second that schools' messages leave by it; null: as fast as its carrier takes them"
 CODES, FLEETS = ["short codes"], ["fleet lists"]
 CSV_ROWS_MAX = fleets.IMPORT_ROWS_MAX  # what one answer has, one request takes
 NOT_FOUND: dict[int, OpenAPIResponse] = {404: {"description": "`not_found`"}}
@@ -66,6 +69,11 @@ class ShortCodeRequest(web.RequestModel):
     carrier: str | None = Field(default=None, description="who brings its texts; left out: the stack's carrier")
     purpose: Purpose = Field(description="a code serves sessions or schools, never both")
     school: str | None = Field(default=None, description="whose own it is; left out: shared")
+    parts_per_second: PartsPerSecond = Field(default=None, description=PACE)
+
+
+class PaceRequest(web.RequestModel):
+    parts_per_second: PartsPerSecond = Field(description=PACE)
 
 
 class ShortCodeView(BaseModel):
@@ -78,6 +86,7 @@ class ShortCodeView(BaseModel):
     drained_at: datetime | None
     removable_at: datetime | None = Field(description="of a draining code: when it can be removed")
     removed_at: datetime | None
+    parts_per_second: float | None = Field(description=PACE)
 
 
 class ShortCodeList(BaseModel):
@@ -166,7 +175,14 @@ class FleetImportView(BaseModel):
     responses=NOT_FOUND | TAKEN,
 )
 def add_code(body: ShortCodeRequest) -> ShortCodeView:
-    code = ShortCode(body.country, body.code, body.carrier or SETTINGS.carrier, body.purpose, body.school)
+    code = ShortCode(
+        body.country,
+        body.code,
+        body.carrier or SETTINGS.carrier,
+        body.purpose,
+        body.school,
+        parts_per_second=body.parts_per_second,
+    )
     caller, key = web.caller(app), web.idempotency_key(app)
     schools.check_caller(caller)  # before anything is written, the key's own row included
 
@@ -213,6 +229,16 @@ def get_capacity(
 )
 def drain_code(country: Country, code: Code) -> ShortCodeView:
     return _code_view(pool.drain_code(web.caller(app), country, code, clock.now()))
+
+
+@app.put(
+    "/operator/short-codes/<country>/<code>/pace",
+    summary="How fast messages of schools may leave by a code",
+    tags=CODES,
+    responses=NOT_FOUND | WRONG_STATE,
+)
+def set_pace(country: Country, code: Code, body: PaceRequest) -> ShortCodeView:
+    return _code_view(pool.set_pace(web.caller(app), country, code, body.parts_per_second))
 
 
 @app.delete(
@@ -313,6 +339,7 @@ def _code_view(code: ShortCode) -> ShortCodeView:
         drained_at=code.drained_at,
         removable_at=pool.removal_of(code),
         removed_at=code.removed_at,
+        parts_per_second=code.parts_per_second,
     )
 
 

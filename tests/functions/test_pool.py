@@ -21,6 +21,7 @@ ALL = [
     "pool_codes",
     "pool_capacity",
     "pool_code_draining",
+    "pool_code_paced",
     "pool_code_removed",
     "pool_fleet",
     "pool_fleet_number_added",
@@ -77,6 +78,30 @@ def test_a_short_code_is_added_listed_drained_and_removed(monkeypatch: pytest.Mo
     gone = {"state": "removed", "drained_at": drained_at, "removed_at": removable_at}
     assert after == {"codes": [added | gone]}
     assert call("pool", load_event("pool_code_draining"))[0] == 409
+
+
+def test_the_pace_of_a_schools_code_is_set_and_taken_back() -> None:
+    paced = load_event("pool_code_paced")
+    assert call("pool", paced)[0] == 404
+    code = {"country": "CL", "code": "20611", "purpose": "schools"}
+    call("pool", load_event("pool_code_added") | {"body": json.dumps(code)})
+
+    status, found = call("pool", paced)
+    _, after = call("pool", paced | {"body": '{"parts_per_second": null}'})
+
+    assert (status, found["parts_per_second"]) == (200, 10)
+    assert after == found | {"parts_per_second": None}
+    assert call("pool", paced | {"body": '{"parts_per_second": 0.01}'})[0] == 422
+    assert call("pool", paced | {"body": "{}"})[0] == 422
+
+
+def test_a_code_of_sessions_has_no_pace() -> None:
+    event = load_event("pool_code_added")
+    with_pace = json.dumps(json.loads(event["body"]) | {"parts_per_second": 5})
+
+    status, problem = call("pool", event | {"body": with_pace})
+
+    assert (status, problem["errors"][0]["field"]) == (422, "/parts_per_second")
 
 
 def test_the_list_of_codes_is_narrowed() -> None:

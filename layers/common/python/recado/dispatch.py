@@ -16,7 +16,7 @@ from recado.errands import Errand, May, find_errand
 from recado.hand_over import COME_BACK_AFTER, ROUTE_PAUSE, Wave
 from recado.lines import Lines
 from recado.queues import put_jobs
-from recado.rules import texts
+from recado.rules import pace, texts
 from recado.rules.circuits import Evidence
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import CAPTURED, Letter, read_member
@@ -54,6 +54,25 @@ class Worker:
     time_left: Callable[[], timedelta]
     jitter: Callable[[], float]
     lines: Lines
+
+
+@dataclass(slots=True)
+class _Said:
+    """How much one worker said from one sender, since when. Other workers' pages have their own time booked."""
+
+    way: tuple[str, str] = ("", "")
+    since: datetime | None = None
+    parts: int = 0
+
+    def pause_after(self, page: Page, wave: Wave, began: datetime, now: datetime) -> timedelta | None:
+        """Counts a wave; how long to wait before the next one. None: go on."""
+        if wave.parts_per_second is None:
+            return None
+        way = (wave.line.name, wave.sender)
+        if self.since is None or way != self.way:
+            self.way, self.since, self.parts = way, began, 0
+        self.parts += sum(page.recipients[index].segments for index in wave.indices)
+        return pace.pause_after(self.parts, now - self.since, wave.parts_per_second)
 
 
 class _Moved(Exception):  # a signal between two steps here
@@ -112,11 +131,11 @@ def _is_to_be_worked(job: Job, state: PageState, errand: Errand, worker: Worker)
     return True
 
 
-def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
+def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
     page: Page, state: PageState, again: Again, errand: Errand, worker: Worker, tally: circuits.Tally
 ) -> None:
     """`state` has the outcomes not yet written; they go with the next claim, or with the closing."""
-    stored = page.state
+    stored, said = page.state, _Said()
     while True:
         # 1. Is there anybody left, and time for them?
         if errand.may is not May.SPEAK:
@@ -178,6 +197,12 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
         pause = spoken.come_back_after
         if pause is not None and not (is_told and _may_go_on(state, wave, worker)):
             _hand_on(page, state, stored, errand, worker, pause)
+            return
+
+        # 5. No faster than the sender goes. Nobody sleeps: the same job comes again.
+        breath = said.pause_after(page, wave, asker.now, worker.clock())
+        if breath is not None and (again.indices or state.indices(Letter.PLANNED)):
+            _hand_on(page, state, stored, errand, worker, breath, is_next_try=False)
             return
 
 
@@ -321,10 +346,22 @@ def _save(ref: PageRef, state: PageState, stored: PageState, worker: Worker) -> 
     return written
 
 
-def _hand_on(page: Page, state: PageState, stored: PageState, errand: Errand, worker: Worker, pause: timedelta) -> None:
-    """Writes the outcomes so far and leaves the rest to a fresh job; an older one is dropped from now on."""
+def _hand_on(
+    page: Page,
+    state: PageState,
+    stored: PageState,
+    errand: Errand,
+    worker: Worker,
+    pause: timedelta,
+    *,
+    is_next_try: bool = True,
+) -> None:
+    """Writes the outcomes so far and leaves the rest to a fresh job; an older one is dropped from now on.
+
+    `is_next_try` False: to the same job again, for a page that was refused nothing is not to wait ever longer.
+    """
     not_before = worker.clock() + pause if pause else None
-    left = replace(state, job=stored.job + 1, not_before=not_before)
+    left = replace(state, job=stored.job + is_next_try, not_before=not_before)
     if _save(page.ref, left, stored, worker) is None:
         log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
         return

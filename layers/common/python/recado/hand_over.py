@@ -50,6 +50,7 @@ class Wave:
     is_again: bool = False
     era: int = 0
     stands_alone: bool = False  # no other carrier might take it
+    parts_per_second: float | None = None  # how fast its sender may go
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,16 @@ from datetime import datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
-from recado import carriers, inbound, log, school_replies
+from recado import carriers, inbound, log, routing, school_replies
 from recado.carriers import simulated
 from recado.carriers.speech import Answer, IncomingReceipt, Line, Outgoing
 from recado.clock import Clock
 from recado.queues import put_jobs
-from recado.rules.carrier_routes import Route, Way, find_route
+from recado.rules.carrier_routes import Way
 from recado.rules.school_records import is_sandbox
 from recado.settings import SETTINGS
-from recado.tables import carrier_routes, pages, short_codes
+from recado.tables import pages
 from recado.tables.pages import PageKind, PageRef
-
-ROUTES_KEPT = timedelta(seconds=5)
-CODES_KEPT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Lines:
     ways: Callable[[str, str, str], tuple[Way, ...]]
     named: Callable[[str], Line | None]
     is_watched: bool = True  # what they answer is evidence, and their circuits are obeyed
+    parts_per_second: Callable[[Way], float | None] = lambda _: None  # how fast a way's sender may go
 
 
 def lines_for(ref: PageRef, attempt: int, clock: Clock) -> Lines:
@@ -49,13 +47,11 @@ def lines_for(ref: PageRef, attempt: int, clock: Clock) -> Lines:
     if ref.kind is not PageKind.MESSAGE:
         carrier = _carrier_answering(ref)
         return Lines(lambda *_: (Way(carrier),), cache(_carriers_line))
-    return Lines(partial(_routed, clock), cache(_carriers_line))
-
-
-def forget() -> None:
-    """Reads routes and codes anew the next time; for tests."""
-    _kept_routes.clear()
-    _kept_codes.clear()
+    return Lines(
+        lambda country, category, own: routing.ways_of(country, category, own, clock()),
+        cache(_carriers_line),
+        parts_per_second=lambda way: routing.parts_per_second(way, clock()),
+    )
 
 
 def take_replies(job: Mapping[str, Any], now: datetime) -> int:
@@ -110,41 +106,3 @@ def _carriers_line(name: str) -> Line | None:
     if name not in carriers.REGISTRY:
         return None
     return carriers.line(name, inbound.account_of(name), SETTINGS.carrier_dedupe_hours)
-
-
-_kept_routes: dict[str, tuple[datetime, list[Route]]] = {}
-_kept_codes: dict[str, tuple[datetime, str]] = {}
-
-
-def _routed(clock: Clock, country: str, category: str, own: str) -> tuple[Way, ...]:
-    """By the routes of the platform's staff; without one over the stack's carrier, as the message says."""
-    now = clock()
-    route = find_route(_routes(now), country, category)
-    if route is None:
-        return (Way(SETTINGS.carrier, own),)
-    owner = _carrier_of(own, now) if own else ""
-    return tuple(Way(way.carrier, own) if own and way.carrier == owner else way for way in route.ways)
-
-
-def _routes(now: datetime) -> list[Route]:
-    read_at, found = _kept_routes.get("", (None, list[Route]()))
-    if read_at is None or not timedelta() <= now - read_at < ROUTES_KEPT:
-        try:
-            found = carrier_routes.list_routes(is_consistent=False)
-        except Exception as error:  # those known before hold on: no wave's outcomes are lost for this
-            if read_at is None:
-                raise  # nothing is known, and nothing was spoken yet
-            log.trouble("routes_unreadable", error)
-        _kept_routes[""] = (now, found)
-    return found
-
-
-def _carrier_of(code: str, now: datetime) -> str:
-    """Whose a school's own code is. One that is in no pool was taken from the stack's carrier."""
-    read_at, carrier = _kept_codes.get(code, (None, ""))
-    if read_at is not None and timedelta() <= now - read_at < CODES_KEPT:
-        return carrier
-    found = (short_codes.find_code(country, code) for country in SETTINGS.country_codes)
-    carrier = next((one.carrier for one in found if one is not None), SETTINGS.carrier)
-    _kept_codes[code] = (now, carrier)
-    return carrier

@@ -85,6 +85,8 @@ def add_code(caller: Caller, added: ShortCode) -> ShortCode:
         if added.purpose is Purpose.SESSIONS:
             raise _wrong("/school", "not_for_sessions", "A code of sessions is nobody's own")
         schools.get_school(caller, added.school)
+    if added.parts_per_second is not None:
+        _check_is_paced(added)
     if not table.create_code(added) and table.find_code(added.country, added.code) != added:
         raise AlreadyExists("The code is in the pool already")
     return added
@@ -107,6 +109,21 @@ def drain_code(caller: Caller, country: str, code: str, now: datetime) -> ShortC
     found = _code(country, code)
     if found.state is CodeState.REMOVED:
         raise WrongState("The code was removed")
+    return found
+
+
+def set_pace(caller: Caller, country: str, code: str, parts_per_second: float | None) -> ShortCode:
+    """How fast messages of schools may leave by a code from now on; None: as fast as its carrier takes them.
+
+    Raises NotFound, InvalidRequest for a code of sessions, WrongState for one that was removed.
+    """
+    schools.check_caller(caller)
+    _check_is_paced(_code(country, code))
+    is_there = table.set_pace(country, code, parts_per_second)
+    found = _code(country, code)
+    if not is_there:
+        raise WrongState("The code was removed")
+    log.outcome("short_code_paced", country=country, code=code, carrier=found.carrier)
     return found
 
 
@@ -181,6 +198,11 @@ def _code(country: str, code: str) -> ShortCode:
     if found is None:
         raise NotFound("There is no such code")
     return found
+
+
+def _check_is_paced(code: ShortCode) -> None:
+    if code.purpose is Purpose.SESSIONS:
+        raise _wrong("/parts_per_second", "not_for_sessions", "Texts of sessions leave one by one; they have no pace")
 
 
 def _check_removable(code: ShortCode, now: datetime) -> None:

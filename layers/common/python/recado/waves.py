@@ -15,6 +15,7 @@ from recado.errands import Errand
 from recado.hand_over import Wave
 from recado.lines import Lines
 from recado.rules import circuits as rules
+from recado.rules import pace
 from recado.rules.carrier_routes import REST_OF_COUNTRY, Way
 from recado.rules.circuits import Circuit
 from recado.rules.credit_bags import Zone
@@ -79,6 +80,9 @@ def next_wave(page: Page, state: PageState, again: Again, errand: Errand, lines:
             continue
         size = rules.PROBE_SIZE if chosen.probe is not None else asker.wave_size
         indices = tuple(members[: min(size, asker.wave_size)])
+        rate = lines.parts_per_second(chosen.way)
+        if rate is not None:
+            indices = indices[: pace.texts_at_once([page.recipients[index].segments for index in indices], rate)]
         wave = Wave(
             indices,
             line,
@@ -87,6 +91,7 @@ def next_wave(page: Page, state: PageState, again: Again, errand: Errand, lines:
             is_again=bool(again.indices),
             era=chosen.era,
             stands_alone=len(ways) == 1,
+            parts_per_second=rate,
         )
         return Planned(wave, chosen.probe)
     return _wait(moments, errand, asker)

@@ -339,6 +339,12 @@ def raise_job(ref: PageRef, *, seen: int) -> bool:
     return update_if(_model(ref)(*_key(ref, "state")), [_PageRow.job.set(seen + 1)], condition)
 
 
+def hold_back(ref: PageRef, until: datetime) -> None:
+    """Of a page that nobody has touched: when its turn is. Whoever has touched it meanwhile is left alone."""
+    condition = (_PageRow.version == 0) & (_PageRow.is_open == True)  # noqa: E712  # PynamoDB's comparison
+    update_if(_model(ref)(*_key(ref, "state")), [_PageRow.not_before.set(until)], condition)
+
+
 def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]], times: Iterable[int] = ()) -> bool:
     """Adds receipts to their sets, and when they were reported: any order, any number of times.
 

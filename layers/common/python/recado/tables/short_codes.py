@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from pynamodb.attributes import UnicodeAttribute, UTCDateTimeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UTCDateTimeAttribute
 
 from recado.rules.short_codes import CodeState
 from recado.tables.base import RoutesMeta, Row, Transaction, put_if, update_if
@@ -20,7 +20,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShortCode:
-    """`school` is set on a school's own code; a code that schools share has none."""
+    """`school` is set on a school's own code; a code that schools share has none.
+
+    `parts_per_second` is how fast messages of schools may leave by it; None: as fast as its carrier takes them.
+    """
 
     country: str
     code: str
@@ -30,6 +33,7 @@ class ShortCode:
     state: CodeState = CodeState.FREE
     drained_at: datetime | None = None
     removed_at: datetime | None = None
+    parts_per_second: float | None = None
 
     def serves_sessions_of(self, carrier: str) -> bool:
         """Whether sessions whose texts this carrier takes may hold it; its state is asked elsewhere."""
@@ -48,6 +52,7 @@ class _CodeRow(Row):
     state = UnicodeAttribute()
     drained_at = UTCDateTimeAttribute(null=True)
     removed_at = UTCDateTimeAttribute(null=True)
+    parts_per_second = NumberAttribute(null=True)
 
 
 def create_code(code: ShortCode) -> bool:
@@ -60,6 +65,7 @@ def create_code(code: ShortCode) -> bool:
         school=code.school,
         state=code.state.value,
         drained_at=code.drained_at,
+        parts_per_second=code.parts_per_second,
     )
     return put_if(row, _CodeRow.pk.does_not_exist() | (_CodeRow.state == CodeState.REMOVED.value))
 
@@ -83,6 +89,14 @@ def drain_code(country: str, code: str, now: datetime) -> bool:
     if update_if(row, changes, _CodeRow.pk.exists() & (_CodeRow.state == CodeState.FREE.value)):
         return True
     return find_code(country, code) is not None
+
+
+def set_pace(country: str, code: str, parts_per_second: float | None) -> bool:
+    """How fast messages may leave by a code from now on; False when there is no such code, or it was removed."""
+    pace = _CodeRow.parts_per_second
+    changes = [pace.remove() if parts_per_second is None else pace.set(parts_per_second)]
+    condition = _CodeRow.pk.exists() & (_CodeRow.state != CodeState.REMOVED.value)
+    return update_if(_CodeRow(_pk(country), code), changes, condition)
 
 
 def remove_code(
@@ -115,4 +129,5 @@ def _short_code(row: _CodeRow) -> ShortCode:
         state=CodeState(row.state),
         drained_at=row.drained_at,
         removed_at=row.removed_at,
+        parts_per_second=float(row.parts_per_second) if row.parts_per_second is not None else None,
     )
