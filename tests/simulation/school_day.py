@@ -34,6 +34,7 @@ from recado import (
     planning,
     receipts,
     recipient_events,
+    routing,
     scheduling,
     schools,
 )
@@ -53,10 +54,11 @@ from recado.rules.message_states import Category
 from recado.rules.roles import Role
 from recado.settings import SETTINGS
 from recado.tables import messages as message_table
-from recado.tables import opt_outs, pages
+from recado.tables import opt_outs, pages, short_codes
 from recado.tables.base import Transaction
 from recado.tables.opt_outs import Note
 from recado.tables.schools import Contract
+from recado.tables.short_codes import Purpose, ShortCode
 from tests import worlds
 from tests.simulation.baton import Actor, End, Killed
 from tests.simulation.circuit_watch import CircuitWatch
@@ -68,6 +70,7 @@ from tests.simulation.page_watch import PageWatch
 from tests.simulation.simulated_carrier import SimulatedCarrier
 from tests.simulation.wires import SQS, Aws
 
+SENDER = "20600"
 OPERATOR = Caller("platform", Role.OPERATOR, "soporte")
 MASTER_SECRET = b"master-secret-for-simulated-days"
 WORKER_LIFE = timedelta(seconds=90)  # template.yaml: Dispatch.Timeout
@@ -169,6 +172,7 @@ class SchoolDay:
         self.noted_after = self.random.choice((timedelta(), timedelta(seconds=5)))
         self.is_following = self.is_on(0.7)  # the portals want to hear of each recipient
         self.jobs_at_once = self.random.choice((1, 2, 500))
+        self.pace = self.random.choice((None, None, None, 0.05, 0.5, 5))  # parts a second of the schools' one sender
         dedupe_hours = self.random.choice((0, 0, 24))
         self.carrier = SimulatedCarrier(self, dedupe_hours)
         self.pages = PageWatch(
@@ -195,6 +199,7 @@ class SchoolDay:
         try:
             with self._in_recado():
                 circuits.forget()
+                routing.forget()
                 self._build()
                 self.aws.gate = self
                 self._plan_the_day()
@@ -510,6 +515,8 @@ class SchoolDay:
             ledger = self.aws.rows(SETTINGS.ledger_table)
             self.money.saw([key for key in ledger if key[0].startswith(f"S#{school}#")])
         self.carrier.choose_handsets(numbers)
+        sender = ShortCode("CL", SENDER, SETTINGS.carrier, Purpose.SCHOOLS, parts_per_second=self.pace)
+        assert short_codes.create_code(sender)
 
     def _plan_the_day(self) -> None:
         self.after_a_while(0, 60, self._tick)
@@ -897,8 +904,10 @@ class SchoolDay:
             raise Violation("something was spoken after everything had ended")
 
     def _unfinished(self) -> list[tuple[Asked, datetime]]:
-        """Messages that still owe something, and until when they rightly wait."""
+        """Messages that still owe something, and until when they rightly wait: a page, or for their sender's time."""
         found = []
+        booked = self.aws.rows(SETTINGS.routes_table).get((f"PACE#{SETTINGS.carrier}#{SENDER}", "p"), {})
+        turns = [datetime.fromisoformat(booked[name]["S"]) for name in ("until", "urgent_until") if name in booked]
         rows = self.aws.rows(SETTINGS.messages_table)
         for (pk, sk), row in rows.items():
             if sk != "message" or row["state"]["S"] not in UNFINISHED:
@@ -908,7 +917,7 @@ class SchoolDay:
                 for (page_pk, page_sk), page in rows.items()
                 if page_sk == "state" and page_pk.startswith(f"{pk}#")
                 if "not_before" in page
-            ]
+            ] + turns
             found.append((self.pages.asked_of(row), min(max(waits, default=worlds.NOON), self.now + LONGEST_PAUSE)))
         return found
 

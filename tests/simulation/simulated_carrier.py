@@ -74,7 +74,11 @@ class SimulatedCarrier:
 
     def lines(self, run: Run) -> Lines:
         ways = (Way(self.name), Way(STANDBY)) if self.has_standby else (Way(self.name),)
-        return Lines(lambda *_: ways, lambda name: self._line(run, name) if name else None)
+        return Lines(
+            lambda *_: ways,
+            lambda name: self._line(run, name) if name else None,
+            parts_per_second=lambda way: self.day.pace if way.carrier != STANDBY else None,
+        )
 
     def _line(self, run: Run, name: str) -> Line:
         def speak(texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
