@@ -230,7 +230,7 @@ def test_a_stop_does_not_wait_for_the_pace() -> None:
     spoken = len(hours.heard)
 
     messages.stop(DIRECTOR, message.id, hours.clock())
-    hours.live(200)
+    hours.live(70)
 
     assert len(hours.heard) <= spoken + 1
     assert state_of(message) is MessageState.STOPPED
