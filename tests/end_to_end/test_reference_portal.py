@@ -49,8 +49,21 @@ class Portal:
 @pytest.fixture
 def portal(stack: Stack, tmp_path: Path) -> Iterator[Portal]:
     """Both commands of the README, on this stack."""
+    with serving(stack, tmp_path, "serve") as found:
+        yield found
+
+
+@pytest.fixture
+def whole_portal(stack: Stack, tmp_path: Path) -> Iterator[Portal]:
+    """The same with all that recado has for a portal."""
+    with serving(stack, tmp_path, "whole") as found:
+        yield found
+
+
+@contextmanager
+def serving(stack: Stack, tmp_path: Path, kind: str) -> Iterator[Portal]:
     port = emulator.free_port()
-    (make,), (serve,) = commands(README, "portal"), commands(README, "serve")
+    (make,), (serve,) = commands(README, "portal"), commands(README, kind)
     told = run(make, f" --port {port} --folder {tmp_path}", stack)
     assert missing_piece(Command(make.text, (make.expected[0],), may_take_a_moment=False), told) is None, told
     here = serve.text.replace(".local/portal.env", str(tmp_path / "portal.env")).replace(
