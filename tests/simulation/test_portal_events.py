@@ -202,9 +202,11 @@ def day_that_is_switched_off(one: School) -> None:
 def check_switched(one: School) -> None:
     one.gate.at = None
     found, _ = portal_webhooks.list_deliveries(DIRECTOR, state=None, after=None, limit=100, now=one.clock())
+    told = [delivery.type for delivery in found]
     assert {delivery.number: delivery.state for delivery in found} == dict.fromkeys(
-        range(1, 4), DeliveryState.DELIVERED
+        range(1, 5), DeliveryState.DELIVERED
     )
+    assert told.count(EventType.WEBHOOK_DISABLED) == 1
 
 
 def day_that_is_deleted(one: School) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import accumulate, count
 
 import pytest
 from standardwebhooks import Webhook as Verifier
@@ -173,7 +173,7 @@ def test_only_the_types_that_are_wanted_are_brought_and_a_test_always(clock: Tes
     assert json.loads(portal.seen[0].body)["type"] == "webhook.test", "before whatever waits"
 
 
-def test_a_portal_that_fails_is_called_ten_times_within_a_day_and_no_more(clock: TestClock, portal: Portal) -> None:
+def test_a_portal_that_fails_is_called_ten_times_within_days_and_no_more(clock: TestClock, portal: Portal) -> None:
     make(clock)
     portal.answer = lambda _: BROKEN
     happen(clock, "m1")
@@ -188,12 +188,28 @@ def test_a_portal_that_fails_is_called_ten_times_within_a_day_and_no_more(clock:
         assert one.next_at is not None
         clock.now = max(one.next_at, webhook().paused_until or one.next_at)
 
-    assert called == list(webhook_retries.SINCE_FIRST)
+    assert called == list(accumulate(webhook_retries.DELAYS))
     assert len({call.delivery_id for call in portal.seen}) == 1
     assert len({call.body for call in portal.seen}) == 1
     assert [attempt.reason for attempt in one.attempts] == ["status"] * 10
     clock.move(days=3)
     assert work(portal) == 0, "listed, and tried no more"
+
+
+def test_a_portal_that_is_down_for_thirty_hours_gets_all_of_it_without_asking(clock: TestClock, portal: Portal) -> None:
+    make(clock)
+    back = NOON + timedelta(hours=30)
+    portal.answer = lambda _: BROKEN if clock() < back else OK
+
+    for hour in range(60):
+        if clock() < back:
+            happen(clock, f"m{hour}")
+        while work(portal):
+            pass
+        clock.move(hours=1)
+
+    assert states(clock) == dict.fromkeys(range(1, 31), "delivered")
+    assert webhook().state is WebhookState.ENABLED
 
 
 def test_what_failed_is_taken_when_the_portal_is_back(clock: TestClock, portal: Portal) -> None:
@@ -267,7 +283,7 @@ def test_410_switches_it_off_and_nothing_goes_out_until_it_is_on(clock: TestCloc
 
     portal_webhooks.enable_webhook(DIRECTOR, clock())
     work(portal)
-    assert sorted(portal.numbers()) == [1, 2], "it goes on where it stopped"
+    assert sorted(portal.numbers()) == [1, 2, 3], "it goes on where it stopped"
 
 
 def test_a_410_of_an_address_that_was_changed_meanwhile_switches_nothing_off(clock: TestClock, portal: Portal) -> None:
@@ -302,6 +318,51 @@ def test_days_of_nothing_but_failures_switch_it_off_and_the_portal_sees_why(cloc
 
     assert (webhook().state, webhook().because) == (WebhookState.DISABLED, DisabledBecause.FAILING)
     assert webhook().state_since - NOON <= timedelta(days=5, hours=6)
+
+
+def test_whoever_reads_the_events_sees_that_it_was_switched_off_and_the_portal_once_it_is_on(
+    clock: TestClock, portal: Portal
+) -> None:
+    make(clock)
+    portal.answer = lambda _: Heard(410, "gone")
+    happen(clock, "m1")
+    work(portal)
+    happen(clock, "m2")
+
+    found, _, _ = events.list_events(DIRECTOR, after=0, limit=10)
+    portal.answer = lambda _: OK
+    portal_webhooks.enable_webhook(DIRECTOR, clock())
+    clock.move(minutes=1)
+    work(portal)
+
+    assert [(one.number, one.type) for one in found] == [
+        (1, EventType.MESSAGE_SENT),
+        (2, EventType.WEBHOOK_DISABLED),
+        (3, EventType.MESSAGE_SENT),
+    ]
+    assert found[1].data == {"because": "gone"}
+    assert sorted(portal.numbers()[1:]) == [1, 2, 3]
+
+
+def test_a_hiccup_after_a_long_silence_switches_nothing_off(clock: TestClock, portal: Portal) -> None:
+    """A server that was being moved as the summer began, and is restarted as it ends."""
+    make(clock)
+    portal.answer = lambda _: BROKEN
+    happen(clock, "m1")
+    for _ in range(90):
+        work(portal)
+        clock.move(hours=1)
+    assert states(clock) == {1: "failed"}
+    clock.move(days=60)
+
+    happen(clock, "m2")
+    work(portal)
+    portal.answer = lambda _: OK
+    clock.move(minutes=15)
+    work(portal)
+
+    assert webhook().state is WebhookState.ENABLED
+    assert states(clock) == {2: "delivered"}
 
 
 def test_a_portal_that_asks_for_a_pause_gets_it_within_bounds(clock: TestClock, portal: Portal) -> None:
@@ -498,7 +559,7 @@ def test_events_that_are_no_longer_kept_are_passed_over_and_nobody_asks_for_ever
     happen(clock, "m1")
     work(portal)
     happen(clock, "m2", "m3")
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         forget_event(SCHOOL, number)  # what DynamoDB does after ninety days
     portal.answer = lambda _: OK
     portal_webhooks.enable_webhook(DIRECTOR, clock())
@@ -516,7 +577,7 @@ def test_events_that_are_no_longer_kept_are_passed_over_and_nobody_asks_for_ever
     assert portal_events.take_up_due(clock()) == 0
     happen(clock, "m4")
     work(portal)
-    assert portal.numbers()[-1] == 4
+    assert portal.numbers()[-1] == 5
 
 
 def test_an_event_whose_job_came_while_another_let_go_waits_for_no_retry(

@@ -178,7 +178,7 @@ def send_test(caller: Caller, *, request_key: str | None, now: datetime) -> Deli
     _check(caller)
     webhook = _enabled(caller.school_id)
     cause = f"webhook.test#{fingerprint(request_key) if request_key else ids.new_id()}"
-    events.raise_event(caller.school_id, NewEvent(EventType.WEBHOOK_TEST, cause, now, {}))
+    events.raise_event(caller.school_id, NewEvent(EventType.WEBHOOK_TEST, cause, now, {"by": caller.subject}))
     event = events.find_event(caller.school_id, cause)
     if event is None:  # a key of months ago
         raise IdempotencyKeyReused
