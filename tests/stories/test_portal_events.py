@@ -9,10 +9,12 @@ from itertools import accumulate, count
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from recado import events, portal_events, portal_webhooks
+from recado import events, portal_deliveries, portal_events, portal_webhooks
 from recado.access import Caller
 from recado.carriers.portal_calls import Call, Heard
+from recado.errors import TooManyRequests
 from recado.events import NewEvent
+from recado.portal_deliveries import Counts
 from recado.rules import webhook_retries
 from recado.rules.event_types import EventType
 from recado.rules.roles import Role
@@ -91,7 +93,7 @@ def forget_event(school_id: str, number: int) -> None:
 
 
 def log_of(clock: TestClock, caller: Caller = DIRECTOR) -> list[Delivery]:
-    found, following = portal_webhooks.list_deliveries(caller, state=None, after=None, limit=100, now=clock())
+    found, following = portal_deliveries.list_deliveries(caller, state=None, after=None, limit=100, now=clock())
     assert following is None
     return found
 
@@ -165,7 +167,7 @@ def test_only_the_types_that_are_wanted_are_brought_and_a_test_always(clock: Tes
     make(clock, wanted=[EventType.BALANCE_LOW])
     happen(clock, "m1")
     happen(clock, "b1", kind=EventType.BALANCE_LOW)
-    portal_webhooks.send_test(DIRECTOR, request_key=None, now=clock())
+    portal_deliveries.send_test(DIRECTOR, request_key=None, now=clock())
 
     work(portal)
 
@@ -247,6 +249,43 @@ def test_a_portal_that_is_down_with_thousands_pending_is_asked_one_thing_at_a_ti
     assert len(states(clock)) == 90
 
 
+def test_tests_are_counted_by_the_minute_and_one_that_was_asked_for_is_answered_again(
+    clock: TestClock, portal: Portal
+) -> None:
+    make(clock)
+    for number in range(portal_deliveries.TESTS_MAX):
+        first = portal_deliveries.send_test(DIRECTOR, request_key=f"t{number}", now=clock())
+        clock.move(seconds=2)
+
+    with pytest.raises(TooManyRequests) as refused:
+        portal_deliveries.send_test(DIRECTOR, request_key="one more", now=clock())
+    again = portal_deliveries.send_test(DIRECTOR, request_key=f"t{number}", now=clock())
+    clock.move(seconds=refused.value.retry_after_seconds or 0)
+    later = portal_deliveries.send_test(DIRECTOR, request_key="one more", now=clock())
+
+    assert refused.value.retry_after_seconds == 40
+    assert again.number == first.number == portal_deliveries.TESTS_MAX
+    assert later.number == portal_deliveries.TESTS_MAX + 1
+
+
+def test_how_a_portal_stands_is_counted(clock: TestClock, portal: Portal) -> None:
+    make(clock)
+    happen(clock, "m1", "m2")
+    work(portal)
+    portal.answer = lambda call: BROKEN if "m3" in call.body else OK
+    happen(clock, "m3")
+    work(portal)
+    happen(clock, "m4", "m5")
+
+    counted = portal_deliveries.count_deliveries(DIRECTOR, webhook(), clock())
+    portal_webhooks.delete_webhook(DIRECTOR, clock())
+    make_again = portal_webhooks.save_webhook(DIRECTOR, URL, None, request_key="k2", now=clock()).webhook
+    after = portal_deliveries.count_deliveries(DIRECTOR, make_again, clock())
+
+    assert counted == Counts(pending=1, retrying=1, delivered=2, failed=0, not_taken_up=2)
+    assert after == Counts(pending=0, retrying=0, delivered=2, failed=1, not_taken_up=0)
+
+
 def test_a_test_goes_out_despite_a_pause_and_ends_it_when_it_is_taken(clock: TestClock, portal: Portal) -> None:
     make(clock)
     portal.answer = lambda _: BROKEN
@@ -256,7 +295,7 @@ def test_a_test_goes_out_despite_a_pause_and_ends_it_when_it_is_taken(clock: Tes
     portal.answer = lambda _: OK
     portal.seen.clear()
 
-    sent = portal_webhooks.send_test(DIRECTOR, request_key="t1", now=clock())
+    sent = portal_deliveries.send_test(DIRECTOR, request_key="t1", now=clock())
     work(portal)
 
     assert portal.numbers()[0] == sent.number
@@ -438,8 +477,8 @@ def test_a_delivery_is_brought_once_more_under_its_id(clock: TestClock, portal: 
     work(portal)
     clock.move(days=2)
 
-    one = portal_webhooks.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
-    again = portal_webhooks.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
+    one = portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
+    again = portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
     work(portal)
 
     assert (one.state, again) == (DeliveryState.PENDING, one)
@@ -456,14 +495,14 @@ def test_events_that_were_never_brought_are_brought_by_a_replay(clock: TestClock
     happen(clock, "m6")
     work(portal)
 
-    done = portal_webhooks.replay(
+    done = portal_deliveries.replay(
         DIRECTOR, start=4, since=None, wanted=None, states=None, request_key="p1", now=clock()
     )
     work(portal)
 
     assert (done.begun, done.pending, done.following) == (3, 0, None)
     assert sorted(portal.numbers()) == [4, 5, 6, 6]
-    since = portal_webhooks.replay(
+    since = portal_deliveries.replay(
         DIRECTOR, start=None, since=clock(), wanted=None, states=None, request_key="p2", now=clock()
     )
     assert since.begun == 1
@@ -472,15 +511,15 @@ def test_events_that_were_never_brought_are_brought_by_a_replay(clock: TestClock
 def test_a_replay_is_bounded_and_says_where_to_go_on(
     clock: TestClock, portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(portal_webhooks, "REPLAY_MAX", 4)
-    monkeypatch.setattr(portal_webhooks, "REPLAY_BATCH", 2)
+    monkeypatch.setattr(portal_deliveries, "REPLAY_MAX", 4)
+    monkeypatch.setattr(portal_deliveries, "REPLAY_BATCH", 2)
     happen(clock, *(f"m{number}" for number in range(1, 8)))
     make(clock)
 
     start: int | None = 1
     begun = []
     while start is not None:
-        done = portal_webhooks.replay(
+        done = portal_deliveries.replay(
             DIRECTOR, start=start, since=None, wanted=None, states=None, request_key=None, now=clock()
         )
         begun.append(done.begun)

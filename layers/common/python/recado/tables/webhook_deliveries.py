@@ -51,6 +51,15 @@ class Delivery:
     attempts: tuple[Attempt, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Of a delivery, what is counted."""
+
+    state: DeliveryState
+    epoch: int
+    tries: int
+
+
 class _DeliveryRow(Row):
     class Meta(MessagesMeta):
         pass
@@ -178,6 +187,23 @@ def list_deliveries(school_id: str, now: datetime, *, limit: int, before: int | 
     )
     rows = [_delivery(row) for row in found if row.expires_at > now.timestamp()]
     return [one for one in rows if one.number != before][:limit]
+
+
+def list_standings(school_id: str, now: datetime, *, limit: int) -> list[Standing]:
+    """How the newest deliveries stand; a little later than they do."""
+    found = _DeliveryRow.query(
+        _pk(school_id),
+        _DeliveryRow.sk.between("D#w", "D#x"),
+        scan_index_forward=False,
+        limit=limit,
+        page_size=limit,
+        attributes_to_get=["state", "epoch", "tries", "expires_at"],
+    )
+    return [
+        Standing(DeliveryState(row.state), int(row.epoch), int(row.tries))
+        for row in found
+        if row.expires_at > now.timestamp()
+    ]
 
 
 def _put_due(write: Transaction, school_id: str, one: Delivery) -> None:
