@@ -317,8 +317,15 @@ def test_one_is_replayed_unless_it_is_being_delivered() -> None:
     ask("made")
     happen("m1")
     deliver(500)
-    assert ask("delivery_replayed")[1]["code"] == "wrong_state"
     assert ask("delivery")[1]["last_attempt"]["reason"] == "status"
+
+    status, one = ask("delivery_replayed")
+    assert (status, one["begun"], one["tries"]) == (202, 2, 0), "it waited for its next attempt"
+    event = load_event("portal_webhook_delivery_replayed")
+    headers = {name: value for name, value in event["headers"].items() if name != "Idempotency-Key"}
+    multi = {name: value for name, value in event["multiValueHeaders"].items() if name != "Idempotency-Key"}
+    status, refused = call("portal_webhook", event | {"headers": headers, "multiValueHeaders": multi})
+    assert (status, refused["code"]) == (409, "wrong_state"), "now it is due"
 
 
 def test_what_was_delivered_is_replayed() -> None:

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook as Verifier
 from recado import events, portal_deliveries, portal_events, portal_webhooks
 from recado.access import Caller
 from recado.carriers.portal_calls import Call, Heard
-from recado.errors import TooManyRequests
+from recado.errors import TooManyRequests, WrongState
 from recado.events import NewEvent
 from recado.portal_deliveries import Counts
 from recado.rules import webhook_retries
@@ -21,6 +21,7 @@ from recado.rules.roles import Role
 from recado.rules.webhook_deliveries import DeliveryState, DisabledBecause, WebhookState, delivery_id
 from recado.tables import events as event_table
 from recado.tables import portal_webhooks as table
+from recado.tables import webhook_deliveries as deliveries
 from recado.tables.webhook_deliveries import Delivery
 from tests.conftest import jobs_on
 from tests.worlds import DIRECTOR, NOON, SCHOOL, TestClock
@@ -486,6 +487,74 @@ def test_a_delivery_is_brought_once_more_under_its_id(clock: TestClock, portal: 
     assert portal.seen[0].body == portal.seen[1].body
     (found,) = log_of(clock)
     assert (found.begun, len(found.attempts)) == (2, 2)
+
+
+def test_what_waits_for_its_next_attempt_is_brought_now_by_a_replay(clock: TestClock, portal: Portal) -> None:
+    """A portal that was down for a day and is back does not wait for hours more."""
+    make(clock)
+    portal.answer = lambda _: BROKEN
+    happen(clock, "m1", "m2", "m3")
+    for _ in range(24 * 3):
+        work(portal)
+        clock.move(minutes=20)
+    waits = {one.number: one.next_at for one in log_of(clock)}
+    portal.answer = lambda _: OK
+    portal.seen.clear()
+
+    work(portal)
+    assert portal.seen == [], "none of them is due"
+    one = portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
+    with pytest.raises(WrongState):
+        portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p2", now=clock())
+    rest = portal_deliveries.replay(
+        DIRECTOR, start=1, since=None, wanted=None, states=[DeliveryState.PENDING], request_key="p3", now=clock()
+    )
+    clock.move(minutes=15)
+    while work(portal):
+        pass
+
+    assert all(at is not None and at > NOON + timedelta(hours=26) for at in waits.values())
+    assert (one.begun, one.tries, len(one.attempts)) == (2, 0, 7)
+    assert (rest.begun, rest.pending) == (2, 1)
+    assert sorted(portal.numbers()) == [1, 2, 3]
+    assert states(clock) == dict.fromkeys((1, 2, 3), "delivered")
+    assert deliveries.list_due(SCHOOL, webhook().epoch, limit=10, tests=False) == []
+
+
+def test_a_replay_loses_no_attempt_that_is_written_meanwhile(
+    clock: TestClock, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(clock)
+    portal.answer = lambda _: BROKEN
+    happen(clock, "m1")
+    work(portal)
+    real = deliveries.find_deliveries
+
+    def find(school_id: str, numbers: list[int]) -> dict[int, Delivery]:
+        found = real(school_id, numbers)
+        monkeypatch.setattr(deliveries, "find_deliveries", real)
+        clock.move(seconds=5)
+        work(portal)
+        return found
+
+    asked_at = clock()
+    monkeypatch.setattr(deliveries, "find_deliveries", find)
+    portal_deliveries.replay(DIRECTOR, start=1, since=None, wanted=None, states=None, request_key="p1", now=asked_at)
+
+    (one,) = log_of(clock)
+    assert (one.begun, len(one.attempts)) == (2, 2)
+
+
+def test_a_test_is_tried_once(clock: TestClock, portal: Portal) -> None:
+    make(clock)
+    portal.answer = lambda _: BROKEN
+
+    sent = portal_deliveries.send_test(DIRECTOR, request_key="t1", now=clock())
+    work(portal)
+    found = portal_deliveries.get_delivery(DIRECTOR, delivery_id(SCHOOL, sent.number), clock())
+
+    assert (found.state, found.tries, found.next_at) == (DeliveryState.FAILED, 1, None)
+    assert [one.status for one in found.attempts] == [500]
 
 
 def test_events_that_were_never_brought_are_brought_by_a_replay(clock: TestClock, portal: Portal) -> None:

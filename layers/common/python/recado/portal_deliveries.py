@@ -38,7 +38,7 @@ TESTS_SPAN = timedelta(minutes=1)
 TESTS_READ = 200  # events looked at for them
 REPLAY_MAX = 500  # events of one request
 REPLAY_READ_MAX = 5_000  # events looked at for them
-REPLAY_BATCH = 40
+REPLAY_BATCH = 30  # of one transaction: three rows each
 TIMES_DIFFER_BY = timedelta(minutes=10)  # events are numbered as they are written, a little after they happened
 
 
@@ -145,8 +145,9 @@ def get_delivery(caller: Caller, found: str, now: datetime) -> Delivery:
 
 
 def replay_delivery(caller: Caller, found: str, *, request_key: str | None, now: datetime) -> Delivery:
-    """Brings an event once more, under the id it always had. Raises NotFound; WrongState while it is pending, or the
-    webhook is off.
+    """Brings an event once more, under the id it always had; one that waits for its next attempt is brought now.
+
+    Raises NotFound; WrongState while it is due already, or the webhook is off.
     """
     check_in_charge(caller)
     number = _number(caller.school_id, found)
@@ -158,7 +159,7 @@ def replay_delivery(caller: Caller, found: str, *, request_key: str | None, now:
     begun_for = fingerprint(f"{number}|{request_key}") if request_key else None
     if begun_for is not None and one.begun_for == begun_for:
         return one
-    if one.state is DeliveryState.PENDING:
+    if _is_due(one, now):
         raise WrongState("It is being delivered")
     _begin(caller.school_id, webhook, [event], begun_for=begun_for, now=now, again=True)
     events.tell_portal(caller.school_id)
@@ -175,7 +176,8 @@ def replay(
     request_key: str | None,
     now: datetime,
 ) -> Replayed:
-    """Brings events once more, from a number or a moment on, REPLAY_MAX at a time; those too that were never brought.
+    """Brings events once more, from a number or a moment on, REPLAY_MAX at a time; those too that were never brought,
+    and at once those that wait for their next attempt.
 
     `states`: only of these. Raises NotFound, InvalidRequest, WrongState when the webhook is off.
     """
@@ -251,6 +253,11 @@ def _state_of(one: Delivery | Standing, webhook: Webhook | None) -> DeliveryStat
     return DeliveryState.FAILED if one.state is DeliveryState.PENDING and is_over else one.state
 
 
+def _is_due(one: Delivery, now: datetime) -> bool:
+    """Whether somebody is at it, or will be next."""
+    return one.state is DeliveryState.PENDING and one.next_at is not None and one.next_at <= now
+
+
 def _begin(
     school_id: str,
     webhook: Webhook,
@@ -270,7 +277,7 @@ def _begin(
             for event in some:
                 one = there.get(event.number)
                 stands = _as_it_stands(one, webhook) if one else None
-                if stands and (stands.state is DeliveryState.PENDING or (begun_for and stands.begun_for == begun_for)):
+                if stands and (_is_due(stands, now) or (begun_for and stands.begun_for == begun_for)):
                     waiting += 1
                 elif (stands is None or again) and (states is None or (stands and stands.state in states)):
                     new.append((_again(event, one, webhook, begun_for, now), one))
