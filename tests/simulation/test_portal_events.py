@@ -139,6 +139,11 @@ def ordinary_day(one: School) -> None:
     one.happen(4)
     one.surely(lambda: portal_webhooks.rotate_secret(DIRECTOR, timedelta(hours=1), request_key="r", now=one.clock()))
     one.work_all()
+    one.surely(
+        lambda: portal_deliveries.replay(
+            DIRECTOR, start=3, since=None, wanted=None, states=None, request_key="w", now=one.clock()
+        )
+    )
     one.surely(lambda: portal_deliveries.send_test(DIRECTOR, request_key="t", now=one.clock()))
     one.settle()
     one.surely(
