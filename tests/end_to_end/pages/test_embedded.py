@@ -252,7 +252,8 @@ def test_only_the_page_around_it_is_believed_not_another_frame_of_the_same_origi
         visitor = visit()
         page, frame, asked = _embed(visitor, stack, origin, "credits")
         page.evaluate(
-            "() => { const one = document.createElement('iframe'); one.src = '/sibling'; document.body.append(one); }"
+            "() => new Promise((done) => { const one = document.createElement('iframe'); one.onload = done;"
+            " one.src = '/sibling'; document.body.append(one) }).then(() => null)"
         )
         page.wait_for_function("heard.some((one) => one.type === 'recado.token_wanted')")
         sibling = next(one for one in page.frames if one.url.endswith("/sibling"))
