@@ -205,7 +205,7 @@ def test_the_settings_page_names_every_variable_of_make_run() -> None:
     passed_on = {
         name
         for name in read
-        for reader in ("local/handsets/__main__.py", "examples/portal/app.py")
+        for reader in ("local/handsets/__main__.py", "examples/portal/app.py", "examples/portal/pages.py")
         if name in (ROOT / reader).read_text()
     }
 
@@ -267,6 +267,20 @@ def test_every_snippet_of_the_guide_for_portals_stands_in_the_file_it_is_from() 
 
     assert len(snippets) == len(re.findall(r"^```(?:python|js)", guide, re.MULTILINE)) >= 5
     assert [(file, code) for file, code in snippets if code not in text_of(file)] == []
+
+
+def test_the_reference_portal_fits_on_a_screen() -> None:
+    source = text_of("examples/portal/app.py")
+    words = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Module | ast.FunctionDef) and ast.get_docstring(node) is not None
+        for line in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
+    }
+
+    code = [line for number, line in enumerate(source.splitlines(), 1) if line.strip() and number not in words]
+
+    assert len(code) <= 76
 
 
 def test_every_code_that_the_guide_for_portals_names_is_one_of_the_errors() -> None:

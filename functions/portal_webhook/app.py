@@ -10,8 +10,10 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import AwareDatetime, BaseModel, Field
 
-from recado import clock, portal_webhooks, web
+from recado import clock, portal_deliveries, portal_webhooks, web
+from recado.portal_deliveries import Counts
 from recado.rules.event_types import EventType
+from recado.rules.plain_words import Language
 from recado.rules.public_addresses import LENGTH_MAX
 from recado.rules.webhook_deliveries import (
     DELIVERY_ID,
@@ -22,6 +24,7 @@ from recado.rules.webhook_deliveries import (
 from recado.rules.webhook_deliveries import (
     delivery_id as id_of,
 )
+from recado.rules.webhook_words import say_reason
 from recado.tables.portal_webhooks import Webhook
 from recado.tables.webhook_deliveries import Attempt, Delivery
 
@@ -31,6 +34,8 @@ OVERLAP_SECONDS_MAX = int(portal_webhooks.OVERLAP_MAX.total_seconds())
 OVERLAP_SECONDS = int(portal_webhooks.OVERLAP_DEFAULT.total_seconds())
 DeliveryId = Annotated[str, Path(pattern=f"^{DELIVERY_ID.pattern}$", description="also its `webhook-id`")]
 StateFilter = Annotated[DeliveryState | None, Query(alias="state", description="only these; a page may be short")]
+TypeFilter = Annotated[EventType | None, Query(alias="type", description="only events of this type")]
+LanguageQuery = Annotated[Language, Query(alias="lang", description="of the words for people: es or en")]
 After = Annotated[
     str | None, Query(alias="after", pattern=f"^{DELIVERY_ID.pattern}$", description="`next` of the page before")
 ]
@@ -41,6 +46,7 @@ NO_DELIVERY: dict[int, OpenAPIResponse] = {404: {"description": "`not_found`"}}
 OFF: dict[int, OpenAPIResponse] = {409: {"description": "`wrong_state`: the webhook is switched off"}}
 BUSY: dict[int, OpenAPIResponse] = {409: {"description": "`wrong_state`: being delivered, or the webhook is off"}}
 MANY: dict[int, OpenAPIResponse] = {409: {"description": "`wrong_state`: too many secrets sign at once"}}
+OFTEN: dict[int, OpenAPIResponse] = {429: {"description": "`too_many_requests`: ten tests in a minute"}}
 MADE: dict[int, OpenAPIResponse] = {201: {"description": "It was made: `secret` is shown, this once"}}
 
 
@@ -93,6 +99,18 @@ class WebhookView(BaseModel):
     paused_until: datetime | None = Field(description="until when it is left alone after failures")
 
 
+class CountsView(BaseModel):
+    pending: int = Field(description="on their way, or waiting for the next attempt")
+    retrying: int = Field(description="those of them that were not taken at least once")
+    delivered: int
+    failed: int = Field(description="given up: `POST /portal-webhook/replay` brings them again")
+    not_taken_up: int = Field(description="events that happened since, wanted or not")
+
+
+class WebhookStateView(WebhookView):
+    deliveries: CountsView = Field(description="of the latest 1,000, of the last 30 days")
+
+
 class NewWebhookView(WebhookView):
     secret: str | None = Field(description="`whsec_…`; shown to whoever makes the webhook, and never again")
 
@@ -106,6 +124,7 @@ class AttemptView(BaseModel):
     at: datetime
     status: int | None = Field(description="of the answer; null: there was none")
     reason: str = Field(description="empty when it was taken; else why not, e.g. timeout")
+    meaning: str = Field(description="the same in plain words, and where to look")
     took_ms: int
     size: int = Field(description="bytes of the answer's body, as far as read; the body itself is not kept")
 
@@ -140,8 +159,11 @@ class ReplayedView(BaseModel):
 
 
 @app.get("/portal-webhook", summary="The school's webhook, without its secret", tags=TAGS, responses=NONE)
-def get_webhook() -> WebhookView:
-    return WebhookView(**_webhook_view(portal_webhooks.get_webhook(web.caller(app))))
+def get_webhook() -> WebhookStateView:
+    caller = web.caller(app)
+    found = portal_webhooks.get_webhook(caller)
+    counts = portal_deliveries.count_deliveries(caller, found, clock.now())
+    return WebhookStateView(**_webhook_view(found), deliveries=_counts(counts))
 
 
 @app.put("/portal-webhook", summary="Make the school's webhook, or change it", tags=TAGS, responses=MADE)
@@ -180,11 +202,11 @@ def rotate_secret(body: SecretRequest) -> NewSecretView:
     summary="A `webhook.test` to the portal, at once",
     tags=TAGS,
     status_code=202,
-    responses=NONE | OFF,
+    responses=NONE | OFF | OFTEN,
 )
-def send_test() -> DeliveryDetailView:
+def send_test(language: LanguageQuery = Language.ES) -> DeliveryDetailView:
     key = web.header(app, "Idempotency-Key")
-    return _detail(portal_webhooks.send_test(web.caller(app), request_key=key, now=clock.now()))
+    return _detail(portal_deliveries.send_test(web.caller(app), request_key=key, now=clock.now()), language)
 
 
 @app.post(
@@ -202,7 +224,7 @@ def enable_webhook() -> WebhookView:
     responses=NONE | OFF,
 )
 def replay(body: ReplayRequest) -> ReplayedView:
-    done = portal_webhooks.replay(
+    done = portal_deliveries.replay(
         web.caller(app),
         start=body.start,
         since=body.since,
@@ -215,19 +237,26 @@ def replay(body: ReplayRequest) -> ReplayedView:
 
 
 @app.get("/portal-webhook/deliveries", summary="What was brought to the portal, and what was not", tags=TAGS)
-def list_deliveries(limit: Limit = 50, state: StateFilter = None, after: After = None) -> DeliveryList:
-    found, following = portal_webhooks.list_deliveries(
-        web.caller(app), state=state, after=after, limit=limit, now=clock.now()
+def list_deliveries(
+    limit: Limit = 50,
+    state: StateFilter = None,
+    event_type: TypeFilter = None,
+    after: After = None,
+    language: LanguageQuery = Language.ES,
+) -> DeliveryList:
+    caller = web.caller(app)
+    found, following = portal_deliveries.list_deliveries(
+        caller, state=state, event_type=event_type, after=after, limit=limit, now=clock.now()
     )
-    school_id = web.caller(app).school_id
-    return DeliveryList(deliveries=[DeliveryView(**_view(school_id, one)) for one in found], next=following)
+    views = [DeliveryView(**_view(caller.school_id, one, language)) for one in found]
+    return DeliveryList(deliveries=views, next=following)
 
 
 @app.get(
     "/portal-webhook/deliveries/<delivery_id>", summary="A delivery with its attempts", tags=TAGS, responses=NO_DELIVERY
 )
-def get_delivery(delivery_id: DeliveryId) -> DeliveryDetailView:
-    return _detail(portal_webhooks.get_delivery(web.caller(app), delivery_id, clock.now()))
+def get_delivery(delivery_id: DeliveryId, language: LanguageQuery = Language.ES) -> DeliveryDetailView:
+    return _detail(portal_deliveries.get_delivery(web.caller(app), delivery_id, clock.now()), language)
 
 
 @app.post(
@@ -237,9 +266,10 @@ def get_delivery(delivery_id: DeliveryId) -> DeliveryDetailView:
     status_code=202,
     responses=NO_DELIVERY | BUSY,
 )
-def replay_delivery(delivery_id: DeliveryId) -> DeliveryDetailView:
+def replay_delivery(delivery_id: DeliveryId, language: LanguageQuery = Language.ES) -> DeliveryDetailView:
     key = web.header(app, "Idempotency-Key")
-    return _detail(portal_webhooks.replay_delivery(web.caller(app), delivery_id, request_key=key, now=clock.now()))
+    found = portal_deliveries.replay_delivery(web.caller(app), delivery_id, request_key=key, now=clock.now())
+    return _detail(found, language)
 
 
 def _webhook_view(one: Webhook) -> dict[str, Any]:
@@ -268,12 +298,22 @@ def _secrets(one: Webhook) -> list[SecretView]:
     ]
 
 
-def _detail(one: Delivery) -> DeliveryDetailView:
-    found = _view(web.caller(app).school_id, one)
-    return DeliveryDetailView(**found, attempts=[_attempt(attempt) for attempt in one.attempts])
+def _counts(one: Counts) -> CountsView:
+    return CountsView(
+        pending=one.pending,
+        retrying=one.retrying,
+        delivered=one.delivered,
+        failed=one.failed,
+        not_taken_up=one.not_taken_up,
+    )
 
 
-def _view(school_id: str, one: Delivery) -> dict[str, Any]:
+def _detail(one: Delivery, language: Language) -> DeliveryDetailView:
+    found = _view(web.caller(app).school_id, one, language)
+    return DeliveryDetailView(**found, attempts=[_attempt(attempt, language) for attempt in one.attempts])
+
+
+def _view(school_id: str, one: Delivery, language: Language) -> dict[str, Any]:
     return {
         "id": id_of(school_id, one.number),
         "number": one.number,
@@ -285,12 +325,19 @@ def _view(school_id: str, one: Delivery) -> dict[str, Any]:
         "tries": one.tries,
         "next_at": one.next_at,
         "done_at": one.done_at,
-        "last_attempt": _attempt(one.attempts[-1]) if one.attempts else None,
+        "last_attempt": _attempt(one.attempts[-1], language) if one.attempts else None,
     }
 
 
-def _attempt(one: Attempt) -> AttemptView:
-    return AttemptView(at=one.at, status=one.status, reason=one.reason, took_ms=one.took_ms, size=one.size)
+def _attempt(one: Attempt, language: Language) -> AttemptView:
+    return AttemptView(
+        at=one.at,
+        status=one.status,
+        reason=one.reason,
+        meaning=say_reason(one.reason, one.status, language),
+        took_ms=one.took_ms,
+        size=one.size,
+    )
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -249,6 +249,32 @@ def test_of_an_answer_without_end_no_more_is_read_than_may_be(server: StubServer
     assert (found.status, found.size) == (200, ANSWER_BYTES_MAX)
 
 
+@pytest.mark.parametrize(
+    ("answer", "status", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\nok", 200, ""),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nnever", 200, ""),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", 204, ""),
+        (b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", 500, "status"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", 101, "status"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nok", None, "not_http"),
+    ],
+    ids=["broken chunks", "no gzip", "early hints", "processing", "switching", "two lengths"],
+)
+def test_the_status_counts_whatever_is_said_before_and_after_it(
+    server: StubServer, answer: bytes, status: int | None, reason: str
+) -> None:
+    def behave(request: BaseHTTPRequestHandler, _: Asked) -> None:
+        request.wfile.write(answer)
+        request.close_connection = True
+
+    server.behave = behave
+
+    found = heard(server.url)
+
+    assert (found.status, found.reason) == (status, reason)
+
+
 def test_an_answer_may_ask_for_a_pause(server: StubServer) -> None:
     def behave(request: BaseHTTPRequestHandler, _: Asked) -> None:
         request.send_response(429)

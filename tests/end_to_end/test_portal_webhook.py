@@ -66,7 +66,9 @@ def test_a_portal_is_told_what_happens_signed_and_once_more_when_it_asks(stack: 
     need("POST", "/portal-webhook/enable")
     wait_for(lambda: len(portal.seen) >= calls + 2 or None, "what was owed")
     numbers = [verified(Webhook(rotated["secret"]), one)["number"] for one in portal.seen[calls:]]
-    assert sorted(numbers) == [event["number"] + 1, event["number"] + 2]
+    off = need("GET", "/events?type=webhook.disabled")["events"][-1]
+    assert (off["number"], off["data"]) == (event["number"] + 2, {"because": "gone"})
+    assert sorted(numbers) == [event["number"] + 1, event["number"] + 3]
 
     log = need("GET", "/portal-webhook/deliveries")["deliveries"]
     assert {one["state"] for one in log} == {"delivered"}

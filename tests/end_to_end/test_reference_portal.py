@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +18,7 @@ from local import emulator
 from local.demo_school import SCHOOL_ID
 from tests.end_to_end.conftest import Stack
 from tests.end_to_end.test_stack import handsets_showing, wait_for
-from tests.end_to_end.test_tour import ROOT, Command, commands, missing_piece
+from tests.end_to_end.test_tour import ROOT, Command, commands, missing_piece, shell, what_goes_wrong
 
 README = "examples/portal/README.md"
 HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
@@ -49,8 +49,21 @@ class Portal:
 @pytest.fixture
 def portal(stack: Stack, tmp_path: Path) -> Iterator[Portal]:
     """Both commands of the README, on this stack."""
+    with serving(stack, tmp_path, "serve") as found:
+        yield found
+
+
+@pytest.fixture
+def whole_portal(stack: Stack, tmp_path: Path) -> Iterator[Portal]:
+    """The same with all that recado has for a portal."""
+    with serving(stack, tmp_path, "whole") as found:
+        yield found
+
+
+@contextmanager
+def serving(stack: Stack, tmp_path: Path, kind: str) -> Iterator[Portal]:
     port = emulator.free_port()
-    (make,), (serve,) = commands(README, "portal"), commands(README, "serve")
+    (make,), (serve,) = commands(README, "portal"), commands(README, kind)
     told = run(make, f" --port {port} --folder {tmp_path}", stack)
     assert missing_piece(Command(make.text, (make.expected[0],), may_take_a_moment=False), told) is None, told
     here = serve.text.replace(".local/portal.env", str(tmp_path / "portal.env")).replace(
@@ -136,6 +149,23 @@ def test_the_portal_sends_what_it_showed_once_and_is_told_how_it_ended(stack: St
     for secret in [*portal.secrets(), TEXT, "+56", "eyJ"]:
         assert secret not in printed
     assert portal.env.stat().st_mode & 0o077 == 0
+
+
+def test_webhooks_are_tried_as_their_page_says(stack: Stack, portal: Portal, tmp_path: Path) -> None:
+    tour = [
+        replace(
+            one,
+            text=one.text.replace("http://127.0.0.1:4590", portal.url),
+            expected=tuple(piece.replace("http://127.0.0.1:4590", portal.url) for piece in one.expected),
+        )
+        for one in commands("docs/webhooks.md", "webhook")
+    ]
+
+    with shell({"RECADO_PORT": str(stack.emulator.port)}) as here:
+        wrong = what_goes_wrong(tour, here, stack, tmp_path)
+
+    assert wrong == []
+    assert sum(len(command.expected) for command in tour) > 20
 
 
 def test_the_portals_webhook_can_be_made_again_and_is_believed_with_its_new_secret(

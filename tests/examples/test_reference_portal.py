@@ -1,7 +1,7 @@
 """The portal of examples/, by Flask's own client, against recado's functions: what it sends, shows and believes."""
 
 import html
-import importlib.util
+import importlib
 import json
 import logging
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import jwt
@@ -41,7 +41,7 @@ from tests.worlds import (
     work_all,
 )
 
-APP = Path(__file__).parent.parent.parent / "examples" / "portal" / "app.py"
+PORTAL = "examples.portal"
 KEY_SECRET = signatures.portal_key_secret(MASTER, SCHOOL, "k1")
 WEBHOOK_SECRET = "whsec_cmVjYWRvLXJlY2Fkby1yZWNhZG8tcmVjYWRvLTEyMzQ="
 TEXT = "Mañana <b>no</b> hay clases & punto."
@@ -80,14 +80,16 @@ def portal(app: ModuleType) -> FlaskClient:
     return client_of(app)
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference_portal", APP)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where Flask looks for the folder of its pages
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def whole_portal(app: ModuleType) -> FlaskClient:
+    return client_of(load("whole"))
+
+
+def load(name: str = "app") -> ModuleType:
+    """As a process of its own would: it reads its settings when it begins."""
+    for one in [found for found in sys.modules if found.startswith(f"{PORTAL}.")]:
+        del sys.modules[one]
+    return importlib.import_module(f"{PORTAL}.{name}")
 
 
 def client_of(app: ModuleType) -> FlaskClient:
@@ -195,6 +197,21 @@ def test_where_nobody_answers_the_page_says_so_and_pressing_again_sends_once(
     assert len(texts_sent()) == 3
 
 
+@pytest.mark.parametrize(("status", "code"), [(500, "internal_error"), (503, "internal_error"), (409, "still_running")])
+def test_an_answer_that_does_not_know_either_is_not_told_as_a_no(
+    app: ModuleType, portal: FlaskClient, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    form = form_of(estimated(portal))
+    answer = SimpleNamespace(status_code=status, json=lambda: {"code": code, "title": "?"})
+    with monkeypatch.context() as broken:
+        broken.setattr(app.requests, "request", lambda *_, **__: answer)
+        page = portal.post("/send", data=form)
+
+    assert "no saldrá dos veces" in page.text
+    assert "no salió nada" not in page.text
+    assert form_of(page) == form
+
+
 def test_what_changed_since_the_estimate_is_shown_and_not_sent_until_it_is_pressed_anew(portal: FlaskClient) -> None:
     form = form_of(estimated(portal))
     opt_out(mobile(2), "person#g00002", clock.now())
@@ -245,21 +262,60 @@ def test_a_teacher_is_told_that_she_may_not_send(
 
 
 def test_a_large_audience_is_planned_in_the_background_and_its_draft_is_sent_once(
-    portal: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    whole_portal: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recado.planning.SETTINGS", replace(SETTINGS, audience_max=2))
 
-    waiting = estimated(portal)
+    waiting = estimated(whole_portal)
     make_plans()
-    ready = portal.post("/estimate", data=form_of(waiting))
-    places = {portal.post("/send", data=form_of(ready)).location for _ in range(2)}
+    ready = whole_portal.post(action_of(waiting), data=form_of(waiting))
+    places = {whole_portal.post(action_of(ready), data=form_of(ready)).location for _ in range(2)}
 
     assert "Se está calculando" in waiting.text
-    assert form_of(waiting)["draft"] != ""
+    assert re.fullmatch(r"/drafts/\w+/estimate", action_of(waiting))
     assert "3 reciben el SMS" in ready.text
     assert len(places) == 1
     make_plans()
     assert len(texts_sent()) == 3
+
+
+def test_a_draft_whose_answer_is_lost_is_sent_once_by_the_next_press(
+    whole_portal: FlaskClient, recado: HttpGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recado.planning.SETTINGS", replace(SETTINGS, audience_max=2))
+    waiting = estimated(whole_portal)
+    make_plans()
+    ready = whole_portal.post(action_of(waiting), data=form_of(waiting))
+    recado.lose = 3
+
+    unknown = whole_portal.post(action_of(ready), data=form_of(ready))
+    sent = whole_portal.post(action_of(unknown), data=form_of(unknown))
+
+    assert "no saldrá dos veces" in unknown.text
+    assert action_of(unknown) == action_of(ready)
+    assert sent.status_code == 303
+    make_plans()
+    assert len(texts_sent()) == 3
+
+
+def test_the_portal_on_one_screen_says_that_an_audience_is_too_large_for_it(
+    portal: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recado.planning.SETTINGS", replace(SETTINGS, audience_max=2))
+
+    page = estimated(portal)
+    make_plans()
+
+    assert "Son demasiadas para esta página" in page.text
+    assert "<button>" not in page.text
+    assert texts_sent() == []
+
+
+def action_of(page: TestResponse) -> str:
+    """Where the page's button leads."""
+    found = re.search(r'<form method="post" action="([^"]*)">', page.text)
+    assert found is not None
+    return found[1]
 
 
 def make_plans() -> None:
@@ -286,19 +342,20 @@ def test_each_request_has_a_token_of_five_minutes_signed_with_the_schools_key(
 
 
 def test_recados_pages_are_given_the_token_of_whoever_is_logged_in_and_no_other_origin_can_read_it(
-    portal: FlaskClient,
+    portal: FlaskClient, whole_portal: FlaskClient
 ) -> None:
-    answer = portal.get("/token", headers={"Origin": "https://evil.example"})
+    answer = whole_portal.get("/token", headers={"Origin": "https://evil.example"})
 
     claims = jwt.decode(answer.get_json()["token"], KEY_SECRET, algorithms=["HS256"])
     assert (claims["iss"], claims["sub"], claims["role"]) == (SCHOOL, "directora", "director")
     assert claims["exp"] - claims["iat"] == 300
     assert answer.headers["Access-Control-Allow-Origin"] == "https://recado.example"
     assert answer.headers["Cache-Control"] == "no-store"
+    assert portal.get("/token").status_code == 404
 
 
-def test_a_page_of_recados_stands_in_a_frame_and_only_recados(portal: FlaskClient, recado: HttpGateway) -> None:
-    page, none = portal.get("/pages/write"), portal.get("/pages/..%2Fsettings")
+def test_a_page_of_recados_stands_in_a_frame_and_only_recados(whole_portal: FlaskClient, recado: HttpGateway) -> None:
+    page, none = whole_portal.get("/pages/write"), whole_portal.get("/pages/..%2Fsettings")
 
     assert 'src="https://recado.example/write.html?lang=es"' in page.text
     assert "eyJ" not in page.text
@@ -306,6 +363,9 @@ def test_a_page_of_recados_stands_in_a_frame_and_only_recados(portal: FlaskClien
     assert {"default-src 'none'", "frame-src https://recado.example", "frame-ancestors 'none'"} <= set(rules)
     assert none.status_code == 404
     assert recado.asked == []
+    begin = whole_portal.get("/")
+    assert 'href="/pages/write"' in begin.text
+    assert "frame-src" not in begin.headers["Content-Security-Policy"]
 
 
 def test_text_is_text(portal: FlaskClient) -> None:
@@ -336,12 +396,14 @@ def test_another_sites_page_cannot_press_the_button(portal: FlaskClient, recado:
     assert portal.post("/send", data=form, headers={"Origin": "http://127.0.0.1"}).status_code == 303
 
 
-def test_an_id_that_is_none_is_asked_of_nobody(portal: FlaskClient, recado: HttpGateway) -> None:
-    form = form_of(estimated(portal))
+def test_an_id_that_is_none_is_asked_of_nobody(whole_portal: FlaskClient, recado: HttpGateway) -> None:
+    form = form_of(estimated(whole_portal))
     before = len(recado.asked)
 
-    assert portal.get("/messages/..%2Fcredits").status_code == 404
-    assert portal.post("/send", data=form | {"draft": "../credits/refunds?"}).status_code == 404
+    assert whole_portal.get("/messages/..%2Fcredits").status_code == 404
+    assert whole_portal.get("/messages/a%3Fb").status_code == 404
+    for act in ("estimate", "send"):
+        assert whole_portal.post(f"/drafts/a%3Fb/{act}", data=form).status_code == 404
     assert len(recado.asked) == before
 
 
@@ -422,15 +484,13 @@ def test_an_event_that_comes_twice_is_noted_once_also_after_a_restart(portal: Fl
     assert portal.get("/").text.count("El mensaje llegó a su fin") == 2
 
 
-def test_a_messages_page_shows_what_was_told_of_it(portal: FlaskClient) -> None:
+def test_a_messages_page_shows_whom_it_reached_and_what_was_told(portal: FlaskClient) -> None:
     place = portal.post("/send", data=form_of(estimated(portal))).location
 
     told(portal, event("message.sent", message=place.rpartition("/")[2]))
-    told(portal, event("message.cancelled", message="another"), webhook_id="w2")
     page = portal.get(place)
 
     assert "El mensaje llegó a su fin" in page.text
-    assert "El mensaje no saldrá" not in page.text
     assert mobile(0) in page.text
 
 

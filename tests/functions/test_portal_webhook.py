@@ -87,7 +87,9 @@ def test_a_webhook_is_made_and_its_secret_shown_this_once() -> None:
         "paused_until": None,
         "secret": secret,
     }
-    assert ask("seen") == (200, {name: value for name, value in made.items() if name != "secret"})
+    counts = {"pending": 0, "retrying": 0, "delivered": 0, "failed": 0, "not_taken_up": 0}
+    seen = {name: value for name, value in made.items() if name != "secret"} | {"deliveries": counts}
+    assert ask("seen") == (200, seen)
     assert secret not in str(all_tables())
 
 
@@ -205,7 +207,14 @@ def test_the_log_says_what_was_tried_and_never_what_was_answered() -> None:
     assert status == 200
     assert [(found["number"], found["state"]) for found in page["deliveries"]] == [(2, "delivered"), (1, "delivered")]
     assert page["next"] is None
-    attempt = {"at": "2026-11-23T12:00:00Z", "status": 204, "reason": "", "took_ms": 40, "size": 0}
+    attempt = {
+        "at": "2026-11-23T12:00:00Z",
+        "status": 204,
+        "reason": "",
+        "meaning": "El portal lo recibió.",
+        "took_ms": 40,
+        "size": 0,
+    }
     assert one == (
         200,
         {
@@ -252,12 +261,71 @@ def test_the_log_is_read_page_by_page_and_by_state() -> None:
     ) == (200, {"deliveries": [], "next": None})
 
 
+def asked_with(name: str, **query: str) -> tuple[int, Any]:
+    event = load_event(f"portal_webhook_{name}")
+    multi = {name: [value] for name, value in query.items()}
+    return call("portal_webhook", event | {"queryStringParameters": query, "multiValueQueryStringParameters": multi})
+
+
+def test_the_log_is_read_by_type_and_says_in_plain_words_why_something_was_not_taken() -> None:
+    ask("made")
+    happen("m1", "m2")
+    ask("tested")
+    deliver(500)
+
+    _, tests = asked_with("deliveries", type="webhook.test")
+    _, others = asked_with("deliveries", type="message.sent", state="pending", lang="en")
+    status, _ = asked_with("deliveries", type="message.sen")
+
+    assert [one["type"] for one in tests["deliveries"]] == ["webhook.test"]
+    assert [one["number"] for one in others["deliveries"]] == [2, 1]
+    assert [one["last_attempt"]["meaning"] for one in tests["deliveries"] + others["deliveries"]] == [
+        "El portal contestó 500, y no 2xx: mire sus registros de esa hora.",
+        "The portal answered 500, not 2xx: look at its log of that moment.",
+        "The portal answered 500, not 2xx: look at its log of that moment.",
+    ]
+    assert status == 422
+
+
+def test_the_webhook_says_how_many_wait_and_how_many_were_given_up() -> None:
+    ask("made")
+    happen("m1", "m2")
+    deliver()
+    happen("m3")
+    deliver(500)
+
+    counts = ask("seen")[1]["deliveries"]
+
+    assert counts == {"pending": 1, "retrying": 1, "delivered": 2, "failed": 0, "not_taken_up": 0}
+
+
+def test_the_eleventh_test_of_a_minute_is_refused() -> None:
+    ask("made")
+    event = load_event("portal_webhook_tested")
+
+    answers = []
+    for number in range(11):
+        headers = event["headers"] | {"Idempotency-Key": f"test-{number}"}
+        multi = event["multiValueHeaders"] | {"Idempotency-Key": [f"test-{number}"]}
+        answers.append(call("portal_webhook", event | {"headers": headers, "multiValueHeaders": multi}))
+
+    assert [status for status, _ in answers] == [202] * 10 + [429]
+    assert answers[-1][1]["code"] == "too_many_requests"
+
+
 def test_one_is_replayed_unless_it_is_being_delivered() -> None:
     ask("made")
     happen("m1")
     deliver(500)
-    assert ask("delivery_replayed")[1]["code"] == "wrong_state"
     assert ask("delivery")[1]["last_attempt"]["reason"] == "status"
+
+    status, one = ask("delivery_replayed")
+    assert (status, one["begun"], one["tries"]) == (202, 2, 0), "it waited for its next attempt"
+    event = load_event("portal_webhook_delivery_replayed")
+    headers = {name: value for name, value in event["headers"].items() if name != "Idempotency-Key"}
+    multi = {name: value for name, value in event["multiValueHeaders"].items() if name != "Idempotency-Key"}
+    status, refused = call("portal_webhook", event | {"headers": headers, "multiValueHeaders": multi})
+    assert (status, refused["code"]) == (409, "wrong_state"), "now it is due"
 
 
 def test_what_was_delivered_is_replayed() -> None:

@@ -1,6 +1,7 @@
 """When a portal is called again, and when no more (Standard Webhooks)."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -10,31 +11,45 @@ from recado.rules.webhook_deliveries import DELIVERY_ID, body_of, delivery_id, e
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
-def test_the_last_attempt_is_about_a_day_after_the_first(jitter: float) -> None:
-    at, attempts = NOW, 1
-    while (following := rule.next_attempt(attempts, at, jitter)) is not None:
-        assert following > at
-        at, attempts = following, attempts + 1
+# The table of the standard, "Example retry schedule": its columns "Delay" and "Time since start".
+SCHEDULE = [
+    (timedelta(), timedelta()),
+    (timedelta(seconds=5), timedelta(seconds=5)),
+    (timedelta(minutes=5), timedelta(minutes=5, seconds=5)),
+    (timedelta(minutes=30), timedelta(minutes=35, seconds=5)),
+    (timedelta(hours=2), timedelta(hours=2, minutes=35, seconds=5)),
+    (timedelta(hours=5), timedelta(hours=7, minutes=35, seconds=5)),
+    (timedelta(hours=10), timedelta(hours=17, minutes=35, seconds=5)),
+    (timedelta(hours=14), timedelta(hours=31, minutes=35, seconds=5)),
+    (timedelta(hours=20), timedelta(hours=51, minutes=35, seconds=5)),
+    (timedelta(hours=24), timedelta(hours=75, minutes=35, seconds=5)),
+]
 
-    assert attempts == 10
-    assert timedelta(hours=24) <= at - NOW <= timedelta(hours=26.5)
+
+def times(jitter: float) -> list[timedelta]:
+    """When the attempts are, since the first."""
+    at, found = NOW, [timedelta()]
+    while (following := rule.next_attempt(len(found), at, jitter)) is not None:
+        at = following
+        found.append(at - NOW)
+    return found
 
 
 def test_without_jitter_they_are_the_standards_times() -> None:
-    at, times = NOW, [timedelta()]
-    for tries in range(1, 10):
-        following = rule.next_attempt(tries, at, 0.0)
-        assert following is not None
-        at = following
-        times.append(at - NOW)
+    assert times(0.0) == [since for _, since in SCHEDULE]
 
-    assert tuple(times) == rule.SINCE_FIRST
+
+@pytest.mark.parametrize("jitter", [0.5, 0.999])
+def test_with_jitter_each_wait_is_a_little_longer_and_they_end_before_the_portal_is_given_up(jitter: float) -> None:
+    waits = [after - before for before, after in pairwise(times(jitter))]
+
+    assert [delay < wait <= delay * 1.1 for wait, (delay, _) in zip(waits, SCHEDULE[1:], strict=True)] == [True] * 9
+    assert times(jitter)[-1] < rule.FAILING_MAX
 
 
 def test_a_portal_may_ask_for_later_but_not_for_sooner_nor_for_never() -> None:
     assert rule.next_attempt(1, NOW, 0.0, timedelta(minutes=2)) == NOW + timedelta(minutes=2)
-    assert rule.next_attempt(3, NOW, 0.0, timedelta(seconds=1)) == NOW + timedelta(minutes=25)
+    assert rule.next_attempt(3, NOW, 0.0, timedelta(seconds=1)) == NOW + timedelta(minutes=30)
     assert rule.next_attempt(1, NOW, 0.0, timedelta(days=30)) == NOW + timedelta(hours=1)
     assert rule.next_attempt(10, NOW, 0.0, timedelta(hours=1)) is None
 
@@ -43,6 +58,15 @@ def test_pauses_grow_and_end() -> None:
     pauses = [rule.pause_after(rounds) / timedelta(minutes=1) for rounds in (0, 1, 2, 3, 4, 5, 6, 7, 8, 10**6)]
 
     assert pauses == [0, 0, 0, 1, 2, 4, 8, 15, 15, 15]
+
+
+def test_days_without_a_call_are_no_days_of_failures() -> None:
+    day = timedelta(days=1)
+
+    assert rule.failing_from(None, None, NOW) == NOW
+    assert rule.failing_from(NOW - 3 * day, NOW - day, NOW) == NOW - 3 * day
+    assert rule.failing_from(NOW - 60 * day, NOW - 57 * day, NOW) == NOW
+    assert max(rule.DELAYS) * (1 + rule.JITTER) < rule.SILENCE_MAX < rule.FAILING_MAX
 
 
 def test_days_of_failures_are_the_end() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pytest
 
-from recado import access, events, portal_events, portal_webhooks
+from recado import access, events, portal_deliveries, portal_events, portal_webhooks
 from recado.carriers.portal_calls import Call, Heard
 from recado.errors import NotFound
 from recado.events import NewEvent
@@ -139,13 +139,18 @@ def ordinary_day(one: School) -> None:
     one.happen(4)
     one.surely(lambda: portal_webhooks.rotate_secret(DIRECTOR, timedelta(hours=1), request_key="r", now=one.clock()))
     one.work_all()
-    one.surely(lambda: portal_webhooks.send_test(DIRECTOR, request_key="t", now=one.clock()))
+    one.surely(
+        lambda: portal_deliveries.replay(
+            DIRECTOR, start=3, since=None, wanted=None, states=None, request_key="w", now=one.clock()
+        )
+    )
+    one.surely(lambda: portal_deliveries.send_test(DIRECTOR, request_key="t", now=one.clock()))
     one.settle()
     one.surely(
-        lambda: portal_webhooks.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 2), request_key="p", now=one.clock())
+        lambda: portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 2), request_key="p", now=one.clock())
     )
     one.surely(
-        lambda: portal_webhooks.replay(
+        lambda: portal_deliveries.replay(
             DIRECTOR, start=1, since=None, wanted=None, states=None, request_key="q", now=one.clock()
         )
     )
@@ -154,7 +159,7 @@ def ordinary_day(one: School) -> None:
 
 def check_day(one: School) -> None:
     one.gate.at = None
-    found, _ = portal_webhooks.list_deliveries(DIRECTOR, state=None, after=None, limit=100, now=one.clock())
+    found, _ = portal_deliveries.list_deliveries(DIRECTOR, state=None, after=None, limit=100, now=one.clock())
     assert {delivery.number: delivery.state for delivery in found} == dict.fromkeys(
         range(1, 6), DeliveryState.DELIVERED
     )
@@ -201,10 +206,12 @@ def day_that_is_switched_off(one: School) -> None:
 
 def check_switched(one: School) -> None:
     one.gate.at = None
-    found, _ = portal_webhooks.list_deliveries(DIRECTOR, state=None, after=None, limit=100, now=one.clock())
+    found, _ = portal_deliveries.list_deliveries(DIRECTOR, state=None, after=None, limit=100, now=one.clock())
+    told = [delivery.type for delivery in found]
     assert {delivery.number: delivery.state for delivery in found} == dict.fromkeys(
-        range(1, 4), DeliveryState.DELIVERED
+        range(1, 5), DeliveryState.DELIVERED
     )
+    assert told.count(EventType.WEBHOOK_DISABLED) == 1
 
 
 def day_that_is_deleted(one: School) -> None:

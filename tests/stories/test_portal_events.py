@@ -4,21 +4,24 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import accumulate, count
 
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from recado import events, portal_events, portal_webhooks
+from recado import events, portal_deliveries, portal_events, portal_webhooks
 from recado.access import Caller
 from recado.carriers.portal_calls import Call, Heard
+from recado.errors import TooManyRequests, WrongState
 from recado.events import NewEvent
+from recado.portal_deliveries import Counts
 from recado.rules import webhook_retries
 from recado.rules.event_types import EventType
 from recado.rules.roles import Role
 from recado.rules.webhook_deliveries import DeliveryState, DisabledBecause, WebhookState, delivery_id
 from recado.tables import events as event_table
 from recado.tables import portal_webhooks as table
+from recado.tables import webhook_deliveries as deliveries
 from recado.tables.webhook_deliveries import Delivery
 from tests.conftest import jobs_on
 from tests.worlds import DIRECTOR, NOON, SCHOOL, TestClock
@@ -91,7 +94,7 @@ def forget_event(school_id: str, number: int) -> None:
 
 
 def log_of(clock: TestClock, caller: Caller = DIRECTOR) -> list[Delivery]:
-    found, following = portal_webhooks.list_deliveries(caller, state=None, after=None, limit=100, now=clock())
+    found, following = portal_deliveries.list_deliveries(caller, state=None, after=None, limit=100, now=clock())
     assert following is None
     return found
 
@@ -165,7 +168,7 @@ def test_only_the_types_that_are_wanted_are_brought_and_a_test_always(clock: Tes
     make(clock, wanted=[EventType.BALANCE_LOW])
     happen(clock, "m1")
     happen(clock, "b1", kind=EventType.BALANCE_LOW)
-    portal_webhooks.send_test(DIRECTOR, request_key=None, now=clock())
+    portal_deliveries.send_test(DIRECTOR, request_key=None, now=clock())
 
     work(portal)
 
@@ -173,7 +176,7 @@ def test_only_the_types_that_are_wanted_are_brought_and_a_test_always(clock: Tes
     assert json.loads(portal.seen[0].body)["type"] == "webhook.test", "before whatever waits"
 
 
-def test_a_portal_that_fails_is_called_ten_times_within_a_day_and_no_more(clock: TestClock, portal: Portal) -> None:
+def test_a_portal_that_fails_is_called_ten_times_within_days_and_no_more(clock: TestClock, portal: Portal) -> None:
     make(clock)
     portal.answer = lambda _: BROKEN
     happen(clock, "m1")
@@ -188,12 +191,28 @@ def test_a_portal_that_fails_is_called_ten_times_within_a_day_and_no_more(clock:
         assert one.next_at is not None
         clock.now = max(one.next_at, webhook().paused_until or one.next_at)
 
-    assert called == list(webhook_retries.SINCE_FIRST)
+    assert called == list(accumulate(webhook_retries.DELAYS))
     assert len({call.delivery_id for call in portal.seen}) == 1
     assert len({call.body for call in portal.seen}) == 1
     assert [attempt.reason for attempt in one.attempts] == ["status"] * 10
     clock.move(days=3)
     assert work(portal) == 0, "listed, and tried no more"
+
+
+def test_a_portal_that_is_down_for_thirty_hours_gets_all_of_it_without_asking(clock: TestClock, portal: Portal) -> None:
+    make(clock)
+    back = NOON + timedelta(hours=30)
+    portal.answer = lambda _: BROKEN if clock() < back else OK
+
+    for hour in range(60):
+        if clock() < back:
+            happen(clock, f"m{hour}")
+        while work(portal):
+            pass
+        clock.move(hours=1)
+
+    assert states(clock) == dict.fromkeys(range(1, 31), "delivered")
+    assert webhook().state is WebhookState.ENABLED
 
 
 def test_what_failed_is_taken_when_the_portal_is_back(clock: TestClock, portal: Portal) -> None:
@@ -231,6 +250,43 @@ def test_a_portal_that_is_down_with_thousands_pending_is_asked_one_thing_at_a_ti
     assert len(states(clock)) == 90
 
 
+def test_tests_are_counted_by_the_minute_and_one_that_was_asked_for_is_answered_again(
+    clock: TestClock, portal: Portal
+) -> None:
+    make(clock)
+    for number in range(portal_deliveries.TESTS_MAX):
+        first = portal_deliveries.send_test(DIRECTOR, request_key=f"t{number}", now=clock())
+        clock.move(seconds=2)
+
+    with pytest.raises(TooManyRequests) as refused:
+        portal_deliveries.send_test(DIRECTOR, request_key="one more", now=clock())
+    again = portal_deliveries.send_test(DIRECTOR, request_key=f"t{number}", now=clock())
+    clock.move(seconds=refused.value.retry_after_seconds or 0)
+    later = portal_deliveries.send_test(DIRECTOR, request_key="one more", now=clock())
+
+    assert refused.value.retry_after_seconds == 40
+    assert again.number == first.number == portal_deliveries.TESTS_MAX
+    assert later.number == portal_deliveries.TESTS_MAX + 1
+
+
+def test_how_a_portal_stands_is_counted(clock: TestClock, portal: Portal) -> None:
+    make(clock)
+    happen(clock, "m1", "m2")
+    work(portal)
+    portal.answer = lambda call: BROKEN if "m3" in call.body else OK
+    happen(clock, "m3")
+    work(portal)
+    happen(clock, "m4", "m5")
+
+    counted = portal_deliveries.count_deliveries(DIRECTOR, webhook(), clock())
+    portal_webhooks.delete_webhook(DIRECTOR, clock())
+    make_again = portal_webhooks.save_webhook(DIRECTOR, URL, None, request_key="k2", now=clock()).webhook
+    after = portal_deliveries.count_deliveries(DIRECTOR, make_again, clock())
+
+    assert counted == Counts(pending=1, retrying=1, delivered=2, failed=0, not_taken_up=2)
+    assert after == Counts(pending=0, retrying=0, delivered=2, failed=1, not_taken_up=0)
+
+
 def test_a_test_goes_out_despite_a_pause_and_ends_it_when_it_is_taken(clock: TestClock, portal: Portal) -> None:
     make(clock)
     portal.answer = lambda _: BROKEN
@@ -240,7 +296,7 @@ def test_a_test_goes_out_despite_a_pause_and_ends_it_when_it_is_taken(clock: Tes
     portal.answer = lambda _: OK
     portal.seen.clear()
 
-    sent = portal_webhooks.send_test(DIRECTOR, request_key="t1", now=clock())
+    sent = portal_deliveries.send_test(DIRECTOR, request_key="t1", now=clock())
     work(portal)
 
     assert portal.numbers()[0] == sent.number
@@ -267,7 +323,7 @@ def test_410_switches_it_off_and_nothing_goes_out_until_it_is_on(clock: TestCloc
 
     portal_webhooks.enable_webhook(DIRECTOR, clock())
     work(portal)
-    assert sorted(portal.numbers()) == [1, 2], "it goes on where it stopped"
+    assert sorted(portal.numbers()) == [1, 2, 3], "it goes on where it stopped"
 
 
 def test_a_410_of_an_address_that_was_changed_meanwhile_switches_nothing_off(clock: TestClock, portal: Portal) -> None:
@@ -302,6 +358,51 @@ def test_days_of_nothing_but_failures_switch_it_off_and_the_portal_sees_why(cloc
 
     assert (webhook().state, webhook().because) == (WebhookState.DISABLED, DisabledBecause.FAILING)
     assert webhook().state_since - NOON <= timedelta(days=5, hours=6)
+
+
+def test_whoever_reads_the_events_sees_that_it_was_switched_off_and_the_portal_once_it_is_on(
+    clock: TestClock, portal: Portal
+) -> None:
+    make(clock)
+    portal.answer = lambda _: Heard(410, "gone")
+    happen(clock, "m1")
+    work(portal)
+    happen(clock, "m2")
+
+    found, _, _ = events.list_events(DIRECTOR, after=0, limit=10)
+    portal.answer = lambda _: OK
+    portal_webhooks.enable_webhook(DIRECTOR, clock())
+    clock.move(minutes=1)
+    work(portal)
+
+    assert [(one.number, one.type) for one in found] == [
+        (1, EventType.MESSAGE_SENT),
+        (2, EventType.WEBHOOK_DISABLED),
+        (3, EventType.MESSAGE_SENT),
+    ]
+    assert found[1].data == {"because": "gone"}
+    assert sorted(portal.numbers()[1:]) == [1, 2, 3]
+
+
+def test_a_hiccup_after_a_long_silence_switches_nothing_off(clock: TestClock, portal: Portal) -> None:
+    """A server that was being moved as the summer began, and is restarted as it ends."""
+    make(clock)
+    portal.answer = lambda _: BROKEN
+    happen(clock, "m1")
+    for _ in range(90):
+        work(portal)
+        clock.move(hours=1)
+    assert states(clock) == {1: "failed"}
+    clock.move(days=60)
+
+    happen(clock, "m2")
+    work(portal)
+    portal.answer = lambda _: OK
+    clock.move(minutes=15)
+    work(portal)
+
+    assert webhook().state is WebhookState.ENABLED
+    assert states(clock) == {2: "delivered"}
 
 
 def test_a_portal_that_asks_for_a_pause_gets_it_within_bounds(clock: TestClock, portal: Portal) -> None:
@@ -377,8 +478,8 @@ def test_a_delivery_is_brought_once_more_under_its_id(clock: TestClock, portal: 
     work(portal)
     clock.move(days=2)
 
-    one = portal_webhooks.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
-    again = portal_webhooks.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
+    one = portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
+    again = portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
     work(portal)
 
     assert (one.state, again) == (DeliveryState.PENDING, one)
@@ -388,6 +489,74 @@ def test_a_delivery_is_brought_once_more_under_its_id(clock: TestClock, portal: 
     assert (found.begun, len(found.attempts)) == (2, 2)
 
 
+def test_what_waits_for_its_next_attempt_is_brought_now_by_a_replay(clock: TestClock, portal: Portal) -> None:
+    """A portal that was down for a day and is back does not wait for hours more."""
+    make(clock)
+    portal.answer = lambda _: BROKEN
+    happen(clock, "m1", "m2", "m3")
+    for _ in range(24 * 3):
+        work(portal)
+        clock.move(minutes=20)
+    waits = {one.number: one.next_at for one in log_of(clock)}
+    portal.answer = lambda _: OK
+    portal.seen.clear()
+
+    work(portal)
+    assert portal.seen == [], "none of them is due"
+    one = portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p1", now=clock())
+    with pytest.raises(WrongState):
+        portal_deliveries.replay_delivery(DIRECTOR, delivery_id(SCHOOL, 1), request_key="p2", now=clock())
+    rest = portal_deliveries.replay(
+        DIRECTOR, start=1, since=None, wanted=None, states=[DeliveryState.PENDING], request_key="p3", now=clock()
+    )
+    clock.move(minutes=15)
+    while work(portal):
+        pass
+
+    assert all(at is not None and at > NOON + timedelta(hours=26) for at in waits.values())
+    assert (one.begun, one.tries, len(one.attempts)) == (2, 0, 7)
+    assert (rest.begun, rest.pending) == (2, 1)
+    assert sorted(portal.numbers()) == [1, 2, 3]
+    assert states(clock) == dict.fromkeys((1, 2, 3), "delivered")
+    assert deliveries.list_due(SCHOOL, webhook().epoch, limit=10, tests=False) == []
+
+
+def test_a_replay_loses_no_attempt_that_is_written_meanwhile(
+    clock: TestClock, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(clock)
+    portal.answer = lambda _: BROKEN
+    happen(clock, "m1")
+    work(portal)
+    real = deliveries.find_deliveries
+
+    def find(school_id: str, numbers: list[int]) -> dict[int, Delivery]:
+        found = real(school_id, numbers)
+        monkeypatch.setattr(deliveries, "find_deliveries", real)
+        clock.move(seconds=5)
+        work(portal)
+        return found
+
+    asked_at = clock()
+    monkeypatch.setattr(deliveries, "find_deliveries", find)
+    portal_deliveries.replay(DIRECTOR, start=1, since=None, wanted=None, states=None, request_key="p1", now=asked_at)
+
+    (one,) = log_of(clock)
+    assert (one.begun, len(one.attempts)) == (2, 2)
+
+
+def test_a_test_is_tried_once(clock: TestClock, portal: Portal) -> None:
+    make(clock)
+    portal.answer = lambda _: BROKEN
+
+    sent = portal_deliveries.send_test(DIRECTOR, request_key="t1", now=clock())
+    work(portal)
+    found = portal_deliveries.get_delivery(DIRECTOR, delivery_id(SCHOOL, sent.number), clock())
+
+    assert (found.state, found.tries, found.next_at) == (DeliveryState.FAILED, 1, None)
+    assert [one.status for one in found.attempts] == [500]
+
+
 def test_events_that_were_never_brought_are_brought_by_a_replay(clock: TestClock, portal: Portal) -> None:
     happen(clock, *(f"m{number}" for number in range(1, 6)))
     clock.move(hours=1)
@@ -395,14 +564,14 @@ def test_events_that_were_never_brought_are_brought_by_a_replay(clock: TestClock
     happen(clock, "m6")
     work(portal)
 
-    done = portal_webhooks.replay(
+    done = portal_deliveries.replay(
         DIRECTOR, start=4, since=None, wanted=None, states=None, request_key="p1", now=clock()
     )
     work(portal)
 
     assert (done.begun, done.pending, done.following) == (3, 0, None)
     assert sorted(portal.numbers()) == [4, 5, 6, 6]
-    since = portal_webhooks.replay(
+    since = portal_deliveries.replay(
         DIRECTOR, start=None, since=clock(), wanted=None, states=None, request_key="p2", now=clock()
     )
     assert since.begun == 1
@@ -411,15 +580,15 @@ def test_events_that_were_never_brought_are_brought_by_a_replay(clock: TestClock
 def test_a_replay_is_bounded_and_says_where_to_go_on(
     clock: TestClock, portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(portal_webhooks, "REPLAY_MAX", 4)
-    monkeypatch.setattr(portal_webhooks, "REPLAY_BATCH", 2)
+    monkeypatch.setattr(portal_deliveries, "REPLAY_MAX", 4)
+    monkeypatch.setattr(portal_deliveries, "REPLAY_BATCH", 2)
     happen(clock, *(f"m{number}" for number in range(1, 8)))
     make(clock)
 
     start: int | None = 1
     begun = []
     while start is not None:
-        done = portal_webhooks.replay(
+        done = portal_deliveries.replay(
             DIRECTOR, start=start, since=None, wanted=None, states=None, request_key=None, now=clock()
         )
         begun.append(done.begun)
@@ -498,7 +667,7 @@ def test_events_that_are_no_longer_kept_are_passed_over_and_nobody_asks_for_ever
     happen(clock, "m1")
     work(portal)
     happen(clock, "m2", "m3")
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         forget_event(SCHOOL, number)  # what DynamoDB does after ninety days
     portal.answer = lambda _: OK
     portal_webhooks.enable_webhook(DIRECTOR, clock())
@@ -516,7 +685,7 @@ def test_events_that_are_no_longer_kept_are_passed_over_and_nobody_asks_for_ever
     assert portal_events.take_up_due(clock()) == 0
     happen(clock, "m4")
     work(portal)
-    assert portal.numbers()[-1] == 4
+    assert portal.numbers()[-1] == 5
 
 
 def test_an_event_whose_job_came_while_another_let_go_waits_for_no_retry(

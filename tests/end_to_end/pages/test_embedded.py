@@ -27,7 +27,7 @@ WAIT_MS = 10_000  # console/lib/parent.js
 UNDELIVERED = "does not match the recipient window"  # what Chromium notes of a message to another origin
 PHONE = {"width": 320, "height": 640}
 
-portal = test_reference_portal.portal  # a fixture: the one that the README starts
+whole_portal = test_reference_portal.whole_portal  # a fixture: the one that the README starts
 
 type Visit = Callable[..., Visitor]
 
@@ -46,10 +46,10 @@ def told(stack: Stack, **changed: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def embedding(stack: Stack, portal: Portal) -> Iterator[Portal]:
+def embedding(stack: Stack, whole_portal: Portal) -> Iterator[Portal]:
     """The portal of examples/, allowed to embed."""
-    with told(stack, parents=("https://elsewhere.example", portal.url)):
-        yield portal
+    with told(stack, parents=("https://elsewhere.example", whole_portal.url)):
+        yield whole_portal
 
 
 # --- the portal of examples/ ------------------------------------------------------------------------------------------
@@ -132,13 +132,13 @@ def test_each_view_of_a_schools_office_opens_by_itself(embedding: Portal, visit:
 
 def test_a_link_of_the_portal_opens_the_view_with_the_portals_session(
     stack: Stack,
-    portal: Portal,
+    whole_portal: Portal,
     visit: Visit,
 ) -> None:
     """In a window of its own the page asks the portal's token address, with its cookies."""
-    with told(stack, token_url=f"{portal.url}/token", demo=False):
+    with told(stack, token_url=f"{whole_portal.url}/token", demo=False):
         visitor = visit()
-        visitor.page.goto(f"{portal.url}/pages/credits")
+        visitor.page.goto(f"{whole_portal.url}/pages/credits")
         with visitor.context.expect_page() as opening:
             visitor.page.get_by_role("link", name="Abrir en una pestaña propia").click()
         page = opening.value
@@ -252,7 +252,8 @@ def test_only_the_page_around_it_is_believed_not_another_frame_of_the_same_origi
         visitor = visit()
         page, frame, asked = _embed(visitor, stack, origin, "credits")
         page.evaluate(
-            "() => { const one = document.createElement('iframe'); one.src = '/sibling'; document.body.append(one); }"
+            "() => new Promise((done) => { const one = document.createElement('iframe'); one.onload = done;"
+            " one.src = '/sibling'; document.body.append(one) }).then(() => null)"
         )
         page.wait_for_function("heard.some((one) => one.type === 'recado.token_wanted')")
         sibling = next(one for one in page.frames if one.url.endswith("/sibling"))

@@ -67,10 +67,13 @@ def commit(school_id: str, new: NewEvent, add: Callable[[Transaction], None]) ->
     commit_all(school_id, [new], add)
 
 
-def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transaction], None]) -> None:
+def commit_all(
+    school_id: str, new: Sequence[NewEvent], add: Callable[[Transaction], None], *, told_no_more: bool = False
+) -> None:
     """The same for several events, numbered in this order: the school's counter moves once for all of them.
 
-    A transaction has room for a hundred writes: these (`writes_of`), and those of `add`.
+    A transaction has room for a hundred writes: these (`writes_of`), and those of `add`. `told_no_more`: the portal is
+    told neither of these nor of what follows, until its webhook is on again.
     """
     if not all(is_lean(one.data) for one in new):
         raise RuntimeError("an event carries ids and figures")
@@ -83,12 +86,20 @@ def commit_all(school_id: str, new: Sequence[NewEvent], add: Callable[[Transacti
         try:
             with Transaction() as write:
                 add(write)  # first, so that its refusals speak first
-                table.create_events(write, school_id, numbered, counter=counter, raised=AlreadyRaised, moved=_Moved())
+                table.create_events(
+                    write,
+                    school_id,
+                    numbered,
+                    counter=counter,
+                    raised=AlreadyRaised,
+                    moved=_Moved(),
+                    told_no_more=told_no_more,
+                )
         except _Moved:
             continue
         except Contended as error:
             raise EventsBusy from error
-        if counter.is_told and not counter.is_marked:
+        if counter.is_told and not counter.is_marked and not told_no_more:
             tell_portal(school_id)
         return
     raise EventsBusy

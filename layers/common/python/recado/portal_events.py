@@ -14,9 +14,19 @@ from recado import events, log, webhook_secrets
 from recado.carriers import portal_calls
 from recado.carriers.portal_calls import Call, Heard
 from recado.clock import Clock
+from recado.events import NewEvent
 from recado.queues import DELAY_SECONDS_MAX
+from recado.rules.event_types import EventType
 from recado.rules.webhook_deliveries import DeliveryState, DisabledBecause, WebhookState, body_of, delivery_id
-from recado.rules.webhook_retries import ASKS_FOR_PAUSE, GONE, RETRY_AFTER_MAX, is_given_up, next_attempt, pause_after
+from recado.rules.webhook_retries import (
+    ASKS_FOR_PAUSE,
+    GONE,
+    RETRY_AFTER_MAX,
+    failing_from,
+    is_given_up,
+    next_attempt,
+    pause_after,
+)
 from recado.settings import SETTINGS
 from recado.tables import events as event_table
 from recado.tables import portal_webhooks as table
@@ -309,6 +319,8 @@ def _after(one: Delivery, heard: Heard | None, began: datetime, worker: Worker) 
         return replace(one, state=DeliveryState.DELIVERED, next_at=None, done_at=now)
     wait = heard.retry_after if heard.status in ASKS_FOR_PAUSE else None
     following = next_attempt(one.tries + 1, now, worker.jitter(), wait)
+    if one.type is EventType.WEBHOOK_TEST:  # whoever asked for it looks now, and asks for another
+        following = None
     if following is None:
         return replace(one, state=DeliveryState.FAILED, tries=one.tries + 1, next_at=None, done_at=now)
     return replace(one, tries=one.tries + 1, next_at=following)
@@ -323,12 +335,13 @@ def _learn(mine: Webhook, heard: Sequence[Heard], now: datetime) -> Webhook:
     asked = [one.retry_after for one in heard if one.retry_after is not None and one.status in ASKS_FOR_PAUSE]
     until = now + min(max(asked), RETRY_AFTER_MAX) if asked else None
     if any(one.is_success for one in heard):
-        return replace(mine, failed_rounds=0, failing_since=None, paused_until=until)
+        return replace(mine, failed_rounds=0, failing_since=None, failed_at=None, paused_until=until)
     failed_rounds = mine.failed_rounds + 1
     pause = pause_after(failed_rounds)
     if pause:
         until = max(until or now, now + pause)
-    return replace(mine, failed_rounds=failed_rounds, failing_since=mine.failing_since or now, paused_until=until)
+    since = failing_from(mine.failing_since, mine.failed_at, now)
+    return replace(mine, failed_rounds=failed_rounds, failing_since=since, failed_at=now, paused_until=until)
 
 
 def _end_of(mine: Webhook, heard: Sequence[Heard], now: datetime) -> DisabledBecause | None:
@@ -338,14 +351,17 @@ def _end_of(mine: Webhook, heard: Sequence[Heard], now: datetime) -> DisabledBec
 
 
 def disable(school_id: str, seen: Webhook, because: DisabledBecause, now: datetime) -> bool:
-    """Switches a webhook off, with what is pending kept as it is; False when its settings were changed meanwhile: the
-    answer was of the address before.
+    """Switches a webhook off, with what is pending kept as it is, and says so in the school's events; False when its
+    settings were changed meanwhile: the answer was of the address before.
     """
     off = replace(seen, state=WebhookState.DISABLED, because=because, state_since=now)
+    told = NewEvent(EventType.WEBHOOK_DISABLED, None, now, {"because": because.value})
+
+    def switch_off(write: Transaction) -> None:
+        table.save_webhook(write, school_id, off, seen, attend_at=None, moved=_Moved())
+
     try:
-        with Transaction() as write:
-            table.save_webhook(write, school_id, off, seen, attend_at=None, moved=_Moved())
-            event_table.tell_no_more(write, school_id, _Moved())
+        events.commit_all(school_id, [told], switch_off, told_no_more=True)
     except _Moved:
         return False
     log.outcome("portal_webhook_disabled", school=school_id, because=because.value)

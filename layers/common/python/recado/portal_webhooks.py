@@ -1,48 +1,37 @@
-"""A school's webhook as those in charge set it: its address, what it wants to hear of, its secrets, its log, replays.
+"""A school's webhook as those in charge set it: its address, what it wants to hear of, its secrets.
 
-It must never store a secret, nor show one twice unasked. What was told is brought by `portal_events.py`.
+It must never store a secret, nor show one twice unasked. Its log: `portal_deliveries.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import batched
 
-from recado import events, ids, log, portal_events, webhook_secrets
+from recado import events, log, webhook_secrets
 from recado.access import Caller
 from recado.errors import (
     FieldProblem,
-    IdempotencyKeyReused,
     InvalidRequest,
     NotAllowed,
     NotFound,
     WrongState,
 )
-from recado.events import NewEvent
 from recado.idempotency import LIFE, fingerprint
 from recado.rules.event_types import EventType
 from recado.rules.public_addresses import BadAddress, read_web_address
 from recado.rules.roles import IN_CHARGE
-from recado.rules.webhook_deliveries import DELIVERY_ID, DeliveryState, WebhookState, delivery_id, event_number
+from recado.rules.webhook_deliveries import WebhookState
 from recado.settings import SETTINGS
 from recado.tables import events as event_table
 from recado.tables import portal_webhooks as table
-from recado.tables import webhook_deliveries as deliveries
 from recado.tables.base import Transaction
-from recado.tables.events import Event
 from recado.tables.portal_webhooks import Secret, Webhook
-from recado.tables.webhook_deliveries import Delivery
 
 OVERLAP_DEFAULT = timedelta(hours=24)  # how long the old secret still signs after a rotation
 OVERLAP_MAX = timedelta(days=7)
 BUSY = "It is being changed by somebody else at this moment; ask again"
 SECRETS_MAX = 3  # that sign at once
 ATTEMPTS_MAX = 5  # each one lost means that somebody else wrote
-REPLAY_MAX = 500  # events of one request
-REPLAY_READ_MAX = 5_000  # events looked at for them
-REPLAY_BATCH = 40
-LOG_READ_MAX = 1_000  # deliveries looked at for one page of one state
-TIMES_DIFFER_BY = timedelta(minutes=10)  # events are numbered as they are written, a little after they happened
 
 
 class _Moved(Exception):  # a signal between two steps here
@@ -57,22 +46,27 @@ class Saved:
     secret: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """How many are on their way again, how many were so already; `following`: where to go on, None: that was all."""
-
-    begun: int
-    pending: int
-    following: int | None
-
-
 # --- the webhook --------------------------------------------------------------------------------------------
+
+
+def check_in_charge(caller: Caller) -> None:
+    """Raises NotAllowed."""
+    if caller.role not in IN_CHARGE:
+        raise NotAllowed("Only directors and administrative staff see to the school's webhook")
 
 
 def get_webhook(caller: Caller) -> Webhook:
     """Raises NotFound when the school has none."""
-    _check(caller)
+    check_in_charge(caller)
     return _webhook(caller.school_id)
+
+
+def get_enabled(school_id: str) -> Webhook:
+    """Raises NotFound; WrongState when it is switched off."""
+    found = _webhook(school_id)
+    if found.state is not WebhookState.ENABLED:
+        raise WrongState("The webhook is switched off; enable it first")
+    return found
 
 
 def save_webhook(
@@ -83,7 +77,7 @@ def save_webhook(
     The secret stays the same through a change. Asked for again with the same request's key, a webhook that was made by
     it shows its secret again. Raises InvalidRequest.
     """
-    _check(caller)
+    check_in_charge(caller)
     _check_url(url)
     made_for = fingerprint(request_key) if request_key else None
     types = None if wanted is None else tuple(dict.fromkeys(wanted))
@@ -100,7 +94,7 @@ def save_webhook(
 
 def delete_webhook(caller: Caller, now: datetime) -> None:
     """Nothing more is brought to the portal, what is pending included. Raises NotFound."""
-    _check(caller)
+    check_in_charge(caller)
     for _ in range(ATTEMPTS_MAX):
         before = _webhook(caller.school_id)
         gone = replace(
@@ -119,7 +113,7 @@ def delete_webhook(caller: Caller, now: datetime) -> None:
 
 def enable_webhook(caller: Caller, now: datetime) -> Webhook:
     """Switches a webhook on again: it goes on where it stopped, so nothing is lost. Raises NotFound."""
-    _check(caller)
+    check_in_charge(caller)
     for _ in range(ATTEMPTS_MAX):
         before = _webhook(caller.school_id)
         if before.state is WebhookState.ENABLED:
@@ -145,7 +139,7 @@ def rotate_secret(caller: Caller, overlap: timedelta, *, request_key: str | None
 
     Once however often the same request asks. Raises NotFound; WrongState while too many secrets sign.
     """
-    _check(caller)
+    check_in_charge(caller)
     made_for = fingerprint(request_key) if request_key else None
     for _ in range(ATTEMPTS_MAX):
         before = _webhook(caller.school_id)
@@ -173,127 +167,7 @@ def rotate_secret(caller: Caller, overlap: timedelta, *, request_key: str | None
     raise WrongState(BUSY)
 
 
-def send_test(caller: Caller, *, request_key: str | None, now: datetime) -> Delivery:
-    """A `webhook.test`, brought at once, before whatever waits and despite a pause. Raises NotFound, WrongState."""
-    _check(caller)
-    webhook = _enabled(caller.school_id)
-    cause = f"webhook.test#{fingerprint(request_key) if request_key else ids.new_id()}"
-    events.raise_event(caller.school_id, NewEvent(EventType.WEBHOOK_TEST, cause, now, {}))
-    event = events.find_event(caller.school_id, cause)
-    if event is None:  # a key of months ago
-        raise IdempotencyKeyReused
-    _begin(caller.school_id, webhook, [event], begun_for=None, now=now, again=False)
-    events.tell_portal(caller.school_id)
-    return _delivery(caller.school_id, event.number, now)
-
-
-# --- the log ------------------------------------------------------------------------------------------------
-
-
-def list_deliveries(
-    caller: Caller, *, state: DeliveryState | None, after: str | None, limit: int, now: datetime
-) -> tuple[list[Delivery], str | None]:
-    """A page of the log, the newest event first, and the cursor of the next page (None: no more).
-
-    Of one state: a page may be short, or empty, and there may be more all the same.
-    """
-    _check(caller)
-    before = event_number(after) if after else None
-    webhook = table.find_webhook(caller.school_id)
-    wanted = LOG_READ_MAX if state else limit
-    read = deliveries.list_deliveries(caller.school_id, now, limit=wanted + 1, before=before)
-    seen = [_as_it_stands(one, webhook) for one in read[:wanted]]
-    found = [one for one in seen if state in (None, one.state)][:limit]
-    last = found[-1] if len(found) == limit else (seen[-1] if seen else None)
-    is_more = last is not None and read[-1].number < last.number
-    return found, delivery_id(caller.school_id, last.number) if last and is_more else None
-
-
-def get_delivery(caller: Caller, found: str, now: datetime) -> Delivery:
-    """Raises NotFound."""
-    _check(caller)
-    return _delivery(caller.school_id, _number(caller.school_id, found), now)
-
-
-# --- again --------------------------------------------------------------------------------------------------
-
-
-def replay_delivery(caller: Caller, found: str, *, request_key: str | None, now: datetime) -> Delivery:
-    """Brings an event once more, under the id it always had. Raises NotFound; WrongState while it is pending, or the
-    webhook is off.
-    """
-    _check(caller)
-    number = _number(caller.school_id, found)
-    one = _delivery(caller.school_id, number, now)
-    webhook = _enabled(caller.school_id)
-    event = event_table.get_event(caller.school_id, number)
-    if event is None:
-        raise NotFound("The event is no longer kept")
-    begun_for = fingerprint(f"{number}|{request_key}") if request_key else None
-    if begun_for is not None and one.begun_for == begun_for:
-        return one
-    if one.state is DeliveryState.PENDING:
-        raise WrongState("It is being delivered")
-    _begin(caller.school_id, webhook, [event], begun_for=begun_for, now=now, again=True)
-    events.tell_portal(caller.school_id)
-    return _delivery(caller.school_id, number, now)
-
-
-def replay(
-    caller: Caller,
-    *,
-    start: int | None,
-    since: datetime | None,
-    wanted: Sequence[EventType] | None,
-    states: Sequence[DeliveryState] | None,
-    request_key: str | None,
-    now: datetime,
-) -> Replayed:
-    """Brings events once more, from a number or a moment on, REPLAY_MAX at a time; those too that were never brought.
-
-    `states`: only of these. Raises NotFound, InvalidRequest, WrongState when the webhook is off.
-    """
-    _check(caller)
-    if (start is None) == (since is None):
-        raise InvalidRequest(fields=[FieldProblem("/from", "ambiguous", "Either `from` or `since`")])
-    webhook = _enabled(caller.school_id)
-    first = start if start is not None else _first_since(caller.school_id, since or now)
-    begun_for = fingerprint(f"replay|{request_key}") if request_key else None
-
-    # 1. The events, in order; each is looked at once.
-    begun, pending, looked, at = 0, 0, 0, first - 1
-    while True:
-        page = event_table.list_events(caller.school_id, after=at, limit=REPLAY_BATCH)
-        if not page:
-            following = None
-            break
-        if looked + len(page) > REPLAY_READ_MAX or begun + pending + len(page) > REPLAY_MAX:
-            following = page[0].number
-            break
-        chosen = [
-            event
-            for event in page
-            if webhook.wants(event.type)
-            and (wanted is None or event.type in wanted)
-            and (since is None or event.at >= since)
-        ]
-
-        # 2. Those of the states asked for, unless they are on their way.
-        new, there = _begin(caller.school_id, webhook, chosen, begun_for=begun_for, now=now, again=True, states=states)
-        begun, pending, looked, at = begun + new, pending + there, looked + len(page), page[-1].number
-
-    if begun:
-        events.tell_portal(caller.school_id)
-    log.outcome("portal_replay", school=caller.school_id, begun=begun, pending=pending)
-    return Replayed(begun, pending, following)
-
-
 # --- the steps ----------------------------------------------------------------------------------------------
-
-
-def _check(caller: Caller) -> None:
-    if caller.role not in IN_CHARGE:
-        raise NotAllowed("Only directors and administrative staff see to the school's webhook")
 
 
 def _check_url(url: str) -> None:
@@ -307,13 +181,6 @@ def _webhook(school_id: str) -> Webhook:
     found = table.find_webhook(school_id)
     if found is None or found.state is WebhookState.DELETED:
         raise NotFound("The school has no webhook")
-    return found
-
-
-def _enabled(school_id: str) -> Webhook:
-    found = _webhook(school_id)
-    if found.state is not WebhookState.ENABLED:
-        raise WrongState("The webhook is switched off; enable it first")
     return found
 
 
@@ -382,84 +249,3 @@ def _change(
         events.tell_portal(caller.school_id)  # what failed at the address before is tried at this one
     log.outcome("portal_webhook_changed", school=caller.school_id)
     return Saved(_webhook(caller.school_id), secret)
-
-
-def _number(school_id: str, found: str) -> int:
-    """Raises NotFound for an id that is no event's of this school."""
-    if not DELIVERY_ID.fullmatch(found) or delivery_id(school_id, event_number(found)) != found:
-        raise NotFound("There is no such delivery")
-    return event_number(found)
-
-
-def _delivery(school_id: str, number: int, now: datetime) -> Delivery:
-    found = deliveries.find_delivery(school_id, number, now)
-    if found is None:
-        raise NotFound("There is no such delivery")
-    return _as_it_stands(found, table.find_webhook(school_id))
-
-
-def _as_it_stands(one: Delivery, webhook: Webhook | None) -> Delivery:
-    """What was pending for a webhook that is deleted is brought to nobody."""
-    is_over = webhook is None or webhook.state is WebhookState.DELETED or webhook.epoch != one.epoch
-    if one.state is DeliveryState.PENDING and is_over:
-        return replace(one, state=DeliveryState.FAILED, next_at=None)
-    return one
-
-
-def _begin(
-    school_id: str,
-    webhook: Webhook,
-    found: Sequence[Event],
-    *,
-    begun_for: str | None,
-    now: datetime,
-    again: bool,
-    states: Sequence[DeliveryState] | None = None,
-) -> tuple[int, int]:
-    """Puts deliveries of these events into the order; how many were put now, and how many were there already."""
-    begun = pending = 0
-    for some in batched(found, REPLAY_BATCH, strict=False):
-        for _ in range(ATTEMPTS_MAX):
-            there = deliveries.find_deliveries(school_id, [event.number for event in some])
-            new, waiting = [], 0
-            for event in some:
-                one = there.get(event.number)
-                stands = _as_it_stands(one, webhook) if one else None
-                if stands and (stands.state is DeliveryState.PENDING or (begun_for and stands.begun_for == begun_for)):
-                    waiting += 1
-                elif (stands is None or again) and (states is None or (stands and stands.state in states)):
-                    new.append((_again(event, one, webhook, begun_for, now), one))
-            try:
-                if new:
-                    with Transaction() as write:
-                        table.poke(write, school_id, webhook, now, _Moved())
-                        for after, before in new:
-                            deliveries.begin(write, school_id, after, before, _Moved())
-            except _Moved:
-                webhook = _enabled(school_id)
-                continue
-            begun, pending = begun + len(new), pending + waiting
-            break
-        else:
-            raise WrongState(BUSY)
-    return begun, pending
-
-
-def _again(event: Event, before: Delivery | None, webhook: Webhook, begun_for: str | None, now: datetime) -> Delivery:
-    new = replace(portal_events.first_delivery(event, webhook, begun_for=begun_for), begun_at=now, next_at=now)
-    if before is None:
-        return new
-    return replace(new, created_at=before.created_at, begun=before.begun + 1, attempts=before.attempts)
-
-
-def _first_since(school_id: str, since: datetime) -> int:
-    """The number of about the first event of this moment: by halves, for their numbers follow their times."""
-    low, high = 1, event_table.get_counter(school_id).latest + 1
-    while low < high:
-        middle = (low + high) // 2
-        event = event_table.get_event(school_id, middle)
-        if event is None or event.at < since - TIMES_DIFFER_BY:  # none: no longer kept
-            low = middle + 1
-        else:
-            high = middle
-    return low

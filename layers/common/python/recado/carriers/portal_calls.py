@@ -18,7 +18,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, InvalidHeader
 
 from recado.carriers.call_watch import Watch
 from recado.rules.public_addresses import BadAddress, WebAddress, is_loopback, is_public, read_web_address
@@ -117,9 +117,18 @@ def _size(response: Any) -> int:
     try:
         while size < ANSWER_BYTES_MAX and (piece := response.read(min(8192, ANSWER_BYTES_MAX - size))):
             size += len(piece)
-    except (OSError, http.client.HTTPException, HTTPError):  # broken off, or its time was over: it has answered
+    except (OSError, ValueError, http.client.HTTPException, HTTPError):  # broken off, or no body: it has answered
         return size
     return size
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer after whatever was said before it: 102 and 103 are skipped as 100 is (RFC 9110 §15.2)."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # the library's own, which has no type
+        is_before = status in (http.HTTPStatus.PROCESSING, http.HTTPStatus.EARLY_HINTS)
+        return version, http.HTTPStatus.CONTINUE if is_before else status, reason
 
 
 class _Bounded:
@@ -155,11 +164,11 @@ class _Bounded:
 
 
 class _Http(_Bounded, HTTPConnection):
-    pass
+    response_class = _Response
 
 
 class _Https(_Bounded, HTTPSConnection):
-    pass
+    response_class = _Response
 
 
 def _connection(address: WebAddress, loopback: bool, until: float) -> _Http | _Https:
@@ -232,6 +241,6 @@ def _reason(error: Exception, *, is_over: bool) -> str:
         return "certificate"
     if isinstance(error, ssl.SSLError):
         return "tls"
-    if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
+    if isinstance(error, http.client.HTTPException | InvalidHeader) and not isinstance(error, ConnectionError):
         return "not_http"
     return "hung_up"

@@ -29,6 +29,7 @@ class EventType(StrEnum):
     IMPORT_READY = "import.ready"
     IMPORT_APPLIED = "import.applied"
     IMPORT_FAILED = "import.failed"
+    WEBHOOK_DISABLED = "webhook.disabled"
     WEBHOOK_TEST = "webhook.test"  # a portal asked for it, to see that it arrives
 
 
@@ -95,7 +96,12 @@ EVENTS: Mapping[EventType, Told] = MappingProxyType(
             "a roster could not be used as a whole, and changed nothing; `code` of the first of its `problems`",
             ("import", "code", "problems"),
         ),
-        EventType.WEBHOOK_TEST: Told("somebody asked for it (`POST /portal-webhook/test`)", ("epoch",)),
+        EventType.WEBHOOK_DISABLED: Told(
+            "the webhook was switched off: the portal answered 410 (`because`: `gone`), took nothing for days "
+            "(`failing`), or its secret is no more (`secret_gone`). Brought once it is on again",
+            ("because",),
+        ),
+        EventType.WEBHOOK_TEST: Told("somebody asked for it (`POST /portal-webhook/test`)", ("by",)),
     }
 )
 

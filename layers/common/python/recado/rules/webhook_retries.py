@@ -1,24 +1,24 @@
 """When a portal is called again, and when no more: by the deliveries' own times and by the portal's answers as a whole.
 
-Delays: Standard Webhooks, `spec/standard-webhooks.md`, "Deliverability and reliability". Its table (0, 5 s, 5 min …
-24 h) is read as times since the first attempt, so that the last one is a day after it.
+Delays: Standard Webhooks, `spec/standard-webhooks.md`, "Deliverability and reliability": each is waited after the
+attempt before, so that the tenth is 75 h 35 min 5 s after the first.
 """
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-SINCE_FIRST = tuple(
+DELAYS = tuple(
     timedelta(seconds=seconds)
     for seconds in (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 )
-ATTEMPTS_MAX = len(SINCE_FIRST)
+ATTEMPTS_MAX = len(DELAYS)
 JITTER = 0.1  # of a wait, added: those that failed together do not come together
 RETRY_AFTER_MAX = timedelta(hours=1)  # a portal may ask for a pause, not for never
 FAILED_ROUNDS_BEFORE_PAUSE = 3
 PAUSE_FIRST = timedelta(minutes=1)
 PAUSE_MAX = timedelta(minutes=15)
 FAILING_MAX = timedelta(days=5)  # of nothing but failures: over a long weekend somebody may still mend it
-SUCCESS = range(200, 300)
+SILENCE_MAX = timedelta(hours=48)  # longer than any wait between two attempts: nobody has called, and nothing is known
 GONE = 410
 ASKS_FOR_PAUSE = frozenset({429, 503})
 
@@ -30,7 +30,7 @@ def next_attempt(tries: int, now: datetime, jitter: float, retry_after: timedelt
     """
     if tries >= ATTEMPTS_MAX:
         return None
-    wait = SINCE_FIRST[tries] - SINCE_FIRST[tries - 1]
+    wait = DELAYS[tries]
     wait += wait * JITTER * jitter
     if retry_after is not None:
         wait = max(wait, min(retry_after, RETRY_AFTER_MAX))
@@ -43,6 +43,12 @@ def pause_after(failed_rounds: int) -> timedelta:
     if over < 0:
         return timedelta()
     return min(PAUSE_FIRST * (1 << min(over, 10)), PAUSE_MAX)
+
+
+def failing_from(since: datetime | None, last: datetime | None, now: datetime) -> datetime:
+    """Since when only failures came, after one more; `last`: the one before. Days without a call are no failures."""
+    is_broken_off = since is None or last is None or now - last >= SILENCE_MAX
+    return now if is_broken_off or since is None else since
 
 
 def is_given_up(failing_since: datetime | None, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from pynamodb.attributes import (
     UTCDateTimeAttribute,
 )
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 
 from recado.rules.event_types import Data, EventType, recipient_entry
 from recado.tables.base import MessagesMeta, Refused, Row, Transaction, update_if
@@ -108,8 +109,7 @@ def tell(write: Transaction, school_id: str, seen: Counter, attend_at: datetime 
 
 def tell_no_more(write: Transaction, school_id: str, refused: Exception) -> None:
     """Nobody is told of the school's events any more; said twice, it is said."""
-    actions = [_CounterRow.told.remove(), _CounterRow.attend_shard.remove(), _CounterRow.attend_at.remove()]
-    write.update(_CounterRow(_pk(school_id), COUNTER), actions, _CounterRow.pk.exists(), lambda _: refused)
+    write.update(_CounterRow(_pk(school_id), COUNTER), _no_more(), _CounterRow.pk.exists(), lambda _: refused)
 
 
 def end_attention(school_id: str, taken_up: int) -> bool:
@@ -135,10 +135,11 @@ def create_events(
     counter: Counter,
     raised: Callable[[str], Exception],
     moved: Exception,
+    told_no_more: bool = False,
 ) -> None:
     """Adds events under their numbers, one after the other, each with its cause if it has one of its own, and marks the
     school where a webhook is to be told. Refused as `raised` when a cause had its event, as `moved` when the counter is
-    not as it was seen.
+    not as it was seen. `told_no_more`: nobody is told of these either, nor of what follows.
     """
     for event, cause in events:
         expires_at = int((event.at + KEPT).timestamp())
@@ -158,8 +159,10 @@ def create_events(
         )
         write.put(row, _EventRow.pk.does_not_exist(), lambda _: moved)
     first, last = events[0][0], events[-1][0]
-    actions = [_CounterRow.latest.set(last.number)]
-    if counter.is_told and not counter.is_marked:
+    actions: list[Action] = [_CounterRow.latest.set(last.number)]
+    if told_no_more:
+        actions += _no_more()
+    elif counter.is_told and not counter.is_marked:
         actions.append(_CounterRow.attend_shard.set(shard_of(school_id)))
         actions.append(_CounterRow.attend_at.set(first.at + LOOK_AFTER))
     # A mark that was seen must still be there: without it nobody would look at this event.
@@ -196,6 +199,10 @@ def list_latest(school_id: str, *, limit: int) -> list[Event]:
         _pk(school_id), _EventRow.sk < COUNTER, scan_index_forward=False, limit=limit, page_size=limit
     )
     return [_event(row) for row in found]
+
+
+def _no_more() -> list[Action]:
+    return [_CounterRow.told.remove(), _CounterRow.attend_shard.remove(), _CounterRow.attend_at.remove()]
 
 
 def _always(error: Exception) -> Refused:

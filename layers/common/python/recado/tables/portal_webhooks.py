@@ -36,8 +36,8 @@ class Secret:
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """`events`: the wanted types; None: all. `cursor`: up to which event all are taken up. `epoch`: one more with each
-    webhook made anew. `failed_rounds` in a row. `wake_at`: for when a job was put. `pokes`: how often somebody said
-    that there is something to do.
+    webhook made anew. `failed_rounds` in a row; `failed_at`: the last of them. `wake_at`: for when a job was put.
+    `pokes`: how often somebody said that there is something to do.
     """
 
     url: str
@@ -56,6 +56,7 @@ class Webhook:
     lease_until: datetime | None = None
     failed_rounds: int = 0
     failing_since: datetime | None = None
+    failed_at: datetime | None = None
     paused_until: datetime | None = None
     wake_at: datetime | None = None
     pokes: int = 0
@@ -97,6 +98,7 @@ class _WebhookRow(Row):
     lease_until = UTCDateTimeAttribute(null=True)
     failed_rounds = NumberAttribute(default=0)
     failing_since = UTCDateTimeAttribute(null=True)
+    failed_at = UTCDateTimeAttribute(null=True)
     paused_until = UTCDateTimeAttribute(null=True)
     wake_at = UTCDateTimeAttribute(null=True)
     pokes = NumberAttribute(default=0)
@@ -143,7 +145,8 @@ def save_webhook(
         actions += [_WebhookRow.owner.remove(), _WebhookRow.lease_until.remove(), _WebhookRow.wake_at.remove()]
     if is_new or before is None or (after.state, after.url) != (before.state, before.url):
         actions += [_WebhookRow.failed_rounds.set(0)]  # another start, with no failures behind it
-        actions += [_WebhookRow.failing_since.remove(), _WebhookRow.paused_until.remove()]
+        actions += [_WebhookRow.failing_since.remove(), _WebhookRow.failed_at.remove()]
+        actions += [_WebhookRow.paused_until.remove()]
     if attend_at is not None or after.state is not WebhookState.ENABLED:
         actions += _attend(school_id, attend_at)
     condition = _WebhookRow.pk.does_not_exist() if before is None else _WebhookRow.version == before.version
@@ -239,6 +242,7 @@ def _failing(mine: Webhook) -> list[Action]:
     return [
         _WebhookRow.failed_rounds.set(mine.failed_rounds),
         _set(_WebhookRow.failing_since, mine.failing_since),
+        _set(_WebhookRow.failed_at, mine.failed_at),
         _set(_WebhookRow.paused_until, mine.paused_until),
     ]
 
@@ -299,6 +303,7 @@ def _webhook(row: _WebhookRow) -> Webhook:
         lease_until=row.lease_until,
         failed_rounds=int(row.failed_rounds),
         failing_since=row.failing_since,
+        failed_at=row.failed_at,
         paused_until=row.paused_until,
         wake_at=row.wake_at,
         pokes=int(row.pokes),

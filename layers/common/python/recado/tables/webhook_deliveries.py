@@ -51,6 +51,15 @@ class Delivery:
     attempts: tuple[Attempt, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Of a delivery, what is counted."""
+
+    state: DeliveryState
+    epoch: int
+    tries: int
+
+
 class _DeliveryRow(Row):
     class Meta(MessagesMeta):
         pass
@@ -108,11 +117,17 @@ def find_deliveries(school_id: str, numbers: Sequence[int]) -> dict[int, Deliver
 
 
 def begin(write: Transaction, school_id: str, new: Delivery, before: Delivery | None, moved: Exception) -> None:
-    """Writes a delivery that is to be made, in its place of the order; `before`: as it was when it is begun again."""
+    """Writes a delivery that is to be made, in its place of the order; `before`: as it was when it is begun again, also
+    out of another place.
+    """
     row = _DeliveryRow(_pk(school_id), _sk(school_id, new.number))
     condition = _DeliveryRow.pk.does_not_exist()
     if before is not None:
-        condition = (_DeliveryRow.begun == before.begun) & (_DeliveryRow.state == before.state.value)
+        condition = (
+            (_DeliveryRow.begun == before.begun)
+            & (_DeliveryRow.state == before.state.value)
+            & (_DeliveryRow.tries == before.tries)
+        )
     actions = [
         _DeliveryRow.number.set(new.number),
         _DeliveryRow.type.set(new.type.value),
@@ -125,6 +140,8 @@ def begin(write: Transaction, school_id: str, new: Delivery, before: Delivery | 
         *_progress(new),
     ]
     write.update(row, actions, condition, lambda _: moved)
+    if before is not None:
+        _leave_order(write, school_id, before, new)
     if new.next_at is not None:
         _put_due(write, school_id, new)
 
@@ -138,10 +155,7 @@ def save_attempt(write: Transaction, school_id: str, after: Delivery, before: De
         & (_DeliveryRow.state == DeliveryState.PENDING.value)
     )
     write.update(row, _progress(after), condition, lambda _: moved)
-    always = _DueRow.pk.exists() | _DueRow.pk.does_not_exist()
-    if before.next_at is not None and before.next_at != after.next_at:
-        gone = _DueRow(*_due_key(school_id, before.epoch, due_of(before)))
-        write.delete(gone, always, lambda _: RuntimeError("leaving the order cannot be refused"))
+    _leave_order(write, school_id, before, after)
     if after.next_at is not None:
         _put_due(write, school_id, after)
 
@@ -178,6 +192,31 @@ def list_deliveries(school_id: str, now: datetime, *, limit: int, before: int | 
     )
     rows = [_delivery(row) for row in found if row.expires_at > now.timestamp()]
     return [one for one in rows if one.number != before][:limit]
+
+
+def list_standings(school_id: str, now: datetime, *, limit: int) -> list[Standing]:
+    """How the newest deliveries stand; a little later than they do."""
+    found = _DeliveryRow.query(
+        _pk(school_id),
+        _DeliveryRow.sk.between("D#w", "D#x"),
+        scan_index_forward=False,
+        limit=limit,
+        page_size=limit,
+        attributes_to_get=["state", "epoch", "tries", "expires_at"],
+    )
+    return [
+        Standing(DeliveryState(row.state), int(row.epoch), int(row.tries))
+        for row in found
+        if row.expires_at > now.timestamp()
+    ]
+
+
+def _leave_order(write: Transaction, school_id: str, before: Delivery, after: Delivery) -> None:
+    if before.next_at is None or (before.epoch, before.next_at) == (after.epoch, after.next_at):
+        return
+    gone = _DueRow(*_due_key(school_id, before.epoch, due_of(before)))
+    always = _DueRow.pk.exists() | _DueRow.pk.does_not_exist()
+    write.delete(gone, always, lambda _: RuntimeError("leaving the order cannot be refused"))
 
 
 def _put_due(write: Transaction, school_id: str, one: Delivery) -> None:
