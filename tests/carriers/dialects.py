@@ -70,8 +70,8 @@ SIGNED_WEBHOOK = Dialect(
 # --- sns (query protocol, XML) ----------------------------------------------------------------------------------------
 
 
-def _xml_error(status: int, code: str) -> Said:
-    text = f"<ErrorResponse><Error><Code>{code}</Code><Message>x</Message></Error></ErrorResponse>"
+def _xml_error(status: int, code: str, message: str = "x") -> Said:
+    text = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
     return Said(status, text.encode(), "text/xml")
 
 
@@ -79,7 +79,8 @@ def _sns_answer(asked: Asked, fates: Sequence[Fate]) -> Said:
     (fate,) = fates
     if fate is not Fate.ACCEPTED:
         code = {Fate.WRONG_NUMBER: "InvalidParameter", Fate.BLOCKED: "OptedOut", Fate.FOR_NOW: "Throttling"}[fate]
-        return _xml_error(400, code)
+        number = _sns_numbers(asked)[0]
+        return _xml_error(400, code, f"Invalid parameter: PhoneNumber Reason: {number} is not valid to publish to")
     message_id = f"c-{_sns_numbers(asked)[0]}"
     return Said(200, f"<R><PublishResult><MessageId>{message_id}</MessageId></PublishResult></R>".encode(), "text/xml")
 

@@ -39,6 +39,7 @@ from tests.carriers.stub_server import (
     StubServer,
     hang_up,
     hang_up_half_way,
+    reset,
     say,
     stub_server,
 )
@@ -147,6 +148,10 @@ CASES: dict[str, tuple[Told, str]] = {
     "503 between us": (saying(Said(503, b"busy", "text/plain")), "unknown"),
     "504 between us": (saying(Said(504)), "unknown"),
     "hung up without an answer": (lambda _: lambda request, _: hang_up(request), "unknown"),
+    "a reset without an answer": (lambda _: lambda request, _: reset(request), "unknown"),
+    "no words with the answer": (saying(Said(204)), "unknown"),
+    "sent on to where the outcome stands": (saying(Said(303)), "unknown"),
+    "words before the answer, and no answer": (saying(Said(103)), "unknown"),
     "hung up half-way through an answer": (half_an_answer, "unknown"),
     "garbage": (saying(Said(200, b"<html>ok</html>", "text/html")), "unknown"),
     "bytes that are no text": (saying(Said(200, b"\xff\xfe\x00" * 50)), "unknown"),
