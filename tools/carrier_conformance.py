@@ -8,11 +8,14 @@ looked at by `carrier_reports.py`.
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from tools import carrier_checks as ask
+from tools import carrier_reports as reports
 from tools.carrier_checks import Problem
 from tools.carrier_endpoint import Endpoint
 
@@ -39,6 +42,10 @@ VERSIONS = "What begins otherwise than with `v1,` is passed over"
 NO_5XX = "So answer `5xx` only when you do not know"
 BY_REFERENCE = "A text is the same text when its `reference` is, and only then"
 SAME_ANSWER = "a reference you have taken must get the\nsame answer again"
+RECEIPTS = "`POST <API>/carriers/signed_webhook/receipts`, signed"
+FORMAT = "All bodies are JSON in UTF-8"
+AGAIN = "deliver the same body again, with growing pauses, for at least a day"
+SAME_TIME = "Send the same `at` when you repeat a receipt"
 MAY_DIFFER = "`from` and `validity_seconds` may be others when a text comes again"
 
 
@@ -213,6 +220,53 @@ DEDUPES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ReportCheck:
+    """Of what came; `asks` is also told which references were accepted."""
+
+    name: str
+    rule: str
+    asks: Callable[[reports.Seen, set[str]], Problem]
+    advice: str
+
+
+REPORTS = (
+    ReportCheck(
+        "receipts come",
+        RECEIPTS,
+        reports.receipts_came,
+        "send one for each text when you know what became of it; give it longer with --listen-seconds",
+    ),
+    ReportCheck(
+        "they come to their address",
+        RECEIPTS,
+        reports.came_to_their_address,
+        "put /carriers/signed_webhook/receipts, or /replies, after the address",
+    ),
+    ReportCheck(
+        "they are signed with your secret",
+        FIVE_MINUTES,
+        reports.all_were_signed,
+        "sign with from_carrier, over the bytes you send, and set your clock by NTP",
+    ),
+    ReportCheck(
+        "they are as the page says",
+        FORMAT,
+        reports.all_were_as_the_page_says,
+        "look at the tables of receipts and replies",
+    ),
+    ReportCheck(
+        "they name the references they were given", ECHO, reports.references_were_ours, "keep them as they are"
+    ),
+    ReportCheck(
+        "what was not taken comes again as it was",
+        AGAIN,
+        reports.came_again_as_they_were,
+        "keep what you send, with its webhook-id, until it is answered 200; the first was answered 503 on purpose",
+    ),
+    ReportCheck("a receipt keeps its time", SAME_TIME, reports.kept_their_time, "write `at` down when it happens"),
+)
+
 # What was seen, whatever was asked → what to do then.
 WHATEVER_WAS_ASKED = {
     "answered 429": "answer 429 while you are busy, which is for moments: it came again as recado does",
@@ -225,7 +279,7 @@ WHATEVER_WAS_ASKED = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    check: Check
+    check: Check | ReportCheck
     problem: Problem
 
 
@@ -235,31 +289,53 @@ def ask_all(endpoint: Endpoint, *, dedupes: bool) -> Iterator[Result]:
         yield Result(check, check.asks(endpoint))
 
 
+def look_at_reports(listener: reports.Listener, endpoint: Endpoint, seconds: float) -> Iterator[Result]:
+    """What came meanwhile and comes within so many seconds."""
+    listener.wait(endpoint.accepted, seconds)
+    for check in REPORTS:
+        yield Result(check, check.asks(listener.seen, endpoint.accepted))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: all hold; 1: some do not; 2: there is no such endpoint."""
     asked = _read_arguments(arguments)
-    from_stdin = asked.secret == "-"  # noqa: S105  # a sign, no secret
-    secret = sys.stdin.readline().strip() if from_stdin else asked.secret
+    secret, from_secret = (
+        sys.stdin.readline().strip() if one == "-" else one for one in (asked.secret, asked.from_secret)
+    )
     endpoint = Endpoint(asked.url, secret, asked.to)
     try:
         Webhook(secret)
+        if asked.listen:
+            Webhook(from_secret)
+        listens = reports.listening(asked.listen, from_secret) if asked.listen else nullcontext()
         is_there = endpoint.post(b"{}", {}).status != 0
-    except (ValueError, RuntimeError):
+    except (ValueError, RuntimeError, EmptyWebhookSecretError):
         print("That is no address, or no secret (whsec_ and base64).", file=sys.stderr)
         return 2
     if not is_there:
         print("Nobody answers there.", file=sys.stderr)
         return 2
-    failed = count = 0
-    for result in ask_all(endpoint, dedupes=asked.dedupe_hours > 0):
-        print(_line(result), flush=True)
-        count += 1
-        failed += result.problem is not None
-    if not asked.dedupe_hours:
-        for check in DEDUPES:
-            print(f"  --   {check.name}: not asked, for --dedupe-hours is 0")
-    print(f"{count - failed} of {count} hold; {endpoint.texts} texts to {asked.to}")
+    with listens as listener:
+        results = [*_told(ask_all(endpoint, dedupes=asked.dedupe_hours > 0))]
+        if not asked.dedupe_hours:
+            for check in DEDUPES:
+                print(f"  --   {check.name}: not asked, for --dedupe-hours is 0")
+        if listener is None:
+            print("  --   receipts and replies: not looked at, for there is no --listen")
+        else:
+            results += _told(look_at_reports(listener, endpoint, asked.listen_seconds))
+            with_receipt = len(listener.seen.references & endpoint.accepted)
+            print(f"  --   {with_receipt} of {len(endpoint.accepted)} accepted texts have a receipt by now")
+            print(f"  --   {listener.seen.replies} replies came")
+    failed = sum(result.problem is not None for result in results)
+    print(f"{len(results) - failed} of {len(results)} hold; {endpoint.texts} texts to {asked.to}")
     return 1 if failed else 0
+
+
+def _told(results: Iterator[Result]) -> Iterator[Result]:
+    for result in results:
+        print(_line(result), flush=True)
+        yield result
 
 
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -268,6 +344,9 @@ def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--secret", required=True, help="to_carrier, whsec_…; - reads it from standard input")
     parser.add_argument("--to", required=True, help="the handset that gets the texts, E.164: a test handset")
     parser.add_argument("--dedupe-hours", type=int, default=0, help="how long references are remembered; 0: not at all")
+    parser.add_argument("--listen", type=int, default=0, help="the port to take receipts and replies at; 0: none")
+    parser.add_argument("--from-secret", default="", help="from_carrier, whsec_…; - reads it from standard input, next")
+    parser.add_argument("--listen-seconds", type=float, default=60.0, help="how long to wait for receipts at the end")
     return parser.parse_args(arguments)
 
 

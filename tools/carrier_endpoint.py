@@ -66,6 +66,7 @@ class Endpoint:
     to: str
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     texts: int = 0  # that were made for the handset
+    accepted: set[str] = field(default_factory=set)  # the references that it said it took
     waits_left: int = BUSY_MAX
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -135,7 +136,11 @@ class Endpoint:
         coding = response.getheader("Content-Encoding", "identity")
         if coding != "identity":
             return Got(response.status, None, took, f"its body is compressed ({coding[:20]!r}), which nobody asked for")
-        return _read(response.status, data, took)
+        got = _read(response.status, data, took)
+        if got.status == 200:
+            taken = (item.get("reference") for item in got.items if item.get("status") == "accepted")
+            self.accepted.update(reference for reference in taken if isinstance(reference, str))
+        return got
 
 
 def wave(messages: Sequence[dict[str, Any]], **more: Any) -> str:

@@ -385,7 +385,13 @@ def test_it_runs_alone_says_each_rule_and_ends_with_its_exit_code(server: StubSe
 
 
 @pytest.mark.parametrize(
-    ("url", "secret"), [("http://127.0.0.1:1/", TO_CARRIER), ("no address", TO_CARRIER), ("http://127.0.0.1:1/", "x!")]
+    ("url", "secret"),
+    [
+        ("http://127.0.0.1:1/", TO_CARRIER),
+        ("no address", TO_CARRIER),
+        ("http://127.0.0.1:1/", "x!"),
+        ("http://127.0.0.1:1/", ""),
+    ],
 )
 def test_where_nobody_answers_it_says_so(url: str, secret: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--url", url, "--secret", secret, "--to", HANDSET]) == 2
