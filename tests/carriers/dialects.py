@@ -27,7 +27,10 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Dialect:
-    """`numbers` reads which handsets a request names; `answer` says what became of them, in that order."""
+    """`numbers` reads which handsets a request names; `answer` says what became of them, in that order.
+
+    The id it gives an accepted text is `c-<number>`. `route_refused` and `throttled` are for a whole request.
+    """
 
     texts_per_request: int
     numbers: Callable[[Asked], list[str]]

@@ -77,7 +77,7 @@ EVENTS: dict[str, Receipt | None] = {
     "TEXT_PENDING": None,  # at the phone carrier, not on the handset yet
     "TEXT_SENT": None,  # handed to the phone carrier
     "TEXT_SUCCESSFUL": None,  # the phone carrier took it. In some countries the last word; it proves no handset
-    "TEXT_DELIVERED": Receipt.DELIVERED,
+    "TEXT_DELIVERED": Receipt.DELIVERED,  # on the handset
     "TEXT_UNKNOWN": None,  # AWS does not know: nor do we
     "TEXT_UNREACHABLE": Receipt.UNREACHABLE,  # off, or out of coverage
     "TEXT_CARRIER_UNREACHABLE": Receipt.UNREACHABLE,  # the phone carrier has trouble

@@ -55,7 +55,7 @@ RECEIPTS = {
     "delivered": Receipt.DELIVERED,  # on the handset
     "unreachable": Receipt.UNREACHABLE,  # off or out of coverage until the validity ended
     "wrong_number": Receipt.WRONG_NUMBER,  # found out after accepting
-    "blocked": Receipt.BLOCKED,
+    "blocked": Receipt.BLOCKED,  # the carrier or the subscriber bars it
 }
 
 

@@ -40,8 +40,8 @@ ERRORS = {
     "ParameterValueInvalid": RefusedBecause.WRONG_NUMBER,  # likewise
     "OptedOut": RefusedBecause.BLOCKED,  # the number is on the account's opt-out list
     "Throttling": RefusedBecause.FOR_NOW,  # too many requests
-    "ThrottledException": RefusedBecause.FOR_NOW,
-    "Throttled": RefusedBecause.FOR_NOW,
+    "ThrottledException": RefusedBecause.FOR_NOW,  # likewise
+    "Throttled": RefusedBecause.FOR_NOW,  # likewise
     "AuthorizationError": RefusedBecause.ROUTE,  # our role may not publish
     "AccessDenied": RefusedBecause.ROUTE,  # likewise
     "AccessDeniedException": RefusedBecause.ROUTE,  # likewise
@@ -70,7 +70,7 @@ SENTENCES = {
     "blacklisted": Receipt.BLOCKED,  # what those lists were called before
     "exceed max price": Receipt.BLOCKED,  # dearer than MaxPrice: our own rule
     "message body is invalid": Receipt.BLOCKED,  # no number's fault
-    "invalid phone number": Receipt.WRONG_NUMBER,
+    "invalid phone number": Receipt.WRONG_NUMBER,  # no such number
     "unreachable/unavailable": Receipt.UNREACHABLE,  # the phone, or its carrier
     "unknown error": Receipt.UNREACHABLE,  # "Unknown error attempting to reach phone"
     "no quota left": Receipt.UNREACHABLE,  # the account's spend limit of the month
