@@ -163,6 +163,7 @@ def test_during_a_change_of_secret_what_either_signs_holds() -> None:
         signed(b"{}", SECRET * 2, "HS512"),
         signed(b"{}", api_key="somebody-elses"),
         signed(b"{}", payload_hash=None),
+        signed(b"{}", payload_hash="\ud800"),
         signed(b"{}", iat=int((NOON - timedelta(hours=24, seconds=1)).timestamp())),
         signed(b"{}", iat=int((NOON + timedelta(minutes=5, seconds=1)).timestamp())),
         signed(b"{}", iat=10**300),

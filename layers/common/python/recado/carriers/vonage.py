@@ -220,7 +220,8 @@ def _holds(token: str, secret: str, digest: str, api_key: str, now: datetime) ->
         return False
     if not now - SIGNED_AGO_MAX <= signed_at <= now + CLOCKS_APART or claims.get("api_key") != api_key:
         return False
-    return hmac.compare_digest(str(claims.get("payload_hash", "")).encode(), digest.encode())
+    named = str(claims.get("payload_hash", "")).encode("utf-8", "replace")
+    return hmac.compare_digest(named, digest.encode())
 
 
 def _item(body: bytes) -> dict[str, Any]:
