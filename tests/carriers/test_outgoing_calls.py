@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from recado.carriers import outgoing_calls
-from recado.carriers.outgoing_calls import ANSWER_BYTES_MAX, Heard, post
-from recado.carriers.speech import Refused, RefusedBecause, Unknown
+from recado.carriers.outgoing_calls import ANSWER_BYTES_MAX, Heard, post, taken
+from recado.carriers.speech import Accepted, Refused, RefusedBecause, Unknown
 from tests.carriers.stub_server import Asked, Said, StubServer, say, stub_server
 
 LIMIT_SECONDS = 0.3
@@ -203,6 +203,12 @@ def test_who_fails_in_tlss_first_words_was_told_no_text(
 )
 def test_what_is_no_json_or_means_two_things_is_none(body: bytes, document: object) -> None:
     assert Heard(200, body).as_json() == document
+
+
+@pytest.mark.parametrize("carrier_id", [None, 7, "", [], "x" * 129, "ñ", "\ud800"])
+def test_what_cannot_be_a_rows_key_is_no_id(carrier_id: object) -> None:
+    assert taken("x" * 128, "no_id") == Accepted("x" * 128)
+    assert taken(carrier_id, "no_id") == Unknown("no_id")
 
 
 @pytest.mark.parametrize("scheme", ["HTTP", "Http"])

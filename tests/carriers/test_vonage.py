@@ -110,6 +110,7 @@ def test_an_error_means_what_its_table_says(server: StubServer, code: str, where
         (422, {"invalid_parameters": [{"name": "to"}, {"name": "from"}]}, Refused(RefusedBecause.ROUTE, "422")),
         (422, {"invalid_parameters": "to"}, Refused(RefusedBecause.ROUTE, "422")),
         (202, {"message_uuid": 7}, Unknown("not_understood")),
+        (202, {"message_uuid": "x" * 129}, Unknown("not_understood")),
     ],
 )
 def test_an_answer_that_has_no_row_goes_by_its_status(

@@ -19,11 +19,10 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from recado.carriers.outgoing_calls import CONNECTIONS, refused_or_unknown
+from recado.carriers.outgoing_calls import CONNECTIONS, refused_or_unknown, taken
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     READ_SECONDS_MAX,
-    Accepted,
     Answer,
     Refused,
     RefusedBecause,
@@ -75,7 +74,7 @@ def ask(call: Callable[[], Mapping[str, Any]], refused: Callable[[Mapping[str, A
         return refused(error.response)
     except BotoCoreError as error:  # read timeout, connection closed: it may have been taken
         return Unknown(type(error).__name__)
-    return Accepted(str(answer["MessageId"])) if answer.get("MessageId") else Unknown("no_message_id")
+    return taken(answer.get("MessageId"), "no_message_id")
 
 
 def by_status(response: Mapping[str, Any], code: str) -> Refused | Unknown:

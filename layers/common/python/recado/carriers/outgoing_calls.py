@@ -21,6 +21,7 @@ from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     NOT_STARTED_CODE,
     READ_SECONDS_MAX,
+    Accepted,
     Account,
     Answer,
     Outgoing,
@@ -31,6 +32,7 @@ from recado.carriers.speech import (
 from recado.rules.segments import count_segments
 
 ANSWER_BYTES_MAX = 1024 * 1024
+ID_LENGTH_MAX = 128
 CONNECTIONS = 20  # kept alive per host, and texts spoken at once
 NOT_STARTED = Refused(RefusedBecause.FOR_NOW, NOT_STARTED_CODE)
 
@@ -92,6 +94,12 @@ def refused_or_unknown(status: int) -> Refused | Unknown:
     if status in (303, 408) or status < 300 or status >= 500:
         return Unknown(str(status))
     return Refused(RefusedBecause.ROUTE, str(status))  # it refuses us, not a recipient
+
+
+def taken(carrier_id: Any, otherwise: str) -> Accepted | Unknown:
+    """Accepted under the carrier's id; Unknown, with `otherwise`, for what is none: it becomes the key of a row."""
+    is_id = isinstance(carrier_id, str) and 0 < len(carrier_id) <= ID_LENGTH_MAX and carrier_id.isascii()
+    return Accepted(carrier_id) if is_id else Unknown(otherwise)
 
 
 def price_max(text: str, account: Account) -> Decimal | None:

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 
 from recado.carriers import aws_calls
-from recado.carriers.outgoing_calls import each, price_max
+from recado.carriers.outgoing_calls import ID_LENGTH_MAX, each, price_max
 from recado.carriers.speech import (
     Account,
     Answer,
@@ -75,7 +75,6 @@ SENTENCES = {
     "unknown error": Receipt.UNREACHABLE,  # "Unknown error attempting to reach phone"
     "no quota left": Receipt.UNREACHABLE,  # the account's spend limit of the month
 }
-ID_LENGTH_MAX = 128
 # Fields of a two-way message that a reply is made of, their shortest and their longest.
 TWO_WAY = {
     "inboundMessageId": (1, ID_LENGTH_MAX),

@@ -12,10 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from recado import clock
-from recado.carriers.outgoing_calls import Heard, each, post, price_max, refused_or_unknown
+from recado.carriers.outgoing_calls import Heard, each, post, price_max, refused_or_unknown, taken
 from recado.carriers.speech import (
     PATH,
-    Accepted,
     Account,
     Answer,
     BadWebhook,
@@ -203,8 +202,7 @@ def _answer(heard: Heard) -> Answer:
     found = heard.as_json()
     document = found if isinstance(found, dict) else {}
     if heard.status < 300:
-        sid = document.get("sid")
-        return Accepted(sid) if isinstance(sid, str) and sid else Unknown(heard.trouble or "not_understood")
+        return taken(document.get("sid"), heard.trouble or "not_understood")
     by_status, code = refused_or_unknown(heard.status), document.get("code")
     if isinstance(by_status, Unknown) or not isinstance(code, int):
         return by_status

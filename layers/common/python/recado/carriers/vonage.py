@@ -14,9 +14,8 @@ from typing import Any
 
 import jwt
 
-from recado.carriers.outgoing_calls import Heard, each, post, refused_or_unknown
+from recado.carriers.outgoing_calls import ID_LENGTH_MAX, Heard, each, post, refused_or_unknown, taken
 from recado.carriers.speech import (
-    Accepted,
     Account,
     Answer,
     BadWebhook,
@@ -41,7 +40,6 @@ TTL_SECONDS_MIN, TTL_SECONDS_MAX = 20, 604_800
 SIGNED_AGO_MAX = timedelta(hours=24)  # it delivers again for a day, and does not say that it signs anew
 CLOCKS_APART = timedelta(minutes=5)
 TEXT_LENGTH_MAX = 2000
-ID_LENGTH_MAX = 128
 
 # The code at the end of an error's `type` (developer.vonage.com/en/api-errors/messages) → what it means when a text is
 # handed over. What has no row goes by its HTTP status.
@@ -183,8 +181,7 @@ def _answer(heard: Heard) -> Answer:
     found = heard.as_json()
     document = found if isinstance(found, dict) else {}
     if heard.status < 300:
-        uuid = document.get("message_uuid")
-        return Accepted(uuid) if isinstance(uuid, str) and uuid else Unknown(heard.trouble or "not_understood")
+        return taken(document.get("message_uuid"), heard.trouble or "not_understood")
     by_status, code = refused_or_unknown(heard.status), _error_code(document)
     if isinstance(by_status, Unknown):
         return by_status
