@@ -27,7 +27,10 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Dialect:
-    """`numbers` reads which handsets a request names; `answer` says what became of them, in that order."""
+    """`numbers` reads which handsets a request names; `answer` says what became of them, in that order.
+
+    The id it gives an accepted text is `c-<number>`. `route_refused` and `throttled` are for a whole request.
+    """
 
     texts_per_request: int
     numbers: Callable[[Asked], list[str]]
@@ -70,8 +73,8 @@ SIGNED_WEBHOOK = Dialect(
 # --- sns (query protocol, XML) ----------------------------------------------------------------------------------------
 
 
-def _xml_error(status: int, code: str) -> Said:
-    text = f"<ErrorResponse><Error><Code>{code}</Code><Message>x</Message></Error></ErrorResponse>"
+def _xml_error(status: int, code: str, message: str = "x") -> Said:
+    text = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
     return Said(status, text.encode(), "text/xml")
 
 
@@ -79,7 +82,8 @@ def _sns_answer(asked: Asked, fates: Sequence[Fate]) -> Said:
     (fate,) = fates
     if fate is not Fate.ACCEPTED:
         code = {Fate.WRONG_NUMBER: "InvalidParameter", Fate.BLOCKED: "OptedOut", Fate.FOR_NOW: "Throttling"}[fate]
-        return _xml_error(400, code)
+        number = _sns_numbers(asked)[0]
+        return _xml_error(400, code, f"Invalid parameter: PhoneNumber Reason: {number} is not valid to publish to")
     message_id = f"c-{_sns_numbers(asked)[0]}"
     return Said(200, f"<R><PublishResult><MessageId>{message_id}</MessageId></PublishResult></R>".encode(), "text/xml")
 

@@ -1,6 +1,7 @@
 """A carrier's server on loopback that does as it is told: answers, lies, dawdles, drips, hangs up."""
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,13 @@ def say(request: BaseHTTPRequestHandler, said: Said) -> None:
 
 def hang_up(request: BaseHTTPRequestHandler) -> None:
     request.connection.shutdown(socket.SHUT_RDWR)
+    request.close_connection = True
+
+
+def reset(request: BaseHTTPRequestHandler) -> None:
+    """As a server that dies does: no farewell, a reset."""
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.connection.close()
     request.close_connection = True
 
 

@@ -152,6 +152,11 @@ def test_an_answer_without_an_id_is_not_believed(stubber: Stubber) -> None:
             {"Reason": "INVALID_PARAMETER", "Fields": [{"Name": "OriginationIdentity", "Message": "x"}]},
             Refused(RefusedBecause.ROUTE, "INVALID_PARAMETER"),
         ),
+        (
+            "ValidationException",
+            {"Reason": "FIELD_VALIDATION_FAILED", "Fields": [{"Name": "MessageBody", "Message": "x"}]},
+            Refused(RefusedBecause.BLOCKED, "FIELD_VALIDATION_FAILED"),
+        ),
         ("ValidationException", {"Reason": "CANNOT_PARSE"}, Refused(RefusedBecause.ROUTE, "CANNOT_PARSE")),
         (
             "ValidationException",
@@ -160,14 +165,20 @@ def test_an_answer_without_an_id_is_not_believed(stubber: Stubber) -> None:
         ),
         ("ValidationException", {"Reason": "OTHER"}, Refused(RefusedBecause.ROUTE, "OTHER")),
         ("ValidationException", {}, Refused(RefusedBecause.ROUTE, "ValidationException")),
-        ("InternalServerException", {}, Unknown("InternalServerException")),
-        ("SomethingNew", {}, Unknown("SomethingNew")),
+        ("SomethingNew", {}, Refused(RefusedBecause.ROUTE, "SomethingNew")),
     ],
 )
 def test_an_exception_means_what_the_table_says(
     stubber: Stubber, exception: str, members: dict[str, Any], expected: Answer
 ) -> None:
     assert send_refused(stubber, exception, **members) == expected
+
+
+@pytest.mark.parametrize("exception", ["InternalServerException", "SomethingNew"])
+def test_an_exception_without_a_row_is_ambiguous_where_its_status_is(stubber: Stubber, exception: str) -> None:
+    stubber.add_client_error("send_text_message", exception, http_status_code=500)
+
+    assert send() == Unknown(exception)
 
 
 def test_every_exception_and_reason_of_the_table_is_in_the_services_model() -> None:

@@ -4,6 +4,7 @@ How its server speaks is in `dialects.py`; what is a carrier's own is tested in 
 """
 
 import itertools
+import re
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -39,9 +41,11 @@ from tests.carriers.stub_server import (
     StubServer,
     hang_up,
     hang_up_half_way,
+    reset,
     say,
     stub_server,
 )
+from tests.conftest import ROOT, TEMPLATE
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NUMBERS = [f"+5690000000{index}" for index in range(5)]
@@ -115,6 +119,26 @@ def test_a_carrier_says_how_it_is_found_again_and_whether_it_has_an_account(name
     assert isinstance(REGISTRY[name].NEEDS_CREDENTIALS, bool)
 
 
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_each_row_of_a_carriers_tables_says_in_a_comment_what_the_carrier_means(name: str) -> None:
+    lines = Path(REGISTRY[name].__file__ or "").read_text().splitlines()
+    row = re.compile(r"    \S.*: (?:RefusedBecause\.|Receipt\.|None,)")  # of a table at the top of the file
+
+    rows = [(before, line) for before, line in itertools.pairwise(lines) if row.match(line)]
+
+    assert rows
+    assert [line for before, line in rows if "  # " not in line and not before.startswith("    # ")] == []
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_a_stack_can_name_the_carrier_and_an_operator_can_read_what_it_needs_and_cannot(name: str) -> None:
+    settings, limits = ((ROOT / "docs" / page).read_text() for page in ("settings.md", "known_limits.md"))
+
+    assert name in TEMPLATE["Parameters"]["Carrier"]["AllowedValues"]
+    assert f"\n| `{name}` |" in settings.partition("## What each carrier needs")[2]
+    assert f"`{name}`" in limits.partition("## Carriers")[2]
+
+
 type Told = Callable[[Line], Behave]
 
 # --- one answer for all -----------------------------------------------------------------------------------------------
@@ -147,6 +171,10 @@ CASES: dict[str, tuple[Told, str]] = {
     "503 between us": (saying(Said(503, b"busy", "text/plain")), "unknown"),
     "504 between us": (saying(Said(504)), "unknown"),
     "hung up without an answer": (lambda _: lambda request, _: hang_up(request), "unknown"),
+    "a reset without an answer": (lambda _: lambda request, _: reset(request), "unknown"),
+    "no words with the answer": (saying(Said(204)), "unknown"),
+    "sent on to where the outcome stands": (saying(Said(303)), "unknown"),
+    "words before the answer, and no answer": (saying(Said(103)), "unknown"),
     "hung up half-way through an answer": (half_an_answer, "unknown"),
     "garbage": (saying(Said(200, b"<html>ok</html>", "text/html")), "unknown"),
     "bytes that are no text": (saying(Said(200, b"\xff\xfe\x00" * 50)), "unknown"),

@@ -1,15 +1,16 @@
 """What HTTP carriers share: one POST that has an end, whatever the other side does."""
 
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from recado.carriers import outgoing_calls
-from recado.carriers.outgoing_calls import ANSWER_BYTES_MAX, Heard, post
-from recado.carriers.speech import Refused, RefusedBecause, Unknown
+from recado.carriers.outgoing_calls import ANSWER_BYTES_MAX, Heard, post, taken
+from recado.carriers.speech import Accepted, Refused, RefusedBecause, Unknown
 from tests.carriers.stub_server import Asked, Said, StubServer, say, stub_server
 
 LIMIT_SECONDS = 0.3
@@ -116,6 +117,105 @@ def test_a_redirect_is_not_followed(server: StubServer, status: int) -> None:
 
     assert heard == Heard(status, b"")
     assert [asked.path for asked in server.seen] == ["/"]
+
+
+def test_words_before_the_answer_are_none_and_the_next_call_never_hears_this_ones_answer(server: StubServer) -> None:
+    gate = threading.Event()
+
+    def behave(request: BaseHTTPRequestHandler, _: Asked) -> None:
+        if len(server.seen) > 1:
+            say(request, Said(200, b'"second"'))
+            return
+        request.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        gate.wait(5)
+        try:
+            request.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"first"')
+        except OSError:  # they have gone
+            request.close_connection = True
+
+    server.behave = behave
+
+    first = post(server.url, b"{}", {})
+    later = threading.Timer(0.1, gate.set)  # while the second waits for its answer
+    later.start()
+    second = post(server.url, b"{}", {})
+    later.join()
+
+    assert first == Heard(103, b"")
+    assert second == Heard(200, b'"second"')
+
+
+class tls_that_fails:  # noqa: N801  # used as a context
+    """An address that takes connections and never gets through TLS's first words: `does` is done to each."""
+
+    def __init__(self, does: Callable[[socket.socket], object]) -> None:
+        self._does = does
+
+    def __enter__(self) -> str:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        return f"https://127.0.0.1:{self._server.getsockname()[1]}/"
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        self._server.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._server.accept()
+        with connection:
+            try:
+                self._does(connection)
+                connection.recv(1)  # they go first
+            except OSError:
+                return  # they have gone
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        lambda connection: connection.recv(4096) and connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        lambda connection: connection.recv(4096) and connection.shutdown(socket.SHUT_RDWR),
+        lambda connection: connection.recv(4096),
+    ],
+    ids=["speaks no TLS", "hangs up", "says nothing"],
+)
+def test_who_fails_in_tlss_first_words_was_told_no_text(
+    monkeypatch: pytest.MonkeyPatch, does: Callable[[socket.socket], object]
+) -> None:
+    monkeypatch.setattr(outgoing_calls, "CONNECT_SECONDS_MAX", LIMIT_SECONDS)
+
+    with tls_that_fails(does) as url:
+        assert post(url, b"{}", {}) == Refused(RefusedBecause.FOR_NOW, "not_connected")
+
+
+@pytest.mark.parametrize(
+    ("body", "document"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        ('{"a": "ñ"}'.encode("latin-1"), None),
+        (b'{"a": 1, "a": 2}', None),
+        (b'[{"b": {"a": 1, "a": 1}}]', None),
+        (b"[" * 100_000, None),
+        (b"1" * 5000, None),
+    ],
+    ids=["byte order mark", "another charset", "a name twice", "a name twice within", "nested without end", "digits"],
+)
+def test_what_is_no_json_or_means_two_things_is_none(body: bytes, document: object) -> None:
+    assert Heard(200, body).as_json() == document
+
+
+@pytest.mark.parametrize("carrier_id", [None, 7, "", [], "x" * 129, "ñ", "\ud800"])
+def test_what_cannot_be_a_rows_key_is_no_id(carrier_id: object) -> None:
+    assert taken("x" * 128, "no_id") == Accepted("x" * 128)
+    assert taken(carrier_id, "no_id") == Unknown("no_id")
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "Http"])
+def test_an_addresss_scheme_is_one_however_it_is_written(server: StubServer, scheme: str) -> None:
+    server.behave = lambda request, _: say(request, Said(200, b"{}"))
+
+    assert post(server.url.replace("http", scheme), b"{}", {}) == Heard(200, b"{}")
 
 
 @pytest.mark.parametrize("url", ["", "carrier", "ftp://127.0.0.1/", "http://", "http://[::1/"])

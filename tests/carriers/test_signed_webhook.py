@@ -92,6 +92,7 @@ def test_every_post_has_its_own_webhook_id_for_receivers_drop_ids_they_have_seen
         (403, Refused(RefusedBecause.ROUTE, "403")),
         (404, Refused(RefusedBecause.ROUTE, "404")),
         (302, Refused(RefusedBecause.ROUTE, "302")),
+        (303, Unknown("303")),
     ],
 )
 def test_a_status_is_for_the_whole_wave(server: StubServer, status: int, expected: Any) -> None:
@@ -121,13 +122,43 @@ def test_missing_strange_doubled_and_foreign_items_are_told_apart(server: StubSe
     server.behave = answer_items(
         [
             {"reference": "m.s.id.p.0.0", "status": "accepted", "id": "first"},
-            {"reference": "m.s.id.p.0.0", "status": "refused", "reason": "blocked"},
+            {"reference": "m.s.id.p.0.0", "status": "accepted", "id": "second"},
+            None,
+            {"status": "accepted", "id": "whose"},
+            {"reference": ["m.s.id.p.0.2"], "status": "accepted", "id": "x"},
             {"reference": "somebody-elses", "status": "accepted", "id": "x"},
             {"reference": "m.s.id.p.0.1", "status": "perhaps"},
         ]
     )
 
     assert send(server.url) == [Accepted("first"), Unknown("not_understood"), Unknown("not_in_answer")]
+
+
+ACCEPTED = {"reference": "m.s.id.p.0.0", "status": "accepted", "id": "c"}
+NOT_TAKEN = {"reference": "m.s.id.p.0.0", "status": "refused", "reason": "try_later"}
+
+
+@pytest.mark.parametrize(
+    "items", [[ACCEPTED, NOT_TAKEN], [NOT_TAKEN, ACCEPTED], [NOT_TAKEN, {**ACCEPTED, "status": 7}]]
+)
+def test_a_text_said_to_be_taken_and_not_taken_may_have_been_taken(server: StubServer, items: list[Any]) -> None:
+    server.behave = answer_items(items)
+
+    assert send(server.url)[0] == Unknown("contradicted")
+
+
+def test_an_item_in_which_a_name_stands_twice_is_not_believed(server: StubServer) -> None:
+    item = b'{"reference": "m.s.id.p.0.0", "status": "accepted", "status": "refused", "reason": "try_later"}'
+    server.behave = lambda request, _: say(request, Said(200, b'{"messages": [%s]}' % item))
+
+    assert send(server.url) == [Unknown("not_in_answer")] * 3
+
+
+@pytest.mark.parametrize("code", [None, 7, ["x"], {"a": 1}])
+def test_a_finer_reason_that_is_no_text_is_none(server: StubServer, code: Any) -> None:
+    server.behave = answer_items([{**NOT_TAKEN, "reason": "blocked", "code": code}])
+
+    assert send(server.url)[0] == Refused(RefusedBecause.BLOCKED, "")
 
 
 def signed(body: str, *, secret: str = FROM_CARRIER, at: datetime = NOON) -> dict[str, str]:
@@ -157,6 +188,8 @@ def test_a_signature_of_the_independent_library_holds() -> None:
         signed("{}") | {"Webhook-Timestamp": str(int(NOON.timestamp()) + 1)},
         signed("{}") | {"Webhook-Timestamp": "soon"},
         signed("{}") | {"Webhook-Timestamp": "9" * 400},
+        *(signed("{}") | {"Webhook-Timestamp": "9" * digits} for digits in range(11, 21)),
+        signed("{}") | {"Webhook-Timestamp": "٣"},
         signed("{}") | {"Webhook-Signature": "v1"},
         signed("{}") | {"Webhook-Signature": "v1,"},
         signed("{}") | {"Webhook-Signature": "v1,%%%"},

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import ConnectTimeoutError, CredentialRetrievalError, NoCredentialsError, ReadTimeoutError
 from moto.backends import get_backend
 
 from recado.carriers import sns
@@ -47,8 +47,8 @@ def sent() -> list[tuple[Any, ...]]:
     return [tuple(message) for message in get_backend("sns")["123456789012"]["us-east-1"].sms_messages.values()]
 
 
-def error_answer(code: str, status: int) -> AWSResponse:
-    body = f"<ErrorResponse><Error><Code>{code}</Code><Message>x</Message></Error></ErrorResponse>"
+def error_answer(code: str, status: int, message: str = "x") -> AWSResponse:
+    body = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
     response = AWSResponse("https://sns", status, {"Content-Type": "text/xml"}, None)
     response._content = body.encode()
     return response
@@ -86,19 +86,67 @@ def test_a_request_that_never_left_is_not_taken() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "expected"),
     [
-        ("InvalidParameter", 400, Refused(RefusedBecause.WRONG_NUMBER, "InvalidParameter")),
         ("OptedOut", 400, Refused(RefusedBecause.BLOCKED, "OptedOut")),
         ("Throttling", 400, Refused(RefusedBecause.FOR_NOW, "Throttling")),
         ("AuthorizationError", 403, Refused(RefusedBecause.ROUTE, "AuthorizationError")),
         ("AccessDenied", 403, Refused(RefusedBecause.ROUTE, "AccessDenied")),
         ("InternalError", 500, Unknown("InternalError")),
-        ("SomethingNew", 400, Unknown("SomethingNew")),
+        ("ServiceUnavailable", 503, Unknown("ServiceUnavailable")),
+        ("SomethingNew", 400, Refused(RefusedBecause.ROUTE, "SomethingNew")),
+        ("SomethingNew", 500, Unknown("SomethingNew")),
+        ("InvalidSecurity", 403, Refused(RefusedBecause.ROUTE, "InvalidSecurity")),
+        ("RequestLimitExceeded", 503, Refused(RefusedBecause.FOR_NOW, "RequestLimitExceeded")),
+        ("RequestTimeout", 400, Unknown("RequestTimeout")),
     ],
 )
-def test_an_error_of_publish_means_what_its_table_says(code: str, status: int, expected: Answer) -> None:
+def test_an_error_of_publish_means_what_its_table_says_and_without_a_row_goes_by_its_status(
+    code: str, status: int, expected: Answer
+) -> None:
     sns._client().meta.events.register_first("before-send", lambda **_: error_answer(code, status))
 
     assert send() == [expected] * 3
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "ParameterValueInvalid"])
+@pytest.mark.parametrize(
+    ("message", "because"),
+    [
+        ("Invalid parameter: PhoneNumber Reason: +5690 is not valid to publish to", RefusedBecause.WRONG_NUMBER),
+        ("Invalid parameter: Message too long", RefusedBecause.BLOCKED),
+        ("Invalid parameter: The account has no such origination number", RefusedBecause.ROUTE),
+        ("Invalid parameter: MaxPrice", RefusedBecause.ROUTE),
+    ],
+)
+def test_a_parameter_that_is_not_valid_is_the_numbers_fault_only_where_it_is_the_number(
+    code: str, message: str, because: RefusedBecause
+) -> None:
+    sns._client().meta.events.register_first("before-send", lambda **_: error_answer(code, 400, message))
+
+    assert send() == [Refused(because, code)] * 3
+
+
+def test_every_error_of_publish_in_the_services_model_is_certain_unless_it_is_the_services_own() -> None:
+    shapes = sns._client().meta.service_model.operation_model("Publish").error_shapes
+
+    for shape in shapes:
+        error = shape.metadata["error"]
+        answer = sns._refused(
+            {
+                "Error": {"Code": error["code"], "Message": "x"},
+                "ResponseMetadata": {"HTTPStatusCode": error["httpStatusCode"]},
+            }
+        )
+        assert isinstance(answer, Unknown) is (error["code"] == "InternalError"), error["code"]
+
+
+@pytest.mark.parametrize("error", [CredentialRetrievalError(provider="x", error_msg="x"), NoCredentialsError()])
+def test_without_credentials_nothing_was_said(error: Exception) -> None:
+    def fail(**_: Any) -> None:
+        raise error
+
+    sns._client().meta.events.register_first("before-send", fail)
+
+    assert send() == [Refused(RefusedBecause.ROUTE, type(error).__name__)] * 3
 
 
 def test_a_text_says_that_it_is_transactional_and_from_which_number() -> None:
@@ -193,9 +241,21 @@ def delivery_line(status: str, said: str) -> bytes:
     [
         ("SUCCESS", "Message has been accepted by phone carrier", Receipt.DELIVERED),
         ("FAILURE", "+56912345678 is opted out", Receipt.BLOCKED),
+        ("FAILURE", "Phone number is opted out", Receipt.BLOCKED),
         ("FAILURE", "Phone has blocked SMS", Receipt.BLOCKED),
+        ("FAILURE", "Blocked as spam by phone carrier", Receipt.BLOCKED),
+        ("FAILURE", "Phone carrier has blocked this message", Receipt.BLOCKED),
+        ("FAILURE", "Destination is on a blocked list", Receipt.BLOCKED),
+        ("FAILURE", "Phone is on a blocked list", Receipt.BLOCKED),
+        ("FAILURE", "Phone is blacklisted", Receipt.BLOCKED),
+        ("FAILURE", "This delivery would exceed max price", Receipt.BLOCKED),
+        ("FAILURE", "Message body is invalid", Receipt.BLOCKED),
         ("FAILURE", "Invalid phone number", Receipt.WRONG_NUMBER),
         ("FAILURE", "Phone is currently unreachable/unavailable", Receipt.UNREACHABLE),
+        ("FAILURE", "Phone carrier is currently unreachable/unavailable", Receipt.UNREACHABLE),
+        ("FAILURE", "Unknown error attempting to reach phone", Receipt.UNREACHABLE),
+        ("FAILURE", "No quota left for account", Receipt.UNREACHABLE),
+        ("FAILURE", "Something new", Receipt.UNREACHABLE),
         ("FAILURE", "", Receipt.UNREACHABLE),
     ],
 )
@@ -234,7 +294,20 @@ def test_a_line_says_when_it_was_reported_or_is_a_receipt_without_a_time(
     assert receipt.at == (datetime.fromisoformat(f"2026-11-23T{at}Z") if at else None)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"notification": 7}', b'{"notification": {"messageId": "x"}}'])
+LINE = {"notification": {"messageId": "x"}, "delivery": {}, "status": "SUCCESS"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"notification": 7}',
+        b'{"notification": {"messageId": "x"}}',
+        *(json.dumps(LINE | {"status": status}).encode() for status in ("PENDING", None, 7, ["SUCCESS"])),
+        *(json.dumps(LINE | {"notification": {"messageId": one}}).encode() for one in (None, 7, "", "x" * 129)),
+    ],
+)
 def test_a_line_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(BadWebhook):
         sns.read_receipts(body)

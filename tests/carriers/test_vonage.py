@@ -60,6 +60,14 @@ def test_a_reference_too_long_for_it_stays_at_home(server: StubServer) -> None:
         assert ("client_ref" in json.loads(server.seen[-1].body)) is is_told
 
 
+def test_a_text_longer_than_it_takes_is_not_sent_and_is_nobodys_number(server: StubServer) -> None:
+    server.behave = lambda request, _: say(request, Said(202, b'{"message_uuid": "u"}'))
+
+    assert send(server, replace(TEXT, text="x" * 1000)) == Accepted("u")
+    assert send(server, replace(TEXT, text="x" * 1001)) == Refused(RefusedBecause.BLOCKED, "text_too_long")
+    assert len(server.seen) == 1
+
+
 @pytest.mark.parametrize(("validity", "ttl"), [(1, 20), (600, 600), (1_000_000, 604_800)])
 def test_the_time_to_live_is_within_what_it_takes(server: StubServer, validity: int, ttl: int) -> None:
     send(server, replace(TEXT, validity_seconds=validity))
@@ -94,7 +102,15 @@ def test_an_error_means_what_its_table_says(server: StubServer, code: str, where
         (401, [], Refused(RefusedBecause.ROUTE, "401")),
         (429, {}, Refused(RefusedBecause.FOR_NOW, "429")),
         (500, {"title": "1170"}, Unknown("500")),
+        (422, {"title": "1030"}, Unknown("1030")),
+        (422, {"invalid_parameters": [{"name": "to"}]}, Refused(RefusedBecause.WRONG_NUMBER, "422")),
+        (422, {"title": "1020", "invalid_parameters": [{"name": "to"}]}, Refused(RefusedBecause.WRONG_NUMBER, "1020")),
+        (422, {"title": "1020", "invalid_parameters": [{"name": "text"}]}, Refused(RefusedBecause.BLOCKED, "1020")),
+        (422, {"title": "1020", "invalid_parameters": [{"name": "ttl"}]}, Refused(RefusedBecause.ROUTE, "1020")),
+        (422, {"invalid_parameters": [{"name": "to"}, {"name": "from"}]}, Refused(RefusedBecause.ROUTE, "422")),
+        (422, {"invalid_parameters": "to"}, Refused(RefusedBecause.ROUTE, "422")),
         (202, {"message_uuid": 7}, Unknown("not_understood")),
+        (202, {"message_uuid": "x" * 129}, Unknown("not_understood")),
     ],
 )
 def test_an_answer_that_has_no_row_goes_by_its_status(
@@ -148,6 +164,7 @@ def test_during_a_change_of_secret_what_either_signs_holds() -> None:
         signed(b"{}", SECRET * 2, "HS512"),
         signed(b"{}", api_key="somebody-elses"),
         signed(b"{}", payload_hash=None),
+        signed(b"{}", payload_hash="\ud800"),
         signed(b"{}", iat=int((NOON - timedelta(hours=24, seconds=1)).timestamp())),
         signed(b"{}", iat=int((NOON + timedelta(minutes=5, seconds=1)).timestamp())),
         signed(b"{}", iat=10**300),

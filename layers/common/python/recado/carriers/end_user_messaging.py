@@ -25,7 +25,6 @@ from recado.carriers.speech import (
     Outgoing,
     Refused,
     RefusedBecause,
-    Unknown,
 )
 from recado.rules.delivery_states import WHOLE_MESSAGE, Receipt
 
@@ -39,43 +38,46 @@ TTL_SECONDS_MIN, TTL_SECONDS_MAX = 5, 259_200
 PRICE_MAX = Decimal("99.9999")
 
 # Exceptions of SendTextMessage, and `Reason` of those that have one (service model as above) → what they mean here.
-# A pair comes first, then the exception alone (""); what is in neither is ambiguous.
+# A pair comes first, then the exception alone (""); what is in neither goes by its HTTP status.
 ERRORS = {
-    (
-        "ThrottlingException",
-        "",
-    ): RefusedBecause.FOR_NOW,  # too many requests, or more parts a second than the number may
+    ("ThrottlingException", ""): RefusedBecause.FOR_NOW,  # too many requests, or parts a second of the number
     ("AccessDeniedException", ""): RefusedBecause.ROUTE,  # our role, a disabled account, or one of too bad a name
     ("ResourceNotFoundException", ""): RefusedBecause.ROUTE,  # the number, pool or configuration set is not ours
     ("ServiceQuotaExceededException", ""): RefusedBecause.ROUTE,  # the month's spend limit is reached
     ("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"): RefusedBecause.BLOCKED,  # on the opt-out list
+    # Our protect configuration bars the number by name …
     ("ConflictException", "DESTINATION_PHONE_NUMBER_BLOCKED_BY_PROTECT_NUMBER_OVERRIDE"): RefusedBecause.BLOCKED,
-    ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"): RefusedBecause.ROUTE,  # we are in the sandbox
+    # … or the whole country.
     ("ConflictException", "DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION"): RefusedBecause.ROUTE,
+    ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED"): RefusedBecause.ROUTE,  # we are in the sandbox
     ("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND"): RefusedBecause.ROUTE,  # nothing to send from there
     ("ConflictException", ""): RefusedBecause.ROUTE,  # the sender: not active, another message type, a keyword, …
-    ("ValidationException", "CANNOT_PARSE"): RefusedBecause.WRONG_NUMBER,  # when `Fields` names the destination
-    ("ValidationException", "INVALID_PARAMETER"): RefusedBecause.WRONG_NUMBER,  # likewise
-    ("ValidationException", "FIELD_VALIDATION_FAILED"): RefusedBecause.WRONG_NUMBER,  # likewise
+    ("ValidationException", "CANNOT_PARSE"): RefusedBecause.ROUTE,  # unless `Fields` names one of those below
+    ("ValidationException", "INVALID_PARAMETER"): RefusedBecause.ROUTE,  # likewise
+    ("ValidationException", "FIELD_VALIDATION_FAILED"): RefusedBecause.ROUTE,  # likewise
+    ("ValidationException", "MAXIMUM_SIZE_EXCEEDED"): RefusedBecause.ROUTE,  # likewise
     ("ValidationException", "PRICE_OVER_THRESHOLD"): RefusedBecause.BLOCKED,  # dearer than MaxPrice: our own rule
     ("ValidationException", "DESTINATION_COUNTRY_BLOCKED"): RefusedBecause.ROUTE,  # not a country of the account's
     ("ValidationException", ""): RefusedBecause.ROUTE,  # the country, sender, channel or parameters: ours to mend
     # The SDK signs; what AWS says of a signature that is not right has no shape in the model.
-    ("UnrecognizedClientException", ""): RefusedBecause.ROUTE,
-    ("InvalidSignatureException", ""): RefusedBecause.ROUTE,
-    ("ExpiredTokenException", ""): RefusedBecause.ROUTE,
+    ("UnrecognizedClientException", ""): RefusedBecause.ROUTE,  # our key is none
+    ("InvalidSignatureException", ""): RefusedBecause.ROUTE,  # our secret or our clock is not right
+    ("ExpiredTokenException", ""): RefusedBecause.ROUTE,  # our session is over
 }
-CODE_LENGTH_MAX = 40
-DESTINATION = "DestinationPhoneNumber"
-BY_FIELD = frozenset({"CANNOT_PARSE", "INVALID_PARAMETER", "FIELD_VALIDATION_FAILED"})
+# The field that a ValidationException of one of these reasons names → whose fault it is; the first holds.
+FIELDS = {
+    "DestinationPhoneNumber": RefusedBecause.WRONG_NUMBER,  # it is no number
+    "MessageBody": RefusedBecause.BLOCKED,  # the text is not valid: no number's fault, and no other text's
+}
+BY_FIELD = frozenset({"CANNOT_PARSE", "INVALID_PARAMETER", "FIELD_VALIDATION_FAILED", "MAXIMUM_SIZE_EXCEEDED"})
 
 # `eventType` of a text's event → its receipt; None: no news yet. TEXT_SENT is in the model and never comes.
 EVENTS: dict[str, Receipt | None] = {
     "TEXT_QUEUED": None,  # on its way inside AWS
     "TEXT_PENDING": None,  # at the phone carrier, not on the handset yet
-    "TEXT_SENT": None,
+    "TEXT_SENT": None,  # handed to the phone carrier
     "TEXT_SUCCESSFUL": None,  # the phone carrier took it. In some countries the last word; it proves no handset
-    "TEXT_DELIVERED": Receipt.DELIVERED,
+    "TEXT_DELIVERED": Receipt.DELIVERED,  # on the handset
     "TEXT_UNKNOWN": None,  # AWS does not know: nor do we
     "TEXT_UNREACHABLE": Receipt.UNREACHABLE,  # off, or out of coverage
     "TEXT_CARRIER_UNREACHABLE": Receipt.UNREACHABLE,  # the phone carrier has trouble
@@ -83,7 +85,7 @@ EVENTS: dict[str, Receipt | None] = {
     "TEXT_INVALID": Receipt.WRONG_NUMBER,  # the destination is not valid
     "TEXT_INVALID_MESSAGE": Receipt.BLOCKED,  # the text is not valid: no number's fault
     "TEXT_BLOCKED": Receipt.BLOCKED,  # the handset, or a rule of AWS's
-    "TEXT_CARRIER_BLOCKED": Receipt.BLOCKED,
+    "TEXT_CARRIER_BLOCKED": Receipt.BLOCKED,  # the phone carrier bars it
     "TEXT_SPAM": Receipt.BLOCKED,  # taken for spam by the phone carrier
     "TEXT_PROTECT_BLOCKED": Receipt.BLOCKED,  # our own protect configuration
 }
@@ -160,11 +162,12 @@ def _request(text: Outgoing, account: Account) -> dict[str, Any]:
 def _refused(response: Mapping[str, Any]) -> Answer:
     """An error as its table says. Its code is the reason, or else the exception's name: never a field's words."""
     name, reason = str(response.get("Error", {}).get("Code", "")), str(response.get("Reason", ""))
-    code = (reason or name)[:CODE_LENGTH_MAX]
-    if reason in BY_FIELD and not any(one.get("Name") == DESTINATION for one in response.get("Fields") or ()):
-        reason = ""  # another field than the destination: ours to mend
+    code = (reason or name)[: aws_calls.CODE_LENGTH_MAX]
     because = ERRORS.get((name, reason), ERRORS.get((name, "")))
-    return Refused(because, code) if because else Unknown(code)
+    if because and reason in BY_FIELD:
+        named = {one.get("Name") for one in response.get("Fields") or ()}
+        because = next((fault for field, fault in FIELDS.items() if field in named), because)
+    return Refused(because, code) if because else aws_calls.by_status(response, code)
 
 
 def _moment(milliseconds: Any) -> datetime | None:

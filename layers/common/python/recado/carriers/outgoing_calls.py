@@ -14,13 +14,14 @@ from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, LocationValueError
 
 from recado.carriers.call_watch import Watch
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
     NOT_STARTED_CODE,
     READ_SECONDS_MAX,
+    Accepted,
     Account,
     Answer,
     Outgoing,
@@ -31,6 +32,7 @@ from recado.carriers.speech import (
 from recado.rules.segments import count_segments
 
 ANSWER_BYTES_MAX = 1024 * 1024
+ID_LENGTH_MAX = 128
 CONNECTIONS = 20  # kept alive per host, and texts spoken at once
 NOT_STARTED = Refused(RefusedBecause.FOR_NOW, NOT_STARTED_CODE)
 
@@ -44,9 +46,9 @@ class Heard:
     trouble: str = ""
 
     def as_json(self) -> Any:
-        """The body as JSON; None for what is none."""
+        """The body as JSON; None for what is none, and where a name stands twice: which of the two was meant?"""
         try:
-            return json.loads(self.body)
+            return json.loads(self.body, object_pairs_hook=_object)
         except (ValueError, RecursionError):
             return None
 
@@ -68,7 +70,7 @@ def each(texts: Sequence[Outgoing], may_start: Callable[[], bool], call: Callabl
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Heard | Refused | Unknown:
     """What was answered; Refused when not a byte was taken; Unknown when it may have been."""
-    if not url.startswith(("https://", "http://")):  # urllib3 would read a bare name as one of http
+    if not url.lower().startswith(("https://", "http://")):  # urllib3 would read a bare name as one of http
         return Refused(RefusedBecause.ROUTE, "not_an_address")
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS_MAX, read=READ_SECONDS_MAX)
     try:
@@ -77,12 +79,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Heard | Refused |
         )
     except LocationValueError:
         return Refused(RefusedBecause.ROUTE, "not_an_address")
-    except (NewConnectionError, ConnectTimeoutError):
-        return Refused(RefusedBecause.FOR_NOW, "not_connected")
-    except SSLError as error:
-        if error.args and isinstance(error.args[0], ssl.SSLCertVerificationError):  # before anything was said
-            return Refused(RefusedBecause.ROUTE, "certificate")
-        return Unknown(type(error).__name__)
+    except _NotConnected as error:
+        return error.refused
     except HTTPError as error:  # read timeout, connection closed half-way: it may have been taken
         return Unknown(type(error).__name__)
     return _read(response)
@@ -92,9 +90,16 @@ def refused_or_unknown(status: int) -> Refused | Unknown:
     """What a status other than success means where the carrier's own table has no better word."""
     if status == 429:  # Too Many Requests
         return Refused(RefusedBecause.FOR_NOW, "429")
-    if status == 408 or status >= 500:  # it may have taken it before it failed
+    # It may have taken it: before it failed, before it pointed to where the outcome stands (303), or it has yet to say.
+    if status in (303, 408) or status < 300 or status >= 500:
         return Unknown(str(status))
     return Refused(RefusedBecause.ROUTE, str(status))  # it refuses us, not a recipient
+
+
+def taken(carrier_id: Any, otherwise: str) -> Accepted | Unknown:
+    """Accepted under the carrier's id; Unknown, with `otherwise`, for what is none: it becomes the key of a row."""
+    is_id = isinstance(carrier_id, str) and 0 < len(carrier_id) <= ID_LENGTH_MAX and carrier_id.isascii()
+    return Accepted(carrier_id) if is_id else Unknown(otherwise)
 
 
 def price_max(text: str, account: Account) -> Decimal | None:
@@ -104,10 +109,29 @@ def price_max(text: str, account: Account) -> Decimal | None:
     return (account.part_price_max * count_segments(text)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
 
+class _NotConnected(HTTPError):
+    """Whatever went wrong before the connection stood, TLS's first words included: not a byte of a text was said."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.code)
+        self.refused = refused
+
+
 class _Watched:
     """A connection whose whole answer is watched, from when the request is out until `_read` has its body."""
 
     sock: socket.socket
+    close: Callable[[], None]
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]  # the connection's own
+        except LocationValueError:
+            raise
+        except ssl.SSLCertVerificationError as error:
+            raise _NotConnected(Refused(RefusedBecause.ROUTE, "certificate")) from error
+        except (OSError, HTTPError) as error:
+            raise _NotConnected(Refused(RefusedBecause.FOR_NOW, "not_connected")) from error
 
     def getresponse(self) -> urllib3.HTTPResponse:
         watch = Watch(self.sock, READ_SECONDS_MAX)
@@ -117,6 +141,8 @@ class _Watched:
             watch.end()
             raise
         response.watch = watch  # type: ignore[attr-defined]  # ours
+        if response.status < 200:  # the answer proper is yet to come: whoever had the connection next would take it
+            self.close()
         return response
 
 
@@ -126,6 +152,13 @@ class _Http(urllib3.HTTPConnectionPool):
 
 class _Https(urllib3.HTTPSConnectionPool):
     ConnectionCls = type("_WatchedHttps", (_Watched, HTTPSConnection), {})
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
 
 
 def _new_pool() -> urllib3.PoolManager:

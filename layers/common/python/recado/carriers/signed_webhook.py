@@ -39,6 +39,8 @@ NEEDS_CREDENTIALS = False  # its secrets follow from the master secret
 DEDUPES = True  # by our reference, for CARRIER_DEDUPE_HOURS
 TOLERANCE = timedelta(minutes=5)  # Standard Webhooks: "timestamp … within some allowable tolerance", 5 minutes
 ITEMS_MAX = 1000
+STAMP_LENGTH_MAX = 11  # digits: years after 5000 are no time of a webhook's, and after 9999 no time at all
+CODE_LENGTH_MAX = 40
 TEXT_LENGTH_MAX = 2000
 GROUP_LENGTH_MAX = 128
 
@@ -53,7 +55,7 @@ RECEIPTS = {
     "delivered": Receipt.DELIVERED,  # on the handset
     "unreachable": Receipt.UNREACHABLE,  # off or out of coverage until the validity ended
     "wrong_number": Receipt.WRONG_NUMBER,  # found out after accepting
-    "blocked": Receipt.BLOCKED,
+    "blocked": Receipt.BLOCKED,  # the carrier or the subscriber bars it
 }
 
 
@@ -72,7 +74,7 @@ def verify(headers: Headers, body: bytes, account: Account, now: datetime) -> bo
     """Whether a webhook is this carrier's and fresh (Standard Webhooks: `id.timestamp.body`, 5 minutes)."""
     found = {name.lower(): value for name, value in headers.items()}
     webhook_id, stamp = found.get("webhook-id", ""), found.get("webhook-timestamp", "")
-    if not webhook_id or not (stamp.isascii() and stamp.isdecimal()) or len(stamp) > 12:
+    if not webhook_id or not (stamp.isascii() and stamp.isdecimal()) or len(stamp) > STAMP_LENGTH_MAX:
         return False
     sent_at = datetime.fromtimestamp(int(stamp), UTC)
     if abs(now - sent_at) > TOLERANCE:
@@ -131,29 +133,31 @@ def _answers(texts: Sequence[Outgoing], heard: Heard) -> list[Answer]:
     if heard.status >= 300:
         return [refused_or_unknown(heard.status)] * len(texts)
     given = _answers_by_reference(heard.as_json())
-    return [_answer(given.get(text.reference), heard.trouble) for text in texts]
+    return [given.get(text.reference) or Unknown(heard.trouble or "not_in_answer") for text in texts]
 
 
-def _answers_by_reference(document: Any) -> dict[str, dict[str, Any]]:
-    """What was answered, by reference; the first where one stands twice. Nothing of a garbled answer is believed."""
-    found: dict[str, dict[str, Any]] = {}
-    try:
-        for item in document["messages"]:
-            found.setdefault(item["reference"], item)
-    except (TypeError, KeyError):
-        return {}
+def _answers_by_reference(document: Any) -> dict[str, Answer]:
+    """What was answered, by reference. Of two items the first counts, unless only one of them says it was not taken."""
+    found: dict[str, Answer] = {}
+    items = document.get("messages") if isinstance(document, dict) else None
+    for item in items if isinstance(items, list) else ():
+        if not isinstance(item, dict) or not isinstance(item.get("reference"), str):
+            continue
+        reference, answer = item["reference"], _answer(item)
+        first = found.setdefault(reference, answer)
+        if isinstance(first, Refused) != isinstance(answer, Refused):
+            found[reference] = Unknown("contradicted")
     return found
 
 
-def _answer(item: Mapping[str, Any] | None, trouble: str) -> Answer:
-    if item is None:
-        return Unknown(trouble or "not_in_answer")
+def _answer(item: Mapping[str, Any]) -> Answer:
     if item.get("status") == "accepted":
         return Accepted(str(item.get("id", "")))
     because = REASONS.get(str(item.get("reason")))
     if item.get("status") != "refused" or because is None:
         return Unknown("not_understood")
-    return Refused(because, str(item.get("code", ""))[:40])
+    code = item.get("code")
+    return Refused(because, code[:CODE_LENGTH_MAX] if isinstance(code, str) else "")
 
 
 def _signature_bytes(signature: str) -> bytes | None:

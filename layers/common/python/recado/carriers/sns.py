@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 
 from recado.carriers import aws_calls
-from recado.carriers.outgoing_calls import each, price_max
+from recado.carriers.outgoing_calls import ID_LENGTH_MAX, each, price_max
 from recado.carriers.speech import (
     Account,
     Answer,
@@ -24,7 +24,6 @@ from recado.carriers.speech import (
     Outgoing,
     Refused,
     RefusedBecause,
-    Unknown,
     storable,
 )
 from recado.rules.delivery_states import WHOLE_MESSAGE, Receipt
@@ -34,24 +33,51 @@ ECHOES_REFERENCE = False
 NEEDS_CREDENTIALS = False  # the function's own role
 DEDUPES = False
 
-# Error codes of Publish (SNS API reference, "Publish", errors) → what they mean here. Anything else is ambiguous.
+# Error codes of Publish (SNS API reference, "Publish" and "Common errors"; service model 2010-03-31) → what each means
+# here. What has no row goes by its HTTP status.
 ERRORS = {
-    "InvalidParameter": RefusedBecause.WRONG_NUMBER,  # the number is not one
-    "InvalidParameterValue": RefusedBecause.WRONG_NUMBER,
+    "InvalidParameter": RefusedBecause.WRONG_NUMBER,  # when its message names the number, as below; else ours to mend
+    "ParameterValueInvalid": RefusedBecause.WRONG_NUMBER,  # likewise
     "OptedOut": RefusedBecause.BLOCKED,  # the number is on the account's opt-out list
-    "Throttling": RefusedBecause.FOR_NOW,
-    "ThrottledException": RefusedBecause.FOR_NOW,
-    "Throttled": RefusedBecause.FOR_NOW,
-    "AuthorizationError": RefusedBecause.ROUTE,  # our account, not the recipient
-    "AccessDenied": RefusedBecause.ROUTE,
-    "AccessDeniedException": RefusedBecause.ROUTE,
-    "InvalidClientTokenId": RefusedBecause.ROUTE,
-    "SignatureDoesNotMatch": RefusedBecause.ROUTE,
-    "ExpiredToken": RefusedBecause.ROUTE,
+    "Throttling": RefusedBecause.FOR_NOW,  # too many requests
+    "ThrottledException": RefusedBecause.FOR_NOW,  # likewise
+    "Throttled": RefusedBecause.FOR_NOW,  # likewise
+    "AuthorizationError": RefusedBecause.ROUTE,  # our role may not publish
+    "AccessDenied": RefusedBecause.ROUTE,  # likewise
+    "AccessDeniedException": RefusedBecause.ROUTE,  # likewise
+    "InvalidClientTokenId": RefusedBecause.ROUTE,  # our key is none
+    "SignatureDoesNotMatch": RefusedBecause.ROUTE,  # our secret is not right
+    "ExpiredToken": RefusedBecause.ROUTE,  # our session is over
+    "UserError": RefusedBecause.ROUTE,  # the account may not send texts, or not from this region
+    "ValidationException": RefusedBecause.ROUTE,  # a parameter, and it does not say which
+}
+# What those that are about a parameter say of it, in their message → what it means; without a row it is ours to mend.
+PARAMETERS = {
+    "PhoneNumber": RefusedBecause.WRONG_NUMBER,  # "Invalid parameter: PhoneNumber Reason: … is not valid to publish to"
+    "Message too long": RefusedBecause.BLOCKED,  # more than 1,600 characters: no number's fault
+}
+BY_PARAMETER = frozenset({"InvalidParameter", "ParameterValueInvalid"})
+
+# `status` of the delivery log, and for a failure the sentence in `providerResponse` ("Viewing Amazon CloudWatch metrics
+# and logs for SMS deliveries", reasons) → its receipt; the first that stands in it holds. Without a row: unreachable.
+DELIVERED, FAILED = "SUCCESS", "FAILURE"
+SENTENCES = {
+    "opted out": Receipt.BLOCKED,  # "Phone number is opted out", also with the number itself
+    "phone has blocked sms": Receipt.BLOCKED,  # the subscriber takes none; also said of the first opt-out
+    "blocked as spam": Receipt.BLOCKED,  # taken for spam by the phone carrier
+    "has blocked this message": Receipt.BLOCKED,  # the phone carrier bars it
+    "on a blocked list": Receipt.BLOCKED,  # of the destination or the phone
+    "blacklisted": Receipt.BLOCKED,  # what those lists were called before
+    "exceed max price": Receipt.BLOCKED,  # dearer than MaxPrice: our own rule
+    "message body is invalid": Receipt.BLOCKED,  # no number's fault
+    "invalid phone number": Receipt.WRONG_NUMBER,  # no such number
+    "unreachable/unavailable": Receipt.UNREACHABLE,  # the phone, or its carrier
+    "unknown error": Receipt.UNREACHABLE,  # "Unknown error attempting to reach phone"
+    "no quota left": Receipt.UNREACHABLE,  # the account's spend limit of the month
 }
 # Fields of a two-way message that a reply is made of, their shortest and their longest.
 TWO_WAY = {
-    "inboundMessageId": (1, 128),
+    "inboundMessageId": (1, ID_LENGTH_MAX),
     "originationNumber": (1, 20),
     "destinationNumber": (1, 20),
     "messageBody": (0, 5000),
@@ -97,11 +123,15 @@ def read_receipts(body: bytes, query: str = "") -> list[IncomingReceipt]:
     """The receipt in one line of SNS's delivery log in CloudWatch. Raises BadWebhook."""
     try:
         line = json.loads(body)
-        carrier_id = str(line["notification"]["messageId"])
+        carrier_id = line["notification"]["messageId"]
         status, said = line["status"], str(line["delivery"].get("providerResponse", ""))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadWebhook("/") from error
-    state = _receipt_state(status, said)
+    if not isinstance(carrier_id, str) or not 0 < len(carrier_id) <= ID_LENGTH_MAX:
+        raise BadWebhook("/notification/messageId")
+    if status not in (DELIVERED, FAILED):
+        raise BadWebhook("/status")
+    state = Receipt.DELIVERED if status == DELIVERED else _failure(said)
     return [IncomingReceipt(state, WHOLE_MESSAGE, carrier_id=carrier_id, at=_reported_at(line))]
 
 
@@ -122,8 +152,12 @@ def _publish(client: Any, text: Outgoing, account: Account) -> Answer:
 
 
 def _refused(response: Mapping[str, Any]) -> Answer:
-    code = str(response.get("Error", {}).get("Code", ""))
-    return Refused(ERRORS[code], code) if code in ERRORS else Unknown(code)
+    error = response.get("Error", {})
+    code = str(error.get("Code", ""))
+    if code in BY_PARAMETER:
+        said = str(error.get("Message", ""))
+        return Refused(_first(PARAMETERS, said) or RefusedBecause.ROUTE, code)
+    return Refused(ERRORS[code], code) if code in ERRORS else aws_calls.by_status(response, code)
 
 
 def _reported_at(line: dict[str, Any]) -> datetime | None:
@@ -140,13 +174,10 @@ def _reported_at(line: dict[str, Any]) -> datetime | None:
         return None
 
 
-def _receipt_state(status: str, said: str) -> Receipt:
-    """SNS says SUCCESS or FAILURE and a sentence of the provider's; the sentences are those its documentation lists."""
-    if status == "SUCCESS":
-        return Receipt.DELIVERED
-    words = said.lower()
-    if "opted out" in words or "blocked" in words or "spam" in words:
-        return Receipt.BLOCKED
-    if "invalid phone" in words or "unknown phone" in words:
-        return Receipt.WRONG_NUMBER
-    return Receipt.UNREACHABLE
+def _failure(said: str) -> Receipt:
+    return _first(SENTENCES, said.lower()) or Receipt.UNREACHABLE
+
+
+def _first[T](table: Mapping[str, T], said: str) -> T | None:
+    """The row of the first words that stand in what was said."""
+    return next((meaning for words, meaning in table.items() if words in said), None)

@@ -12,10 +12,9 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from recado import clock
-from recado.carriers.outgoing_calls import Heard, each, post, price_max, refused_or_unknown
+from recado.carriers.outgoing_calls import Heard, each, post, price_max, refused_or_unknown, taken
 from recado.carriers.speech import (
     PATH,
-    Accepted,
     Account,
     Answer,
     BadWebhook,
@@ -45,39 +44,48 @@ ALGORITHMS = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 # `code` of an error (twilio.com/docs/api/errors) → what it means here. What has no row goes by its HTTP status.
 ERRORS = {
     21211: RefusedBecause.WRONG_NUMBER,  # `To` is not a valid number
+    21217: RefusedBecause.WRONG_NUMBER,  # likewise
     21614: RefusedBecause.WRONG_NUMBER,  # `To` is not a mobile number
     21635: RefusedBecause.WRONG_NUMBER,  # `To` is a landline, in a country where Twilio does not try those
     21265: RefusedBecause.WRONG_NUMBER,  # `To` is a short code
     21610: RefusedBecause.BLOCKED,  # the recipient has opted out at Twilio (STOP to this sender)
     21266: RefusedBecause.BLOCKED,  # `To` is our own sender
+    21602: RefusedBecause.BLOCKED,  # the text is empty: no number's fault, and no other text's
+    21617: RefusedBecause.BLOCKED,  # the text is longer than 1,600 characters: likewise
     20429: RefusedBecause.FOR_NOW,  # too many requests
     21611: RefusedBecause.FOR_NOW,  # the sender's queue is full
+    63017: RefusedBecause.FOR_NOW,  # more texts a second than the account may
+    63038: RefusedBecause.FOR_NOW,  # the account's texts of the day are used up
     20003: RefusedBecause.ROUTE,  # account or auth token is wrong, or the account is suspended
     21212: RefusedBecause.ROUTE,  # `From` is not a valid number
     21408: RefusedBecause.ROUTE,  # the account may not send to that country
-    21602: RefusedBecause.ROUTE,  # no body
+    21601: RefusedBecause.ROUTE,  # `From` is not a number of the account's
     21603: RefusedBecause.ROUTE,  # no `From`
     21606: RefusedBecause.ROUTE,  # `From` is not a number of the account's that can send there
     21608: RefusedBecause.ROUTE,  # a trial account, which reaches verified numbers only
     21609: RefusedBecause.ROUTE,  # the status callback is no address: PublicUrl
     21612: RefusedBecause.ROUTE,  # no way from this `From` to this `To`
-    21617: RefusedBecause.ROUTE,  # the body is longer than 1,600 characters
     21624: RefusedBecause.ROUTE,  # the validity is none
     21659: RefusedBecause.ROUTE,  # `From` is not Twilio's, or a short code of another country
+    21660: RefusedBecause.ROUTE,  # `From` is another account's
+    21661: RefusedBecause.ROUTE,  # `From` sends no texts
+    21701: RefusedBecause.ROUTE,  # the messaging service does not exist
+    21705: RefusedBecause.ROUTE,  # the messaging service's name is none
 }
 
 # `MessageStatus` of a status callback → its receipt; None: no news yet. Failures go by their ErrorCode, below.
 STATUSES: dict[str, Receipt | None] = {
     "accepted": None,  # a messaging service is choosing the sender
-    "scheduled": None,
-    "queued": None,
-    "sending": None,
+    "scheduled": None,  # for later
+    "queued": None,  # the sender is chosen
+    "sending": None,  # on its way to the phone carrier
+    "partially_delivered": None,  # some parts: not yet the whole
     "sent": None,  # the phone carrier took it; where no handset ever answers that is the last word
-    "delivered": Receipt.DELIVERED,
+    "delivered": Receipt.DELIVERED,  # on the handset, as the phone carrier says
     "read": Receipt.DELIVERED,  # only where a channel tells it
     "canceled": Receipt.UNREACHABLE,  # somebody took it back in Twilio's console
-    "undelivered": Receipt.UNREACHABLE,
-    "failed": Receipt.UNREACHABLE,
+    "undelivered": Receipt.UNREACHABLE,  # the phone carrier, or the handset, did not take it
+    "failed": Receipt.UNREACHABLE,  # it never left Twilio
 }
 FAILURES = frozenset({"undelivered", "failed"})
 # `ErrorCode` of a failure → its receipt. What has no row, or no code, is `unreachable`: it may be tried once more.
@@ -93,6 +101,11 @@ FAILED = {
     "30008": Receipt.UNREACHABLE,  # the phone carrier does not say
     "30009": Receipt.UNREACHABLE,  # a part was lost
     "30010": Receipt.BLOCKED,  # dearer than MaxPrice: our own rule
+    "30019": Receipt.BLOCKED,  # longer than the phone carrier takes: no number's fault
+    "30022": Receipt.UNREACHABLE,  # faster than the phone carrier takes them
+    "30032": Receipt.BLOCKED,  # our sender is not verified (United States)
+    "30034": Receipt.BLOCKED,  # our sender is not registered (United States)
+    "30036": Receipt.UNREACHABLE,  # its validity was over first
     "30450": Receipt.BLOCKED,  # Twilio's own protection against fraud
 }
 
@@ -189,8 +202,7 @@ def _answer(heard: Heard) -> Answer:
     found = heard.as_json()
     document = found if isinstance(found, dict) else {}
     if heard.status < 300:
-        sid = document.get("sid")
-        return Accepted(sid) if isinstance(sid, str) and sid else Unknown(heard.trouble or "not_understood")
+        return taken(document.get("sid"), heard.trouble or "not_understood")
     by_status, code = refused_or_unknown(heard.status), document.get("code")
     if isinstance(by_status, Unknown) or not isinstance(code, int):
         return by_status

@@ -14,9 +14,8 @@ from typing import Any
 
 import jwt
 
-from recado.carriers.outgoing_calls import Heard, each, post, refused_or_unknown
+from recado.carriers.outgoing_calls import ID_LENGTH_MAX, Heard, each, post, refused_or_unknown, taken
 from recado.carriers.speech import (
-    Accepted,
     Account,
     Answer,
     BadWebhook,
@@ -36,34 +35,48 @@ NEEDS_CREDENTIALS = True  # user: API key; password: API secret; signing_secrets
 DEDUPES = False
 API = "https://api.nexmo.com"  # unless CarrierUrl names another, e.g. that of a region
 CLIENT_REF_LENGTH_MAX = 100
+TEXT_SENT_LENGTH_MAX = 1000  # "limited to 1000 characters"
 TTL_SECONDS_MIN, TTL_SECONDS_MAX = 20, 604_800
 SIGNED_AGO_MAX = timedelta(hours=24)  # it delivers again for a day, and does not say that it signs anew
 CLOCKS_APART = timedelta(minutes=5)
 TEXT_LENGTH_MAX = 2000
-ID_LENGTH_MAX = 128
 
 # The code at the end of an error's `type` (developer.vonage.com/en/api-errors/messages) → what it means when a text is
 # handed over. What has no row goes by its HTTP status.
 ERRORS = {
     "1000": RefusedBecause.FOR_NOW,  # throttled
+    "1100": RefusedBecause.FOR_NOW,  # it could not hand the text over: not submitted
     "1241": RefusedBecause.FOR_NOW,  # too many to that number
     "1170": RefusedBecause.WRONG_NUMBER,  # no valid number
     "1040": RefusedBecause.WRONG_NUMBER,  # an unknown prefix
     "1050": RefusedBecause.BLOCKED,  # the number is barred
     "1240": RefusedBecause.BLOCKED,  # the recipient has said STOP
+    "1090": RefusedBecause.BLOCKED,  # too long: no number's fault, and no other text's
+    "1010": RefusedBecause.ROUTE,  # something is missing
+    "1020": RefusedBecause.ROUTE,  # something is not valid, and it does not say what, as below
     "1060": RefusedBecause.ROUTE,  # our account is barred
     "1070": RefusedBecause.ROUTE,  # our credit is used up
+    "1080": RefusedBecause.ROUTE,  # our account may not send by this API
     "1120": RefusedBecause.ROUTE,  # the sender is not allowed there
+    "1130": RefusedBecause.ROUTE,  # the time to live is none
+    "1140": RefusedBecause.ROUTE,  # our account may not do that
+    "1150": RefusedBecause.ROUTE,  # the message class is none
     "1160": RefusedBecause.ROUTE,  # the account reaches listed numbers only
+}
+INTERNAL_ERROR = "1030"  # whatever its HTTP status: it may have been taken
+# The one member of ours that `invalid_parameters` names → whose fault it is.
+PARAMETERS = {
+    "to": RefusedBecause.WRONG_NUMBER,  # it is no number
+    "text": RefusedBecause.BLOCKED,  # no number's fault, and no other text's
 }
 
 # `status` of a status webhook → its receipt; None: no news yet. Failures go by the code of their `error`, below.
 STATUSES: dict[str, Receipt | None] = {
     "submitted": None,  # at the phone carrier
-    "delivered": Receipt.DELIVERED,
+    "delivered": Receipt.DELIVERED,  # on the handset, as the phone carrier says
     "read": Receipt.DELIVERED,  # other channels' only
-    "rejected": Receipt.UNREACHABLE,
-    "undeliverable": Receipt.UNREACHABLE,
+    "rejected": Receipt.UNREACHABLE,  # Vonage, or the phone carrier, did not take it
+    "undeliverable": Receipt.UNREACHABLE,  # it did not reach the handset
 }
 FAILURES = frozenset({"rejected", "undeliverable"})
 # The code of a failure → its receipt. What has no row, or no code, is `unreachable`: it may be tried once more.
@@ -79,7 +92,7 @@ FAILED = {
     "1230": Receipt.UNREACHABLE,  # trouble of the network
     "1240": Receipt.BLOCKED,  # the recipient has said STOP
     "1250": Receipt.UNREACHABLE,  # no way there
-    "1260": Receipt.UNREACHABLE,
+    "1260": Receipt.UNREACHABLE,  # no way to the handset
     "1270": Receipt.BLOCKED,  # an age limit of the phone carrier's
     "1280": Receipt.BLOCKED,  # the phone carrier bars it
     "1290": Receipt.UNREACHABLE,  # the recipient's credit is used up
@@ -148,6 +161,8 @@ def _send(text: Outgoing, account: Account, headers: Mapping[str, str]) -> Answe
     sender = text.sender or account.sender
     if not sender:
         return Refused(RefusedBecause.ROUTE, "no_sender")
+    if len(text.text) > TEXT_SENT_LENGTH_MAX:  # asked, it would refuse the parameters: as if the route were bad
+        return Refused(RefusedBecause.BLOCKED, "text_too_long")
     message = {
         "message_type": "text",
         "channel": "sms",
@@ -166,12 +181,14 @@ def _answer(heard: Heard) -> Answer:
     found = heard.as_json()
     document = found if isinstance(found, dict) else {}
     if heard.status < 300:
-        uuid = document.get("message_uuid")
-        return Accepted(uuid) if isinstance(uuid, str) and uuid else Unknown(heard.trouble or "not_understood")
+        return taken(document.get("message_uuid"), heard.trouble or "not_understood")
     by_status, code = refused_or_unknown(heard.status), _error_code(document)
     if isinstance(by_status, Unknown):
         return by_status
-    return Refused(ERRORS.get(code, by_status.because), code or str(heard.status))
+    if code == INTERNAL_ERROR:
+        return Unknown(code)
+    because = PARAMETERS.get(_invalid_parameter(document)) or ERRORS.get(code, by_status.because)
+    return Refused(because, code or str(heard.status))
 
 
 def _error_code(error: Any) -> str:
@@ -184,6 +201,14 @@ def _error_code(error: Any) -> str:
     return ""
 
 
+def _invalid_parameter(error: Mapping[str, Any]) -> str:
+    """The name of the one parameter that is not valid; empty where several are, or it does not say."""
+    named = error.get("invalid_parameters")
+    if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], Mapping):
+        return ""
+    return str(named[0].get("name", ""))
+
+
 def _holds(token: str, secret: str, digest: str, api_key: str, now: datetime) -> bool:
     try:
         claims = jwt.decode(token, secret, algorithms=["HS256"], options={"verify_iat": False, "verify_exp": False})
@@ -192,7 +217,8 @@ def _holds(token: str, secret: str, digest: str, api_key: str, now: datetime) ->
         return False
     if not now - SIGNED_AGO_MAX <= signed_at <= now + CLOCKS_APART or claims.get("api_key") != api_key:
         return False
-    return hmac.compare_digest(str(claims.get("payload_hash", "")).encode(), digest.encode())
+    named = str(claims.get("payload_hash", "")).encode("utf-8", "replace")
+    return hmac.compare_digest(named, digest.encode())
 
 
 def _item(body: bytes) -> dict[str, Any]:
