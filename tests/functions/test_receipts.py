@@ -20,7 +20,7 @@ from recado.tables.pages import PageKind, PageRecipient, PageRef
 from tests.apps import Context, call, load_app, load_event
 from tests.conftest import client, jobs_on
 from tests.tokens import MASTER
-from tests.worlds import NOON, SCHOOL, TestClock, create_school, mobile
+from tests.worlds import NOON, SCHOOL, TestClock, create_school, hand_over, mobile
 
 REF = PageRef(PageKind.MESSAGE, SCHOOL, "m" + "a" * 25, "plan1", 0)
 OTHER = PageRef(PageKind.MESSAGE, SCHOOL, "m" + "b" * 25, "plan1", 0)
@@ -33,14 +33,16 @@ def moment(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
     found = TestClock()
     monkeypatch.setattr(clock, "now", found)
     create_school()
-    for ref in (REF, OTHER, SANDBOX):
-        write_page(ref, 2)
+    write_page(REF, 2)
+    write_page(OTHER, 2)
+    write_page(SANDBOX, 2, carrier="simulated")
     return found
 
 
-def write_page(ref: PageRef, recipients: int) -> None:
+def write_page(ref: PageRef, recipients: int, carrier: str = "signed_webhook") -> None:
     found = [PageRecipient(mobile(position), (f"g{position}",), Zone.DOMESTIC, 1) for position in range(recipients)]
     pages.create_pages([(ref, found)], expires_at=2_000_000_000)
+    hand_over(ref, carrier)
 
 
 def found_on(ref: PageRef) -> dict[Receipt, frozenset[int]]:
@@ -145,11 +147,11 @@ def test_whoever_is_named_and_not_there_keeps_no_other_of_the_page_from_their_re
     assert counted(caplog, "dropped") == [2]
 
 
-def test_a_page_of_before_that_does_not_say_how_many_it_has_takes_them_all() -> None:
-    key = {"pk": {"S": f"S#{SCHOOL}#M#{REF.item}#plan1#0"}, "sk": {"S": "receipts"}}
-    client("dynamodb").update_item(TableName="MessagesTable", Key=key, UpdateExpression="REMOVE recipients_count")
+def test_a_page_of_before_it_was_kept_who_was_asked_believes_whoever_reports() -> None:
+    key = {"pk": {"S": f"S#{SCHOOL}#M#{REF.item}#plan1#0"}, "sk": {"S": "state"}}
+    client("dynamodb").update_item(TableName="MessagesTable", Key=key, UpdateExpression="REMOVE asked")
 
-    assert batch(job(REF.reference(1))) == []
+    assert batch(job(REF.reference(1), carrier="twilio")) == []
 
     assert found_on(REF) == {Receipt.DELIVERED: {16}}
 

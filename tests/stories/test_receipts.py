@@ -56,9 +56,11 @@ def page_of(message: Message) -> PageRef:
     return PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
 
 
-def bring(message: Message, state: str, *, index: int = 0, part: int = 0, at: datetime = NOON) -> receipts.Gathered:
+def bring(
+    message: Message, state: str, *, index: int = 0, part: int = 0, at: datetime = NOON, carrier: str = "fake"
+) -> receipts.Gathered:
     reported = [page_of(message).reference(index), None, state, part, int(at.timestamp())]
-    return receipts.add_receipts([{"carrier": "signed_webhook", "receipts": [reported]}])
+    return receipts.add_receipts([{"carrier": carrier, "receipts": [reported]}])
 
 
 def state_of(message: Message, at: datetime = NOON, index: int = 0) -> str:
