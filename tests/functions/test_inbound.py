@@ -38,6 +38,7 @@ from tests.worlds import (
     alert,
     create,
     create_school,
+    hand_over,
     mobile,
     work_all,
 )
