@@ -20,6 +20,7 @@ OVERDUE = timedelta(minutes=10)
 FINAL = frozenset("SWBUorxni")
 CAPTURED = frozenset("SWU")
 GIVEN_UP = frozenset("rxn")
+RECEIPTS = ("delivered", "unreachable", "wrong_number", "blocked")
 ON_ITS_WAY = ("sending", "stopping", "sent", "stopped")
 HOLDING = ("scheduled", "sending")
 REFUSALS = ("not_enough_credits", "nobody_to_reach", "contract_suspended")
@@ -80,6 +81,7 @@ class Seen:
     recipients: tuple[Recipient, ...]
     readers: tuple[str, ...]  # of a page of copies: who gets one
     claims: dict[int, Claim] = field(default_factory=dict)
+    claimed_for: set[tuple[int, str]] = field(default_factory=set)  # index, and each carrier it was ever claimed for
 
 
 @dataclass
@@ -109,6 +111,8 @@ class PageWatch:
                 self._saw_state(key, actor)
             elif key[1] == "manifest":
                 self._saw_manifest(key)
+            elif key[1] == "receipts":
+                self._saw_receipts(key)
             elif key[1] == "planning" and (row := self.aws.row(self.table, key)) is not None:
                 self.begun.setdefault(row["plan"]["S"], self.step())
         for key in keys:
@@ -282,6 +286,22 @@ class PageWatch:
         self._note_claims(seen, letters, row, actor)
         seen.version, seen.letters = version, letters
 
+    def _saw_receipts(self, key: Key) -> None:
+        """Nothing is kept of a text but what a carrier said for which it was claimed."""
+        row, seen = self.aws.row(self.table, key), self.pages.get(key[0])
+        for state in RECEIPTS if row is not None and seen is not None else ():
+            for member in row[state]["NS"] if row is not None and state in row else ():
+                index = int(member) // 16
+                said_by = {one[2] for one in self.facts.reports if (one[0], one[1], one[3]) == (key[0], index, state)}
+                if seen is not None and not any((index, carrier) in seen.claimed_for for carrier in said_by):
+                    raise Violation(f"{key[0]}: {index} is {state}, by {said_by}, and is {seen.claimed_for}'s")
+
+    def check_receipt(self, place: tuple[str, int], state: str) -> None:
+        """A carrier's own receipt that was taken is kept."""
+        row = self.aws.row(self.table, (place[0], "receipts"))
+        if row is not None and str(place[1] * 16) not in row.get(state, {}).get("NS", []):
+            raise Violation(f"{place[0]}: {state} of {place[1]} was taken and is lost")
+
     def _new_page(self, key: Key, row: Item) -> Seen:
         _, school, _, message, plan, number = key[0].split("#")
         manifest = self.aws.row(self.table, (key[0], "manifest"))
@@ -296,6 +316,7 @@ class PageWatch:
     def _note_claims(self, seen: Seen, letters: str, row: Item, actor: Actor) -> None:
         for index in (place for place, letter in enumerate(letters) if letter == "C"):
             old = seen.claims.get(index)
+            seen.claimed_for.add((index, row.get("carrier", {}).get("S", "")))
             owner = row["owner"]["S"]
             if old is not None and seen.letters[index] == "C" and old.owner == owner:
                 continue  # left claimed by whoever claimed it: nothing new
