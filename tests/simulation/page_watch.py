@@ -81,7 +81,8 @@ class Seen:
     recipients: tuple[Recipient, ...]
     readers: tuple[str, ...]  # of a page of copies: who gets one
     claims: dict[int, Claim] = field(default_factory=dict)
-    claimed_for: set[tuple[int, str]] = field(default_factory=set)  # index, and each carrier it was ever claimed for
+    claimed_for: set[tuple[int, str]] = field(default_factory=set)  # index and carrier, unless that gave it back
+    reported: set[tuple[str, str]] = field(default_factory=set)  # state and member of its receipts
 
 
 @dataclass
@@ -283,18 +284,27 @@ class PageWatch:
                     f"{asked.key} {key[0]}: {before} of {index} ({who}) became {after}, "
                     f"by {actor.name}; allowed was {''.join(sorted(allowed))}"
                 )
+            if (before, after) == ("C", "P") and not seen.claims[index].is_again:
+                seen.claimed_for.discard((index, seen.claims[index].carrier))
         self._note_claims(seen, letters, row, actor)
         seen.version, seen.letters = version, letters
 
     def _saw_receipts(self, key: Key) -> None:
-        """Nothing is kept of a text but what a carrier said for which it was claimed."""
+        """Nothing is added of a text but what a carrier said for which it was claimed, and which has not refused it."""
         row, seen = self.aws.row(self.table, key), self.pages.get(key[0])
-        for state in RECEIPTS if row is not None and seen is not None else ():
-            for member in row[state]["NS"] if row is not None and state in row else ():
-                index = int(member) // 16
-                said_by = {one[2] for one in self.facts.reports if (one[0], one[1], one[3]) == (key[0], index, state)}
-                if seen is not None and not any((index, carrier) in seen.claimed_for for carrier in said_by):
-                    raise Violation(f"{key[0]}: {index} is {state}, by {said_by}, and is {seen.claimed_for}'s")
+        if row is None or seen is None:
+            return
+        found = {(state, member) for state in RECEIPTS if state in row for member in row[state]["NS"]}
+        for state, member in found - seen.reported:
+            index = int(member) // 16
+            said_by = {one[2] for one in self.facts.reports if (one[0], one[1], one[3]) == (key[0], index, state)}
+            if not any((index, carrier) in seen.claimed_for for carrier in said_by):
+                raise Violation(f"{key[0]}: {index} is {state}, by {said_by}, and is {seen.claimed_for}'s")
+        seen.reported = found
+
+    def stays_with_its_carrier(self, page: str) -> bool:
+        """Whether nobody else is asked to take what a carrier may have taken."""
+        return not self._asked_for(self.pages[page]).is_emergency
 
     def check_receipt(self, place: tuple[str, int], state: str) -> None:
         """A carrier's own receipt that was taken is kept."""

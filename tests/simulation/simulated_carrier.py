@@ -129,7 +129,9 @@ class SimulatedCarrier:
         if is_fresh:
             self._plan_receipts((page, index), run.carrier, text)
         if day.is_on(0.1):
-            self._plan_lie((page, index), text)
+            has_got_it = isinstance(verdict, Accepted | Unknown) and day.pages.stays_with_its_carrier(page)
+            others = {"first", "other", STANDBY} - {run.carrier} if has_got_it else set[str]()
+            self._plan_lie((page, index), text, day.random.choice(("rival", *sorted(others))))
         return speech
 
     def _decide(self, carrier: str, text: Outgoing, *, is_lost: bool, is_barred: bool) -> tuple[bool, bool, Answer]:
@@ -169,10 +171,10 @@ class SimulatedCarrier:
         for _ in range(day.random.choice((1, 1, 2))):
             day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.bring_receipt(place, job))
 
-    def _plan_lie(self, place: tuple[str, int], text: Outgoing) -> None:
-        """Some carrier reports of a text whose reference it knows, had it or not."""
+    def _plan_lie(self, place: tuple[str, int], text: Outgoing, carrier: str) -> None:
+        """A carrier that has not got it, and perhaps refused it, reports of a text whose reference it knows."""
         day = self.day
-        carrier, state = day.random.choice(("first", "other", STANDBY)), day.random.choice(RECEIPTS)
+        state = day.random.choice(RECEIPTS)
         day.facts.reports.add((*place, carrier, state))
         job: dict[str, Any] = {"carrier": carrier, "receipts": [[text.reference, None, state, 0]]}
         day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.take_receipt(job))
