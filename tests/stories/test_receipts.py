@@ -156,6 +156,14 @@ def test_nothing_that_comes_after_delivered_lowers_it() -> None:
 # --- who brings it
 
 
+class Killed(BaseException):
+    """The worker dies with its wave open."""
+
+
+def die(_: Any) -> Answer:
+    raise Killed
+
+
 class TwoCarriers:
     """`fake` is asked first; what it does not take, `standby` takes."""
 
@@ -238,12 +246,6 @@ def test_an_emergency_that_two_carriers_may_have_taken_is_reported_by_either() -
     message = create(alert(category=Category.EMERGENCY), clock)
     two = TwoCarriers(clock)
 
-    class Killed(BaseException):
-        """The worker dies with its wave open."""
-
-    def die(_: Any) -> Answer:
-        raise Killed
-
     two.fake.answer = die
     with pytest.raises(Killed):
         two.work("fake")
@@ -255,6 +257,28 @@ def test_an_emergency_that_two_carriers_may_have_taken_is_reported_by_either() -
     assert bring(message, "unreachable", carrier="fake").of_others == 0
     assert bring(message, "delivered", carrier="standby").of_others == 0
     assert bring(message, "delivered", carrier="another").of_others == 1
+    assert state_of(message) == "delivered"
+
+
+@pytest.mark.usefixtures("aws")
+def test_who_may_have_been_spoken_to_before_they_opted_out_is_still_reported_of() -> None:
+    create_school()
+    add_guardians(1)
+    clock = TestClock()
+    message = create(alert(category=Category.EMERGENCY), clock)
+    two = TwoCarriers(clock)
+    two.fake.before = lambda: die(None)
+    with pytest.raises(Killed):
+        two.work("fake")
+    clock.move(minutes=2)
+    attend(clock)
+    opt_out(mobile(0), "reply#20600")
+    two.work("fake")
+    page = pages.find_page(page_of(message))
+    assert page is not None
+    assert (page.state.letters, two.fake.heard) == ("U", [])
+
+    assert bring(message, "delivered", carrier="fake").of_others == 0
     assert state_of(message) == "delivered"
 
 
