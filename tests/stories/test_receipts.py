@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recado import access, dispatch, ids, message_reports, receipts, records
 from recado.carriers.speech import Answer, Refused, RefusedBecause, Unknown
-from recado.message_views import csv_row, recipient_view
+from recado.message_views import CSV_HEADERS, csv_row, recipient_view
 from recado.rules.delivery_states import RANKS, Receipt, RecipientState
 from recado.rules.message_states import Category, MessageState
 from recado.rules.plain_words import Language
@@ -369,13 +369,43 @@ def test_a_long_text_with_a_part_that_failed_has_failed_until_that_part_is_deliv
 def test_without_a_receipt_a_text_is_sent_until_71_59_59_and_unknown_from_72_00_00_for_good() -> None:
     message, _ = sent()
 
-    def seen(at: datetime) -> tuple[str, bool, Any, Any]:
+    def seen(at: datetime) -> tuple[str, bool, Any, Any, Any]:
         [line], _ = message_reports.list_lines(DIRECTOR, message.id, at, state=None, limit=10, cursor=None)
         counts = message_reports.get_delivery(DIRECTOR, message.id, at).counts
-        return line.state, recipient_view(line, Language.EN).is_final, csv_row(line, Language.EN)[2], dict(counts)
+        row = dict(zip(CSV_HEADERS[Language.EN], csv_row(line, Language.EN), strict=True))
+        return line.state, recipient_view(line, Language.EN).is_final, row["state"], row["final"], dict(counts)
 
-    assert seen(NOON + PATIENCE - timedelta(seconds=1)) == ("sent", False, "sent", {"sent": 1})
-    assert seen(NOON + PATIENCE) == ("unknown", True, "unknown", {"unknown": 1})
+    assert seen(NOON + PATIENCE - timedelta(seconds=1)) == ("sent", False, "sent", "no", {"sent": 1})
+    assert seen(NOON + PATIENCE) == ("unknown", True, "unknown", "yes", {"unknown": 1})
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("at", [NOON, NOON + PATIENCE])
+def test_the_file_says_of_everybody_whether_their_state_is_final_as_the_list_does(at: datetime) -> None:
+    create_school()
+    add_guardians(6)
+    add_guardian(7, number=None)
+    clock = TestClock()
+    message = create(alert(), clock)
+    verdicts: Mapping[str, Answer] = {
+        mobile(1): Unknown("timeout"),
+        mobile(2): Refused(RefusedBecause.WRONG_NUMBER, "w"),
+        mobile(3): Refused(RefusedBecause.BLOCKED, "b"),
+    }
+    work_all(FakeCarrier(answer=lambda text: verdicts.get(text.to)), clock)
+    bring(message, "delivered", index=4)
+    bring(message, "unreachable", index=5)
+
+    found, _ = message_reports.list_lines(DIRECTOR, message.id, at, state=None, limit=100, cursor=None)
+
+    said = {True: "sí", False: "no"}
+    finals = {line.state: recipient_view(line, Language.ES).is_final for line in found}
+    assert [csv_row(line, Language.ES)[-1] for line in found] == [
+        said[recipient_view(line, Language.ES).is_final] for line in found
+    ]
+    closed = {"unknown": True} if at > NOON else {"sent": False, "unknown": False}
+    sure = ("wrong_number", "blocked", "delivered", "unreachable", "no_number")
+    assert finals == closed | dict.fromkeys(sure, True)
 
 
 @pytest.mark.usefixtures("aws")
