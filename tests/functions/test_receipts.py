@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from bench.units import size_of
-from recado import clock, receipts
+from recado import aws, clock, receipts
 from recado.queues import put_jobs
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt
@@ -404,7 +404,7 @@ def test_a_page_that_is_full_of_everything_a_carrier_could_say_is_a_small_row() 
 
 
 def post(*items: Any) -> tuple[int, Any]:
-    body = json.dumps({"type": "receipts", "receipts": list(items)})
+    body = json.dumps({"type": "receipts", "receipts": list(items)}, ensure_ascii=False)
     signature = Webhook(webhook_secret(MASTER, "signed_webhook", "from_carrier")).sign("w", NOON, body)
     headers = {"webhook-id": "w", "webhook-timestamp": str(int(NOON.timestamp())), "webhook-signature": signature}
     return call("inbound", load_event("inbound_receipts") | {"body": body, "headers": headers})
@@ -431,6 +431,23 @@ def test_a_post_of_malformed_receipts_only_is_refused_by_their_places() -> None:
     assert status == 422
     assert [one["field"] for one in body["errors"]] == ["/receipts/0/reference", "/receipts/1"]
     assert jobs_on("ReceiptsQueue") == []
+
+
+@pytest.mark.parametrize("letter", ["m", "ñ", "\U0001f64f"])  # one byte of a job, six, twelve
+def test_the_largest_post_is_put_in_batches_that_sqs_takes(letter: str) -> None:
+    sizes = list[int]()
+
+    def note(params: Any, **_: Any) -> None:
+        sizes.append(sum(len(one["MessageBody"]) for one in params["Entries"]))
+
+    aws.client("sqs").meta.events.register("provide-client-params.sqs.SendMessageBatch", note)
+    room = 256 * 1024 // 1000 - len('{"reference": "", "status": "delivered"}, ') - 1
+    item = {"reference": letter * (room // len(letter.encode())), "status": "delivered"}
+
+    assert post(*[item] * 1000) == (200, {"taken": 1000, "malformed": []})
+
+    assert max(sizes) <= 256 * 1024
+    assert sum(len(json.loads(one)["receipts"]) for one in jobs_on("ReceiptsQueue")) == 1000
 
 
 def test_a_thousand_receipts_a_post_are_ten_jobs_and_one_more_is_refused_whole() -> None:
