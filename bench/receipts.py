@@ -17,7 +17,7 @@ import time
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched
 from pathlib import Path
@@ -204,6 +204,7 @@ def _refs(pages: int) -> list[Any]:
 def _write_pages(pages: int) -> None:
     """All handed over, and nothing heard of."""
     from recado.at_once import for_each
+    from recado.rules.asked_carriers import NOBODY, ask
     from recado.rules.credit_bags import Zone
     from recado.rules.delivery_states import Letter
     from recado.tables import pages as table
@@ -220,9 +221,9 @@ def _write_pages(pages: int) -> None:
         page = table.find_page(ref)
         if page is None:
             raise RuntimeError("a page is not there")
-        table.save_state(
-            ref, page.state.with_letters(dict.fromkeys(range(RECIPIENTS), Letter.ACCEPTED)), was=page.state
-        )
+        carrier = "sns" if _is_sns(ref.page) else "signed_webhook"
+        taken = replace(page.state, carrier=carrier, asked=ask(NOBODY, carrier, range(RECIPIENTS)))
+        table.save_state(ref, taken.with_letters(dict.fromkeys(range(RECIPIENTS), Letter.ACCEPTED)), was=page.state)
 
     for_each(write, _refs(pages))
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -12,17 +12,20 @@ from recado.access import Caller
 from recado.carriers.speech import Accepted, Answer, Line, Outgoing, Refused, RefusedBecause
 from recado.drafts import NewMessage
 from recado.lines import Lines
+from recado.rules.asked_carriers import ask
 from recado.rules.carrier_routes import Way
 from recado.rules.credit_bags import Zone
+from recado.rules.delivery_states import Letter
 from recado.rules.message_states import Category
 from recado.rules.oneroster import RosterGroup, RosterPerson
 from recado.rules.roles import Role
-from recado.tables import groups, ledger, opt_outs, people, schools
+from recado.tables import groups, ledger, opt_outs, pages, people, schools
 from recado.tables.base import Transaction
 from recado.tables.groups import Group
 from recado.tables.ledger import Entry
 from recado.tables.messages import Message
 from recado.tables.opt_outs import Note
+from recado.tables.pages import PageRef
 from recado.tables.schools import Contract, School
 from tests.conftest import jobs_on
 
@@ -217,6 +220,15 @@ def lines_of(*found: Line, sender: str | None = None) -> Lines:
         lambda _country, _category, own: tuple(Way(name, own if sender is None else sender) for name in by_name),
         by_name.get,
     )
+
+
+def hand_over(ref: PageRef, carrier: str) -> None:
+    """A page as it is when this carrier has taken all of its texts."""
+    page = pages.find_page(ref)
+    assert page is not None
+    everybody = range(len(page.recipients))
+    taken = replace(page.state, carrier=carrier, asked=ask({}, carrier, everybody))
+    assert pages.save_state(ref, taken.with_letters(dict.fromkeys(everybody, Letter.ACCEPTED)), was=page.state)
 
 
 def attend(clock: TestClock) -> int:

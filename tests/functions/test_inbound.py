@@ -38,6 +38,7 @@ from tests.worlds import (
     alert,
     create,
     create_school,
+    hand_over,
     mobile,
     work_all,
 )
@@ -652,6 +653,7 @@ def test_a_sessions_page_keeps_no_times() -> None:
     ref = PageRef(PageKind.SESSION, "web", "s1", "1", 0)
     recipient = PageRecipient(mobile(0), (), Zone.DOMESTIC, 1)
     pages.create_pages([(ref, [recipient])], expires_at=2_000_000_000, text="hola")
+    hand_over(ref, "signed_webhook")
 
     receipts.add_receipts([receipt(ref.reference(0), "delivered", NOON)])
 
@@ -721,7 +723,8 @@ def test_a_receipt_raises_the_state_that_is_shown_and_moves_no_money(moment: Tes
     work_all(FakeCarrier(), moment)
     ref = PageRef(PageKind.MESSAGE, SCHOOL, message.id, message.plan or "", 0)
 
-    receipts.add_receipts([receipt(ref.reference(0), "delivered"), receipt(ref.reference(1), "unreachable")])
+    reports = [receipt(ref.reference(0), "delivered"), receipt(ref.reference(1), "unreachable")]
+    receipts.add_receipts([one | {"carrier": "fake"} for one in reports])
 
     delivery = message_reports.get_delivery(DIRECTOR, message.id, NOON)
     assert delivery.counts == {RecipientState.DELIVERED: 1, RecipientState.UNREACHABLE: 1}
@@ -737,6 +740,7 @@ def receipt(reference: str, state: str, at: datetime | None = None) -> dict[str,
 def write_page(recipients: int) -> None:
     found = [PageRecipient(mobile(position), (f"g{position}",), Zone.DOMESTIC, 1) for position in range(recipients)]
     pages.create_pages([(REF, found)], expires_at=2_000_000_000)
+    hand_over(REF, "signed_webhook")
 
 
 def receipts_of_page() -> dict[Receipt, frozenset[int]]:

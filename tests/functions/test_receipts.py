@@ -9,18 +9,19 @@ import pytest
 from standardwebhooks import Webhook
 
 from bench.units import size_of
-from recado import clock, receipts
+from recado import aws, clock, receipts
 from recado.queues import put_jobs
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Receipt
 from recado.rules.signatures import webhook_secret
 from recado.settings import SETTINGS
 from recado.tables import lookups, pages
+from recado.tables.base import Transaction
 from recado.tables.pages import PageKind, PageRecipient, PageRef
 from tests.apps import Context, call, load_app, load_event
 from tests.conftest import client, jobs_on
 from tests.tokens import MASTER
-from tests.worlds import NOON, SCHOOL, TestClock, create_school, mobile
+from tests.worlds import NOON, SCHOOL, TestClock, create_school, hand_over, mobile
 
 REF = PageRef(PageKind.MESSAGE, SCHOOL, "m" + "a" * 25, "plan1", 0)
 OTHER = PageRef(PageKind.MESSAGE, SCHOOL, "m" + "b" * 25, "plan1", 0)
@@ -33,14 +34,16 @@ def moment(aws: None, monkeypatch: pytest.MonkeyPatch) -> TestClock:
     found = TestClock()
     monkeypatch.setattr(clock, "now", found)
     create_school()
-    for ref in (REF, OTHER, SANDBOX):
-        write_page(ref, 2)
+    write_page(REF, 2)
+    write_page(OTHER, 2)
+    write_page(SANDBOX, 2, carrier="simulated")
     return found
 
 
-def write_page(ref: PageRef, recipients: int) -> None:
+def write_page(ref: PageRef, recipients: int, carrier: str = "signed_webhook") -> None:
     found = [PageRecipient(mobile(position), (f"g{position}",), Zone.DOMESTIC, 1) for position in range(recipients)]
     pages.create_pages([(ref, found)], expires_at=2_000_000_000)
+    hand_over(ref, carrier)
 
 
 def found_on(ref: PageRef) -> dict[Receipt, frozenset[int]]:
@@ -145,11 +148,11 @@ def test_whoever_is_named_and_not_there_keeps_no_other_of_the_page_from_their_re
     assert counted(caplog, "dropped") == [2]
 
 
-def test_a_page_of_before_that_does_not_say_how_many_it_has_takes_them_all() -> None:
-    key = {"pk": {"S": f"S#{SCHOOL}#M#{REF.item}#plan1#0"}, "sk": {"S": "receipts"}}
-    client("dynamodb").update_item(TableName="MessagesTable", Key=key, UpdateExpression="REMOVE recipients_count")
+def test_a_page_of_before_it_was_kept_who_was_asked_believes_whoever_reports() -> None:
+    key = {"pk": {"S": f"S#{SCHOOL}#M#{REF.item}#plan1#0"}, "sk": {"S": "state"}}
+    client("dynamodb").update_item(TableName="MessagesTable", Key=key, UpdateExpression="REMOVE asked")
 
-    assert batch(job(REF.reference(1))) == []
+    assert batch(job(REF.reference(1), carrier="twilio")) == []
 
     assert found_on(REF) == {Receipt.DELIVERED: {16}}
 
@@ -158,6 +161,66 @@ def test_a_simulated_handset_reports_to_its_sandbox() -> None:
     assert batch(job(SANDBOX.reference(0), carrier="simulated")) == []
 
     assert found_on(SANDBOX) == {Receipt.DELIVERED: {0}}
+
+
+def test_a_carrier_that_has_not_got_a_text_changes_nothing_and_is_said_once_with_ids_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = rows()
+    wrong = [job(REF.reference(index), carrier="twilio", state=state) for index in (0, 1) for state in Receipt]
+
+    with caplog.at_level(logging.INFO):
+        assert batch(*wrong, job(OTHER.reference(0), carrier="twilio")) == []
+
+    assert rows() == before
+    assert counted(caplog, "of_others") == [9]
+    assert counted(caplog, "pages") == [0]
+    [line] = [record for record in caplog.records if record.message == "receipts_of_others"]
+    told = {"carrier": "twilio", "receipts": 9, "pages": 2, "school": SCHOOL, "item": REF.item, "page": 0}
+    assert line.facts == told  # type: ignore[attr-defined]
+
+
+def test_what_another_carrier_says_keeps_no_receipt_of_its_page_from_its_place() -> None:
+    jobs = [job(REF.reference(0), carrier="twilio", state="blocked"), job(REF.reference(0)), job(REF.reference(1))]
+
+    assert batch(*jobs) == []
+
+    assert found_on(REF) == {Receipt.DELIVERED: {0, 16}}
+
+
+def test_an_own_text_is_reported_by_the_carrier_of_its_code_once_it_was_asked() -> None:
+    ref = PageRef(PageKind.ANSWER, SCHOOL, "answer1", str(int(NOON.timestamp()) + 300), 0)
+    with Transaction() as write:
+        recipient = PageRecipient(mobile(0), (), Zone.DOMESTIC, 1, "30000")
+        pages.create_own_text(
+            write,
+            ref,
+            recipient,
+            "hola",
+            in_name_of=(SCHOOL,),
+            carrier="sns",
+            expires_at=2_000_000_000,
+            refused=RuntimeError(),
+        )
+
+    assert batch(job(ref.reference(0), carrier="sns")) == []
+    early = found_on(ref)
+    hand_over(ref, "sns")
+    assert batch(job(ref.reference(0), carrier="twilio", state="blocked"), job(ref.reference(0), carrier="sns")) == []
+
+    assert not early
+    assert found_on(ref) == {Receipt.DELIVERED: {0}}
+
+
+def test_pages_that_cannot_be_read_come_again_and_keep_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = pages.list_handed
+    monkeypatch.setattr(pages, "HANDED_AT_ONCE", 1)
+    monkeypatch.setattr(pages, "list_handed", lambda refs: 1 / 0 if OTHER in refs else read(refs))
+
+    assert batch(job(REF.reference(0)), job(OTHER.reference(0)), job(OTHER.reference(1))) == [1, 2]
+
+    assert found_on(REF) == {Receipt.DELIVERED: {0}}
+    assert not found_on(OTHER)
 
 
 # --- what comes again, and what does not
@@ -254,6 +317,7 @@ def of_sns(*carrier_ids: str, tries: int = 0) -> dict[str, Any]:
 
 
 def test_a_receipt_before_its_lookup_row_waits_in_the_queue_and_then_is_added(waiting: list[tuple[Any, int]]) -> None:
+    hand_over(REF, "sns")
     assert load_app("receipts").handler(load_event("receipts_before_their_lookup"), Context()) == {
         "batchItemFailures": []
     }
@@ -266,6 +330,7 @@ def test_a_receipt_before_its_lookup_row_waits_in_the_queue_and_then_is_added(wa
 
 
 def test_only_what_has_no_lookup_row_waits(waiting: list[tuple[Any, int]]) -> None:
+    hand_over(REF, "sns")
     lookups.create_lookups("sns", {CARRIER_ID: REF.reference(0)}, expires_at=2_000_000_000)
 
     assert batch(of_sns(CARRIER_ID, "another", "a-third")) == []
@@ -298,7 +363,8 @@ def test_a_receipt_that_cannot_be_put_back_comes_again_with_its_job(monkeypatch:
     assert found_on(REF) == {Receipt.DELIVERED: {0}}
 
 
-def test_the_lookup_rows_of_a_batch_are_read_a_hundred_at_a_time() -> None:
+def test_the_lookup_rows_and_the_pages_of_a_batch_are_read_a_hundred_at_a_time() -> None:
+    hand_over(REF, "sns")
     many = {f"c{number}": REF.reference(number % 2) for number in range(250)}
     lookups.create_lookups("sns", many, expires_at=2_000_000_000)
     reads = list[str]()
@@ -306,7 +372,7 @@ def test_the_lookup_rows_of_a_batch_are_read_a_hundred_at_a_time() -> None:
 
     assert batch(of_sns(*many), of_sns(*many)) == []
 
-    assert reads.count("BatchGetItem") <= 3
+    assert reads.count("BatchGetItem") <= 4
     assert reads.count("GetItem") == 0
     assert found_on(REF) == {Receipt.DELIVERED: {0, 16}}
 
@@ -338,7 +404,7 @@ def test_a_page_that_is_full_of_everything_a_carrier_could_say_is_a_small_row() 
 
 
 def post(*items: Any) -> tuple[int, Any]:
-    body = json.dumps({"type": "receipts", "receipts": list(items)})
+    body = json.dumps({"type": "receipts", "receipts": list(items)}, ensure_ascii=False)
     signature = Webhook(webhook_secret(MASTER, "signed_webhook", "from_carrier")).sign("w", NOON, body)
     headers = {"webhook-id": "w", "webhook-timestamp": str(int(NOON.timestamp())), "webhook-signature": signature}
     return call("inbound", load_event("inbound_receipts") | {"body": body, "headers": headers})
@@ -365,6 +431,23 @@ def test_a_post_of_malformed_receipts_only_is_refused_by_their_places() -> None:
     assert status == 422
     assert [one["field"] for one in body["errors"]] == ["/receipts/0/reference", "/receipts/1"]
     assert jobs_on("ReceiptsQueue") == []
+
+
+@pytest.mark.parametrize("letter", ["m", "ñ", "\U0001f64f"])  # one byte of a job, six, twelve
+def test_the_largest_post_is_put_in_batches_that_sqs_takes(letter: str) -> None:
+    sizes = list[int]()
+
+    def note(params: Any, **_: Any) -> None:
+        sizes.append(sum(len(one["MessageBody"]) for one in params["Entries"]))
+
+    aws.client("sqs").meta.events.register("provide-client-params.sqs.SendMessageBatch", note)
+    room = 256 * 1024 // 1000 - len('{"reference": "", "status": "delivered"}, ') - 1
+    item = {"reference": letter * (room // len(letter.encode())), "status": "delivered"}
+
+    assert post(*[item] * 1000) == (200, {"taken": 1000, "malformed": []})
+
+    assert max(sizes) <= 256 * 1024
+    assert sum(len(json.loads(one)["receipts"]) for one in jobs_on("ReceiptsQueue")) == 1000
 
 
 def test_a_thousand_receipts_a_post_are_ten_jobs_and_one_more_is_refused_whole() -> None:

@@ -384,6 +384,7 @@ def test_the_file_of_recipients_neutralises_formulas_and_is_read_by_excel(school
     assert answer["body"].startswith("\ufeff")
     rows = list(csv.reader(io.StringIO(answer["body"].removeprefix("\ufeff")), delimiter=";"))
     assert rows[0][:3] == ["número", "personas", "estado"]
+    assert {row[-1] for row in rows} == {"definitivo", "sí", "no"}
     assert rows[1][0] == f"'{mobile(0)}"
     assert [row[1] for row in rows if "HYPERLINK" in row[1]] == ['\'=HYPERLINK("http://x") Muñoz']
     assert all(not cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)

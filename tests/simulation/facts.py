@@ -138,6 +138,7 @@ class Facts:
     contracts: dict[str, list[tuple[bool, Span]]] = field(default_factory=dict)  # by school: suspended, or active again
     speeches: list[Speech] = field(default_factory=list)
     receipts: dict[tuple[str, int], list[Span]] = field(default_factory=dict)  # by page and index
+    reports: set[tuple[str, int, str, str]] = field(default_factory=set)  # page, index, carrier, state: true or not
 
     def names(self, school: str, people: Iterable[str]) -> list[str]:
         """How they are called, in the order of their ids."""

@@ -20,6 +20,7 @@ OVERDUE = timedelta(minutes=10)
 FINAL = frozenset("SWBUorxni")
 CAPTURED = frozenset("SWU")
 GIVEN_UP = frozenset("rxn")
+RECEIPTS = ("delivered", "unreachable", "wrong_number", "blocked")
 ON_ITS_WAY = ("sending", "stopping", "sent", "stopped")
 HOLDING = ("scheduled", "sending")
 REFUSALS = ("not_enough_credits", "nobody_to_reach", "contract_suspended")
@@ -80,6 +81,8 @@ class Seen:
     recipients: tuple[Recipient, ...]
     readers: tuple[str, ...]  # of a page of copies: who gets one
     claims: dict[int, Claim] = field(default_factory=dict)
+    claimed_for: set[tuple[int, str]] = field(default_factory=set)  # index and carrier, unless that gave it back
+    reported: set[tuple[str, str]] = field(default_factory=set)  # state and member of its receipts
 
 
 @dataclass
@@ -109,6 +112,8 @@ class PageWatch:
                 self._saw_state(key, actor)
             elif key[1] == "manifest":
                 self._saw_manifest(key)
+            elif key[1] == "receipts":
+                self._saw_receipts(key)
             elif key[1] == "planning" and (row := self.aws.row(self.table, key)) is not None:
                 self.begun.setdefault(row["plan"]["S"], self.step())
         for key in keys:
@@ -279,8 +284,33 @@ class PageWatch:
                     f"{asked.key} {key[0]}: {before} of {index} ({who}) became {after}, "
                     f"by {actor.name}; allowed was {''.join(sorted(allowed))}"
                 )
+            if (before, after) == ("C", "P") and not seen.claims[index].is_again:
+                seen.claimed_for.discard((index, seen.claims[index].carrier))
         self._note_claims(seen, letters, row, actor)
         seen.version, seen.letters = version, letters
+
+    def _saw_receipts(self, key: Key) -> None:
+        """Nothing is added of a text but what a carrier said for which it was claimed, and which has not refused it."""
+        row, seen = self.aws.row(self.table, key), self.pages.get(key[0])
+        if row is None or seen is None:
+            return
+        found = {(state, member) for state in RECEIPTS if state in row for member in row[state]["NS"]}
+        for state, member in found - seen.reported:
+            index = int(member) // 16
+            said_by = {one[2] for one in self.facts.reports if (one[0], one[1], one[3]) == (key[0], index, state)}
+            if not any((index, carrier) in seen.claimed_for for carrier in said_by):
+                raise Violation(f"{key[0]}: {index} is {state}, by {said_by}, and is {seen.claimed_for}'s")
+        seen.reported = found
+
+    def stays_with_its_carrier(self, page: str) -> bool:
+        """Whether nobody else is asked to take what a carrier may have taken."""
+        return not self._asked_for(self.pages[page]).is_emergency
+
+    def check_receipt(self, place: tuple[str, int], state: str) -> None:
+        """A carrier's own receipt that was taken is kept."""
+        row = self.aws.row(self.table, (place[0], "receipts"))
+        if row is not None and str(place[1] * 16) not in row.get(state, {}).get("NS", []):
+            raise Violation(f"{place[0]}: {state} of {place[1]} was taken and is lost")
 
     def _new_page(self, key: Key, row: Item) -> Seen:
         _, school, _, message, plan, number = key[0].split("#")
@@ -296,6 +326,7 @@ class PageWatch:
     def _note_claims(self, seen: Seen, letters: str, row: Item, actor: Actor) -> None:
         for index in (place for place, letter in enumerate(letters) if letter == "C"):
             old = seen.claims.get(index)
+            seen.claimed_for.add((index, row.get("carrier", {}).get("S", "")))
             owner = row["owner"]["S"]
             if old is not None and seen.letters[index] == "C" and old.owner == owner:
                 continue  # left claimed by whoever claimed it: nothing new

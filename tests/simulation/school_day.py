@@ -936,15 +936,19 @@ class SchoolDay:
 
     # --- receipts ---------------------------------------------------------------------------------------------
 
-    def take_receipt(self, job: dict[str, Any], span: Span | None = None, tries: int = 4) -> None:
+    def take_receipt(
+        self, job: dict[str, Any], span: Span | None = None, tries: int = 4, place: tuple[str, int] | None = None
+    ) -> None:
         """The receipts queue brings one; it comes again when it could not be added. `span` is of its first coming."""
 
         def on_end(run: Run) -> None:
             if run.end is End.DONE and not run.result.again:
                 if span is not None and not run.result.waiting:
                     span.acked = self.step
+                    if place is not None and not run.result.lost:
+                        self.pages.check_receipt(place, job["receipts"][0][2])
             elif tries > 1 and not self.is_on(self.weather.job_lost):
-                self.after_a_while(30, 90, lambda: self.take_receipt(job, span, tries - 1))
+                self.after_a_while(30, 90, lambda: self.take_receipt(job, span, tries - 1, place))
 
         self.start("receipt", REQUEST_LIFE, lambda run: receipts.add_receipts([job], clock=self.clock_of(run)), on_end)
 
@@ -952,7 +956,7 @@ class SchoolDay:
         """A carrier's own, of the recipient at `place`."""
         span = Span(self.step)
         self.facts.receipts.setdefault(place, []).append(span)
-        self.take_receipt(job, span)
+        self.take_receipt(job, span, place=place)
 
 
 def _person(person_id: str, school: str, number: str | None, place: int) -> Person:

@@ -26,6 +26,7 @@ from recado.lines import Lines
 from recado.rules.carrier_routes import Way
 from tests.simulation.baton import Killed
 from tests.simulation.facts import Speech, Violation
+from tests.simulation.page_watch import RECEIPTS
 
 if TYPE_CHECKING:
     from tests.simulation.school_day import Run, SchoolDay
@@ -131,6 +132,10 @@ class SimulatedCarrier:
         day.note(f"carrier hears {text.reference} {text.to}: {verdict}{' (taken)' if is_taken else ''}")
         if is_fresh:
             self._plan_receipts((page, index), run.carrier, text)
+        if day.is_on(0.1):
+            has_got_it = isinstance(verdict, Accepted | Unknown) and day.pages.stays_with_its_carrier(page)
+            others = {"first", "other", STANDBY} - {run.carrier} if has_got_it else set[str]()
+            self._plan_lie((page, index), text, day.random.choice(("rival", *sorted(others))))
         return speech
 
     def _decide(self, carrier: str, text: Outgoing, *, is_lost: bool, is_barred: bool) -> tuple[bool, bool, Answer]:
@@ -164,7 +169,16 @@ class SimulatedCarrier:
         reference = text.reference if self.echoes_reference else None
         carrier_id = None if self.echoes_reference else self._taken[carrier, text.reference][1]
         state = day.random.choice(("delivered", "delivered", "unreachable", "wrong_number", "blocked"))
+        day.facts.reports.add((*place, carrier, state))
         reported = [int(day.now.timestamp())] if place[1] % 2 else []  # a job of before has no time
         job: dict[str, Any] = {"carrier": carrier, "receipts": [[reference, carrier_id, state, 0, *reported]]}
         for _ in range(day.random.choice((1, 1, 2))):
             day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.bring_receipt(place, job))
+
+    def _plan_lie(self, place: tuple[str, int], text: Outgoing, carrier: str) -> None:
+        """A carrier that has not got it, and perhaps refused it, reports of a text whose reference it knows."""
+        day = self.day
+        state = day.random.choice(RECEIPTS)
+        day.facts.reports.add((*place, carrier, state))
+        job: dict[str, Any] = {"carrier": carrier, "receipts": [[text.reference, None, state, 0]]}
+        day.after_a_while(0, day.random.choice((2, 60, 600)), lambda: day.take_receipt(job))

@@ -16,7 +16,8 @@ from recado.errands import Errand, May, find_errand
 from recado.hand_over import COME_BACK_AFTER, ROUTE_PAUSE, Wave
 from recado.lines import Lines
 from recado.queues import put_jobs
-from recado.rules import pace, texts
+from recado.rules import asked_carriers, pace, texts
+from recado.rules.asked_carriers import Asked
 from recado.rules.circuits import Evidence
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import CAPTURED, Letter, read_member
@@ -328,8 +329,16 @@ def _claim_for(
         spoken_at=state.spoken_at if is_again else now,
         not_before=None,
         carrier=carrier or state.carrier,
+        asked=_asked(state, carrier, indices),
     )
     return _save(page.ref, claimed, stored, worker)
+
+
+def _asked(state: PageState, carrier: str | None, indices: Sequence[int]) -> Asked | None:
+    """Who may report of these texts from now on. A page of before, that knows of one carrier only, goes on so."""
+    if carrier is None or (state.asked is None and state.carrier is not None):
+        return state.asked
+    return asked_carriers.ask(state.asked or asked_carriers.NOBODY, carrier, indices)
 
 
 def _save(ref: PageRef, state: PageState, stored: PageState, worker: Worker) -> PageState | None:

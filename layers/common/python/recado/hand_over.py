@@ -22,6 +22,7 @@ from recado.carriers.speech import (
 from recado.clock import Clock
 from recado.errands import Errand, May, find_errand
 from recado.rules import retry_delay, texts
+from recado.rules.asked_carriers import take_back, write_ranges
 from recado.rules.audience import is_blocked
 from recado.rules.circuits import Evidence
 from recado.rules.delivery_states import Letter
@@ -72,9 +73,11 @@ def speak(
     if errand.may is not May.SPEAK:
         unspoken = Letter.STOPPED if errand.may is May.STOP else Letter.EXPIRED
         letter = Letter.UNKNOWN if wave.is_again else unspoken
-        return Spoken(claimed.with_letters(dict.fromkeys(wave.indices, letter)), errand, None)
+        state = claimed.with_letters(dict.fromkeys(wave.indices, letter))
+        return Spoken(_taken_back(state, wave, wave.indices), errand, None)
     out = _opted_out(page, wave.indices)
     state = claimed.with_letters(dict.fromkeys(out, Letter.UNKNOWN if wave.is_again else Letter.OPTED_OUT))
+    state = _taken_back(state, wave, out)
 
     # 2. Speak, and start nothing that could outlive the lease.
     speaking = [index for index in wave.indices if index not in out]
@@ -156,17 +159,14 @@ def _outcomes(
                     letters[index] = Letter.PLANNED
                 pauses.append(pause)
     handed = [index for index in speaking if letters.get(index) in (Letter.ACCEPTED, Letter.UNKNOWN)]
-    hand_overs = (*state.hand_overs, (now.isoformat(), _ranges(handed))) if handed else state.hand_overs
+    hand_overs = (*state.hand_overs, (now.isoformat(), write_ranges(handed))) if handed else state.hand_overs
     after = replace(state.with_letters(letters), refusals=refusals or None, hand_overs=hand_overs)
+    after = _taken_back(after, wave, [index for index, letter in letters.items() if letter is Letter.PLANNED])
     return after, max(pauses) if pauses else None
 
 
-def _ranges(indices: Sequence[int]) -> str:
-    """Indices in a few characters: "0-19,24"."""
-    spans: list[list[int]] = []
-    for index in sorted(indices):
-        if spans and index == spans[-1][1] + 1:
-            spans[-1][1] = index
-        else:
-            spans.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+def _taken_back(state: PageState, wave: Wave, indices: Sequence[int]) -> PageState:
+    """The wave's carrier has not got these: what it reports of them is not believed. Asked again it may have."""
+    if wave.is_again or not indices or state.asked is None:
+        return state
+    return replace(state, asked=take_back(state.asked, wave.line.name, indices))

@@ -12,6 +12,7 @@ from recado import credits, messages, records  # noqa: A004  # the school's word
 from recado.access import Caller
 from recado.errors import FieldProblem, InvalidRequest
 from recado.rules import delivery_states, told_states
+from recado.rules.asked_carriers import is_within
 from recado.rules.audience import SkipReason
 from recado.rules.credit_bags import Zone
 from recado.rules.delivery_states import Letter, Receipt, RecipientState
@@ -274,13 +275,10 @@ def _copy_line(message: Message, page: Page, index: int, reader: PageReader) -> 
 
 
 def _handed_over_at(state: PageState, index: int) -> datetime | None:
-    """The first wave that handed it over; `hand_overs` are (moment, indices as "0-19,24")."""
-    for moment, ranges in state.hand_overs:
-        for span in ranges.split(","):
-            first, _, last = span.partition("-")
-            if int(first) <= index <= int(last or first):
-                return datetime.fromisoformat(moment)
-    return None
+    """The first wave that handed it over."""
+    moments = (moment for moment, ranges in state.hand_overs if is_within(ranges, index))
+    first = next(moments, None)
+    return datetime.fromisoformat(first) if first is not None else None
 
 
 def _named(school_id: str, lines: Sequence[Line]) -> list[Line]:

@@ -35,6 +35,7 @@ CSV_HEADERS: Mapping[Language, tuple[str, ...]] = {
         "entregado a la compañía",
         "informado",
         "código",
+        "definitivo",
     ),
     Language.EN: (
         "number",
@@ -47,6 +48,7 @@ CSV_HEADERS: Mapping[Language, tuple[str, ...]] = {
         "handed over at",
         "reported at",
         "code",
+        "final",
     ),
 }
 
@@ -483,4 +485,5 @@ def csv_row(line: Line, language: Language) -> tuple[str | int | None, ...]:
         f"{view.handed_over_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if view.handed_over_at else None,
         f"{view.reported_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if view.reported_at else None,
         view.code,
+        plain_words.IS_FINAL[view.is_final].say(language),
     )

@@ -1,6 +1,7 @@
 """Queued receipts, gathered by page and added to its sets: early, late, twice, in any order.
 
-It must never change what was charged: it writes receipt rows and nothing else.
+It must never change what was charged: it writes receipt rows and nothing else. Nor believe a carrier of a text that
+another one took.
 """
 
 from collections import defaultdict
@@ -16,12 +17,12 @@ from recado.carriers import SIMULATED
 from recado.clock import Clock
 from recado.inbound import RECEIPTS_PER_JOB
 from recado.queues import put_jobs
-from recado.rules.delivery_states import Receipt, read_member, receipt_member
-from recado.rules.receipt_times import MEMBERS_PER_SECOND, time_member
+from recado.rules.delivery_states import Receipt, receipt_member
+from recado.rules.receipt_times import time_member
 from recado.rules.school_records import is_sandbox
 from recado.settings import SETTINGS
 from recado.tables import lookups, pages
-from recado.tables.pages import PageKind, PageRef
+from recado.tables.pages import Handed, PageKind, PageRef
 
 # Seconds until a receipt with a carrier's id that has no lookup row is looked at again: 15 minutes in all.
 AGAIN_AFTER = (15, 45, 120, 240, 480)
@@ -34,12 +35,14 @@ class Gathered:
     """What became of a batch. `again`: positions of the jobs that must come again, whole.
 
     The rest counts receipts. `waiting` went back to the queue for their lookup row; `lost` have waited for it in vain;
-    `dropped` are of nothing of ours, or of a recipient that the page has not.
+    `dropped` are of nothing of ours, or of a recipient that the page has not; `of_others` were brought by a carrier
+    that has not got their text.
     """
 
     again: list[int]
     pages: int
     dropped: int
+    of_others: int
     waiting: int
     lost: int
 
@@ -54,6 +57,16 @@ class _Gathering:
 
     def __len__(self) -> int:
         return sum(len(found) for found in self.states.values())
+
+
+@dataclass(slots=True)
+class _Believed:
+    """What is to be added, and what is not: `of_others`, pages by carrier; of `unread` pages the jobs come again."""
+
+    gathered: dict[PageRef, _Gathering] = field(default_factory=lambda: defaultdict(_Gathering))
+    of_others: dict[str, list[PageRef]] = field(default_factory=lambda: defaultdict(list))
+    dropped: int = 0
+    unread: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +100,45 @@ def add_receipts(
 
     # 2. Which of our texts they are of.
     known = _references(queued)
-    gathered: dict[PageRef, _Gathering] = defaultdict(_Gathering)
+    by_page: dict[PageRef, list[tuple[int, _Queued]]] = defaultdict(list)
     unknown, dropped = list[_Queued](), 0
     for one in queued:
         reference = one.reference or known.get((one.carrier, one.carrier_id))
+        found = _find_text(one, reference)
         if reference is None:
             unknown.append(one)
-        elif not _gather(gathered, one, reference):
+        elif found is None:
             dropped += 1
+        else:
+            by_page[found[0]].append((found[1], one))
 
-    # 3. One write for each page.
-    refused, failed = _write(gathered, time_left)
-    again |= failed
+    # 3. Which of them whoever brings them may report of.
+    believed = _believe(by_page)
 
-    # 4. A carrier may be quicker than the lookup row of its text.
+    # 4. One write for each page.
+    refused, failed = _write(believed.gathered, time_left)
+    again |= failed | believed.unread
+
+    # 5. A carrier may be quicker than the lookup row of its text.
     waiting, lost = _put_back(unknown, again)
 
-    # 5. Last, as far as there is time: what is not asked for here, the minute's run makes up for.
+    # 6. Last, as far as there is time: what is not asked for here, the minute's run makes up for.
+    gathered = believed.gathered
     recipient_events.ask(gathered, clock(), lambda: time_left() >= TIME_TO_ASK)
-    found = Gathered(sorted(again), len(gathered), dropped + refused, waiting, lost)
+    dropped += believed.dropped + refused
+    _tell_of_others(believed.of_others)
+    of_others = sum(len(one) for one in believed.of_others.values())
     log.outcome(
         "receipts_added",
         receipts=len(queued),
-        pages=found.pages,
-        dropped=found.dropped,
+        pages=len(gathered),
+        dropped=dropped,
+        of_others=of_others,
         waiting=waiting,
         lost=lost,
         again=len(again),
     )
-    return found
+    return Gathered(sorted(again), len(gathered), dropped, of_others, waiting, lost)
 
 
 def _read_jobs(jobs: Iterable[dict[str, Any]], again: set[int]) -> Iterator[_Queued]:
@@ -156,30 +179,84 @@ def _references(queued: Sequence[_Queued]) -> dict[tuple[str, str | None], str]:
     }
 
 
-def _gather(gathered: dict[PageRef, _Gathering], one: _Queued, reference: str) -> bool:
-    """False for what is of no page: no reference of ours, or a sandbox's by a carrier, or a school's by a sandbox."""
-    found = pages.read_reference(reference)
+def _find_text(one: _Queued, reference: str | None) -> tuple[PageRef, int] | None:
+    """None for what is of no page: no reference of ours, or a sandbox's by a carrier, or a school's by a sandbox."""
+    found = pages.read_reference(reference) if reference is not None else None
     if found is None or is_sandbox(found[0].school_id) != (one.carrier == SIMULATED):
-        return False
-    ref, index = found
-    page, member = gathered[ref], receipt_member(index, one.part)
+        return None
+    return found
+
+
+def _believe(by_page: Mapping[PageRef, Sequence[tuple[int, _Queued]]]) -> _Believed:
+    """What is to be added to each page: of each text what a carrier says that was asked to take it.
+
+    It was asked before it could report, and that was written before it was asked; so it is there to be read.
+    """
+    found = _Believed()
+    lots = list(batched(by_page, pages.HANDED_AT_ONCE, strict=False))
+    for lot, handed in zip(lots, for_each(_read_handed, lots, few=1), strict=True):
+        for ref in lot:
+            told = by_page[ref]
+            if handed is None:
+                found.unread.update(one.job for _, one in told)
+            elif ref not in handed:
+                found.dropped += len(told)
+            else:
+                _sort_out(found, ref, handed[ref], told)
+    return found
+
+
+def _read_handed(lot: Sequence[PageRef]) -> dict[PageRef, Handed] | None:
+    try:
+        return pages.list_handed(lot)
+    except Exception as error:  # noqa: BLE001  # these pages must not keep the others; their jobs come again
+        log.trouble("receipts_pages_unread", error, pages=len(lot))
+        return None
+
+
+def _sort_out(found: _Believed, ref: PageRef, handed: Handed, told: Sequence[tuple[int, _Queued]]) -> None:
+    may_report = {carrier: handed.may_report(carrier) for carrier in {one.carrier for _, one in told}}
+    for index, one in told:
+        if index >= handed.recipients:
+            found.dropped += 1
+        elif index not in may_report[one.carrier]:
+            found.of_others[one.carrier].append(ref)
+        else:
+            _gather(found.gathered[ref], ref, index, one)
+
+
+def _gather(page: _Gathering, ref: PageRef, index: int, one: _Queued) -> None:
+    member = receipt_member(index, one.part)
     page.jobs.add(one.job)
     page.states[one.state].add(member)
     if one.at is not None and ref.kind is PageKind.MESSAGE:  # a session's texts have no report
         time = time_member(one.at, index, one.part)
         page.times[member] = min(time, page.times.get(member, time))
-    return True
+
+
+def _tell_of_others(of_others: Mapping[str, Sequence[PageRef]]) -> None:
+    """One line for each carrier that reports of what it has not got: it may be mistaken, or its secret be known."""
+    for carrier, refs in of_others.items():
+        log.outcome(
+            "receipts_of_others",
+            carrier=carrier,
+            receipts=len(refs),
+            pages=len(set(refs)),
+            school=refs[0].school_id,
+            item=refs[0].item,
+            page=refs[0].page,
+        )
 
 
 def _write(gathered: Mapping[PageRef, _Gathering], time_left: Callable[[], timedelta]) -> tuple[int, set[int]]:
-    """How many receipts were of no recipient, and the jobs of pages that could not be written."""
+    """How many receipts were of a page that has gone meanwhile, and the jobs of pages that could not be written."""
 
     def write(one: tuple[PageRef, _Gathering]) -> int | None:
         ref, page = one
         if time_left() < TIME_TO_END:
             return None
         try:
-            return _add(ref, page)
+            return 0 if pages.add_receipts(ref, page.states, page.times.values()) else len(page)
         except Exception as error:  # noqa: BLE001  # one page must not keep the others; its jobs come again
             log.trouble("receipts_not_added", error, school=ref.school_id, item=ref.item, page=ref.page)
             return None
@@ -188,20 +265,6 @@ def _write(gathered: Mapping[PageRef, _Gathering], time_left: Callable[[], timed
     refused = for_each(write, items)
     failed = {job for (_, page), count in zip(items, refused, strict=True) if count is None for job in page.jobs}
     return sum(count or 0 for count in refused), failed
-
-
-def _add(ref: PageRef, page: _Gathering) -> int:
-    """Adds to one page; returns how many receipts were of nobody on it."""
-    if pages.add_receipts(ref, page.states, page.times.values()):
-        return 0
-    # Rare: the page is gone, or somebody is named whom it has not; the others are added without them.
-    count = pages.count_recipients(ref)
-    states = {state: {one for one in found if read_member(one)[0] < count} for state, found in page.states.items()}
-    times = [one for one in page.times.values() if read_member(one % MEMBERS_PER_SECOND)[0] < count]
-    kept = sum(len(found) for found in states.values())
-    if kept and not pages.add_receipts(ref, states, times):
-        kept = 0  # gone meanwhile
-    return len(page) - kept
 
 
 def _put_back(unknown: Sequence[_Queued], again: set[int]) -> tuple[int, int]:

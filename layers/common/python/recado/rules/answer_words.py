@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
-from recado.rules.opt_out_words import LANGUAGES, bare
+from recado.rules.opt_out_words import LANGUAGES, find_keyword
 from recado.rules.segments import GSM_7_ALPHABET, drop_accents
 
 ONE_SEGMENT = 160  # septets: 3GPP TS 23.038 §6.2.1
@@ -69,8 +69,8 @@ SESSIONS: Mapping[Said, Mapping[str, str]] = MappingProxyType(
 
 def language_of(text: str, country: str | None) -> str:
     """`es` or `en`: that of the word where only one has it, else what is spoken where the handset is at home."""
-    word = bare(text)
-    if word in LANGUAGES:
+    word = find_keyword(text)
+    if word is not None and word in LANGUAGES:
         return LANGUAGES[word]
     return "en" if country in ENGLISH_SPEAKING else "es"
 

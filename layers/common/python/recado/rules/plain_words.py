@@ -64,6 +64,7 @@ class CategoryWords:
 CHARGED: Mapping[Charged, Words] = MappingProxyType(
     {Charged.YES: Words("sí", "yes"), Charged.NO: Words("no", "no"), Charged.MAYBE: Words("depende", "maybe")}
 )
+IS_FINAL: Mapping[bool, Words] = MappingProxyType({True: Words("sí", "yes"), False: Words("no", "no")})
 NOTHING = Words("No hay nada que hacer.", "There is nothing to do.")
 WAIT = Words("Espere: el estado se actualiza solo.", "Wait: the state brings itself up to date.")
 CHECK_NUMBER = Words(

@@ -7,7 +7,7 @@ notice's lie beside them, and are deleted once it was spoken.
 Every write of a state row names the version it changes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,17 +22,18 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UTCDateTimeAttribute,
 )
-from pynamodb.exceptions import DoesNotExist
 from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
+from recado.rules.asked_carriers import NOBODY, Asked, read_ranges
 from recado.rules.credit_bags import Zone
-from recado.rules.delivery_states import Letter, Receipt, read_member
+from recado.rules.delivery_states import Letter, Receipt
 from recado.rules.texts import FieldValues
 from recado.tables.base import MessagesMeta, Row, SessionsMeta, Transaction, delete_if, update_if
 
 PAGE_SIZE = 100
 PAGES_READ_AT_ONCE = 30  # three rows each: under the hundred of one BatchGetItem
+HANDED_AT_ONCE = 100  # one row each
 REPORTED_MAX = 1600  # one for each part of each recipient; whoever repeats receipts without end fills no row
 
 
@@ -101,7 +102,11 @@ class PageReader:
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """`letters[i]` is recipient i's. `wave_until` and `owner` are of the wave that is open, if any letter is C."""
+    """`letters[i]` is recipient i's. `wave_until` and `owner` are of the wave that is open, if any letter is C.
+
+    `carrier` is the latest wave's; `asked` are those of all, each with its texts: None on a page that nobody was asked
+    about yet, or with a `carrier` on one of before it was kept. `hand_overs` are (moment, indices as "0-19,24").
+    """
 
     version: int
     letters: str
@@ -112,6 +117,7 @@ class PageState:
     wave_until: datetime | None = None
     not_before: datetime | None = None
     carrier: str | None = None
+    asked: Asked | None = None
     refusals: Mapping[str, str] | None = None
     hand_overs: tuple[tuple[str, str], ...] = ()
 
@@ -143,6 +149,24 @@ class Page:
     in_name_of: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Whom the texts of a page were given to; `asked` and `carrier` as in its state."""
+
+    recipients: int
+    asked: Asked | None
+    carrier: str | None
+
+    def may_report(self, carrier: str) -> Collection[int]:
+        """The recipients that this carrier may report of: those it was asked to take, and has not refused.
+
+        Of a page of before that was kept anybody may, as before.
+        """
+        if self.asked is None:
+            return range(self.recipients if self.carrier is not None else 0)
+        return read_ranges(self.asked.get(carrier, ""))
+
+
 class _PageRow(Row):
     class Meta(MessagesMeta):
         pass
@@ -165,6 +189,7 @@ class _PageRow(Row):
     wave_until = UTCDateTimeAttribute(null=True)
     not_before = UTCDateTimeAttribute(null=True)
     carrier = UnicodeAttribute(null=True)
+    asked = JSONAttribute(null=True)
     refusals = JSONAttribute(null=True)
     hand_overs = JSONAttribute(null=True)
     # receipts: number sets of index × 16 + part, one for each state
@@ -173,7 +198,6 @@ class _PageRow(Row):
     wrong_number = NumberSetAttribute(null=True)
     blocked = NumberSetAttribute(null=True)
     reported = NumberSetAttribute(null=True)  # rules/receipt_times.py
-    recipients_count = NumberAttribute(null=True)  # rows of before have none
 
 
 class _SessionPageRow(_PageRow):
@@ -188,6 +212,7 @@ _RECEIPT_SETS = {
     Receipt.BLOCKED: _PageRow.blocked,
 }
 _ZONE_LETTERS = {Zone.DOMESTIC: "d", Zone.INTERNATIONAL: "i"}
+_HANDED = ["pk", "sk", "letters", "asked", "carrier"]
 _ZONES = {letter: zone for zone, letter in _ZONE_LETTERS.items()}
 
 
@@ -238,7 +263,7 @@ def _create(pages: Iterable[tuple[PageRef, Mapping[str, Any], int]], expires_at:
                     is_open=True,
                     job=1,
                 ),
-                model(*_key(ref, "receipts"), expires_at=expires_at, recipients_count=length),
+                model(*_key(ref, "receipts"), expires_at=expires_at),
             )
         )
         count += 1
@@ -269,6 +294,7 @@ def create_own_text(
         "is_open": True,
         "job": 1,
         "carrier": carrier,
+        "asked": NOBODY,
     }
     for row in (
         model(key, "manifest", expires_at=expires_at, **manifest),
@@ -348,15 +374,14 @@ def hold_back(ref: PageRef, until: datetime) -> None:
 def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]], times: Iterable[int] = ()) -> bool:
     """Adds receipts to their sets, and when they were reported: any order, any number of times.
 
-    False, and nothing is added, when there is no such page or it has fewer recipients than one of them says. Once
-    REPORTED_MAX times are there, receipts are added without theirs.
+    False, and nothing is added, when there is no such page. Once REPORTED_MAX times are there, receipts are added
+    without theirs.
     """
     found = {state: set(some) for state, some in members.items() if some}
     if not found:
         return True
     actions: list[Action] = [_RECEIPT_SETS[state].add(some) for state, some in found.items()]
-    last, _ = read_member(max(max(some) for some in found.values()))
-    is_there = _PageRow.pk.exists() & (_PageRow.recipients_count.does_not_exist() | (_PageRow.recipients_count > last))
+    is_there = _PageRow.pk.exists()
     row = _model(ref)(*_key(ref, "receipts"))
     if reported := set(times):
         has_room = _PageRow.reported.does_not_exist() | (size(_PageRow.reported) < REPORTED_MAX)
@@ -365,13 +390,19 @@ def add_receipts(ref: PageRef, members: Mapping[Receipt, Iterable[int]], times: 
     return update_if(row, actions, is_there)
 
 
-def count_recipients(ref: PageRef) -> int:
-    """How many recipients a page has; 0 when it is not there, and the most there can be for one of before."""
-    try:
-        row = _model(ref).get(*_key(ref, "receipts"), consistent_read=True, attributes_to_get=["recipients_count"])
-    except DoesNotExist:
-        return 0
-    return PAGE_SIZE if row.recipients_count is None else int(row.recipients_count)
+def list_handed(refs: Sequence[PageRef]) -> dict[PageRef, Handed]:
+    """Who was asked to take what of at most HANDED_AT_ONCE pages, consistently; pages that are gone are left out.
+
+    Whoever reports of a text was asked before, and that was written before it was asked.
+    """
+    found: dict[PageRef, Handed] = {}
+    by_model: dict[type[_PageRow], dict[tuple[str, str], PageRef]] = {}
+    for ref in refs:
+        by_model.setdefault(_model(ref), {})[_key(ref, "state")] = ref
+    for model, keys in by_model.items():
+        for row in model.batch_get(list(keys), consistent_read=True, attributes_to_get=_HANDED):
+            found[keys[row.pk, row.sk]] = Handed(len(row.letters), row.asked, row.carrier)
+    return found
 
 
 def _rows_of(refs: Sequence[PageRef], names: Sequence[str]) -> dict[tuple[str, str], _PageRow]:
@@ -408,7 +439,7 @@ def _changes(state: PageState, was: PageState) -> list[Action]:
         actions.append(_PageRow.is_open.set(state.is_open))
     if state.job != was.job:
         actions.append(_PageRow.job.set(state.job))
-    for name in ("owner", "spoken_at", "wave_until", "not_before", "carrier", "refusals"):
+    for name in ("owner", "spoken_at", "wave_until", "not_before", "carrier", "asked", "refusals"):
         value = getattr(state, name)
         if value != getattr(was, name):
             attribute = getattr(_PageRow, name)
@@ -429,6 +460,7 @@ def _state(row: _PageRow) -> PageState:
         wave_until=row.wave_until,
         not_before=row.not_before,
         carrier=row.carrier,
+        asked=row.asked,
         refusals=row.refusals,
         hand_overs=tuple((at, indices) for at, indices in row.hand_overs or ()),
     )
