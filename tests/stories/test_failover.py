@@ -103,7 +103,7 @@ def waiting_jobs(queue: str = "BulkQueue") -> list[tuple[str, float]]:
 def next_jobs(clock: TestClock) -> list[str]:
     """The jobs that wait, when the last of them is due."""
     jobs = waiting_jobs() + waiting_jobs("UrgentQueue")
-    clock.move(seconds=max((delay for _, delay in jobs), default=0))
+    clock.move(seconds=max([0.0, *(delay for _, delay in jobs)]))  # moto says of one without a delay: since 1970
     return [body for body, _ in jobs]
 
 
@@ -628,3 +628,31 @@ def test_sandboxes_pages_and_those_of_sessions_have_one_line_each() -> None:
     assert session.is_watched
     assert sandbox.ways("CL", "", "") == (Way(carriers.SIMULATED),)
     assert not sandbox.is_watched
+
+
+# --- a few texts: no circuit opens for them in time ---
+
+
+def seconds_until_out(pair: Pair, clock: TestClock, texts: int, *, jobs_max: int = 40) -> float:
+    """How long until this many texts were taken by anybody, with every job worked when it is due."""
+    began = clock()
+    for _ in range(jobs_max):
+        pair.work(clock, *next_jobs(clock))
+        if len(pair.normal.heard) + len(pair.standby.heard) >= texts:
+            return (clock() - began).total_seconds()
+    raise AssertionError("not out")
+
+
+@pytest.mark.parametrize("because", [RefusedBecause.FOR_NOW, RefusedBecause.ROUTE])
+def test_a_small_emergency_that_the_first_carrier_does_not_take_goes_over_the_next_at_once(
+    because: RefusedBecause,
+) -> None:
+    create_school()
+    add_guardians(3)
+    clock, pair = TestClock(), Pair()
+    pair.normal.answer = refuse(because)
+    create(alert(category=Category.EMERGENCY), clock)
+
+    assert seconds_until_out(pair, clock, 3) == 0, "seconds"
+    assert circuit().state is CircuitState.CLOSED
+    assert figures() == (997, 0, 3)

@@ -28,7 +28,7 @@ from recado.tables.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RE
 from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
 from recado.tables.pages import OWN_TEXTS, Page, PageKind, PageReader, PageRef, PageState
-from recado.waves import Again, Asker, Wait
+from recado.waves import Again, Asker, Passed, Wait
 
 LEASE = timedelta(seconds=30)
 LEASE_MARGIN = timedelta(seconds=1)  # clocks of two workers differ by less
@@ -116,7 +116,7 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
     page: Page, state: PageState, again: Again, errand: Errand, worker: Worker, tally: circuits.Tally
 ) -> None:
     """`state` has the outcomes not yet written; they go with the next claim, or with the closing."""
-    stored = page.state
+    stored, passed = page.state, Passed()
     while True:
         # 1. Is there anybody left, and time for them?
         if errand.may is not May.SPEAK:
@@ -131,7 +131,7 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
         # 2. Who, and over which line? When none is open the page waits, in a fresh job.
         asker = Asker(worker.owner, worker.clock(), worker.jitter, SETTINGS.wave_size)
         try:
-            found = waves.next_wave(page, state, again, errand, worker.lines, asker)
+            found = waves.next_wave(page, state, again, passed, errand, worker.lines, asker)
             is_resigned = isinstance(found, Wait) and waves.may_resign(
                 page, state, again, errand, worker.lines, asker.now
             )
@@ -176,9 +176,13 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
                 return
             state = stored = saved
         pause = spoken.come_back_after
-        if pause is not None and not (is_told and _may_go_on(state, wave, worker)):
+        if pause is None or (is_told and _may_go_on(state, wave, worker)):
+            continue
+        after = waves.pass_by(page, spoken, wave, passed, errand, worker.lines, worker.clock())
+        if after is None:
             _hand_on(page, state, stored, errand, worker, pause)
             return
+        passed = after
 
 
 def _may_go_on(state: PageState, wave: Wave, worker: Worker) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from recado import answers, circuits
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
+    NOT_STARTED_CODE,
     READ_SECONDS_MAX,
     Accepted,
     Answer,
@@ -60,6 +61,7 @@ class Spoken:
     errand: Errand
     come_back_after: timedelta | None
     evidence: Evidence = Evidence()  # noqa: RUF009  # frozen
+    not_taken: tuple[int, ...] = ()  # asked now for the first time, and refused for now or for the route
 
 
 def speak(
@@ -93,7 +95,8 @@ def speak(
     after, pause = _outcomes(
         state, wave, speaking, answers, clock(), lambda: retry_delay.delay_seconds(attempt, jitter())
     )
-    return Spoken(after, errand, pause, circuits.evidence_of(answers, took))
+    not_taken = () if wave.is_again else _not_taken(speaking, answers)
+    return Spoken(after, errand, pause, circuits.evidence_of(answers, took), not_taken)
 
 
 def _opted_out(page: Page, wave: Sequence[int]) -> list[int]:
@@ -158,6 +161,15 @@ def _outcomes(
     hand_overs = (*state.hand_overs, (now.isoformat(), _ranges(handed))) if handed else state.hand_overs
     after = replace(state.with_letters(letters), refusals=refusals or None, hand_overs=hand_overs)
     return after, max(pauses) if pauses else None
+
+
+def _not_taken(speaking: Sequence[int], answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Whom the carrier was asked to write to, and surely did not. Those not started were not asked for."""
+    return tuple(
+        index
+        for index, answer in zip(speaking, answers, strict=True)
+        if isinstance(answer, Refused) and answer.because not in REFUSED_LETTERS and answer.code != NOT_STARTED_CODE
+    )
 
 
 def _ranges(indices: Sequence[int]) -> str:
