@@ -155,7 +155,8 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
             log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
             return
         spoken = hand_over.speak(page, claimed, wave, errand, worker.clock, worker.jitter)
-        state, stored, errand, again = spoken.state, claimed, spoken.errand, again.without(wave.indices)
+        asked, again = again, again.without(wave.indices)
+        state, stored, errand = spoken.state, claimed, spoken.errand
         tally.add(
             wave.line.name,
             wave.country,
@@ -178,11 +179,11 @@ def _work_waves(  # noqa: C901  # a story of four steps, each with its way out
         pause = spoken.come_back_after
         if pause is None or (is_told and _may_go_on(state, wave, worker)):
             continue
-        after = waves.pass_by(page, spoken, wave, passed, errand, worker.lines, worker.clock())
+        after = waves.pass_by(page, spoken, wave, again, passed, errand, worker.lines, worker.clock())
         if after is None:
             _hand_on(page, state, stored, errand, worker, pause)
             return
-        passed = after
+        passed, again = after, asked.only(state.indices(Letter.CLAIMED))
 
 
 def _may_go_on(state: PageState, wave: Wave, worker: Worker) -> bool:

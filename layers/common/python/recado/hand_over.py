@@ -61,7 +61,7 @@ class Spoken:
     errand: Errand
     come_back_after: timedelta | None
     evidence: Evidence = Evidence()  # noqa: RUF009  # frozen
-    not_taken: tuple[int, ...] = ()  # asked now for the first time, and refused for now or for the route
+    not_taken: tuple[int, ...] = ()  # asked now, and refused for now or for the route
 
 
 def speak(
@@ -95,8 +95,7 @@ def speak(
     after, pause = _outcomes(
         state, wave, speaking, answers, clock(), lambda: retry_delay.delay_seconds(attempt, jitter())
     )
-    not_taken = () if wave.is_again else _not_taken(speaking, answers)
-    return Spoken(after, errand, pause, circuits.evidence_of(answers, took), not_taken)
+    return Spoken(after, errand, pause, circuits.evidence_of(answers, took), _not_taken(speaking, answers))
 
 
 def _opted_out(page: Page, wave: Sequence[int]) -> list[int]:

@@ -35,6 +35,9 @@ class Again:
     def without(self, spoken: Sequence[int]) -> "Again":
         return replace(self, indices=tuple(index for index in self.indices if index not in spoken))
 
+    def only(self, left: Sequence[int]) -> "Again":
+        return replace(self, indices=tuple(index for index in self.indices if index in left))
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -103,21 +106,24 @@ def next_wave(
 
 
 def pass_by(
-    page: Page, spoken: Spoken, wave: Wave, passed: Passed, errand: Errand, lines: Lines, now: datetime
+    page: Page, spoken: Spoken, wave: Wave, again: Again, passed: Passed, errand: Errand, lines: Lines, now: datetime
 ) -> Passed | None:
     """Whom the next carrier may have at once, although the circuit of this one is closed. None: the page waits.
 
-    An emergency's, and those who have come back so often that waiting has not helped. Only what nobody took: where a
-    part of the wave is still claimed, its page's row can remember no other carrier.
+    An emergency's, and those who have come back so often that waiting has not helped. Only what this carrier did not
+    take. `again`: who is still to be asked again; of a dead worker's emergency anybody may be. Where others of the wave
+    stay claimed, they are their carrier's, and the page's row can remember no other.
     """
     state = spoken.state
-    if not spoken.not_taken or state.indices(Letter.CLAIMED) or spoken.come_back_after is None:
+    free = {*spoken.not_taken, *again.indices} if again.line is None else set[int]()
+    if not spoken.not_taken or not free.issuperset(state.indices(Letter.CLAIMED)) or spoken.come_back_after is None:
         return None
     if not may_pass_by(state.job, is_emergency=errand.is_emergency):
         return None
     # Of an emergency's the others do not ask a carrier that took none of these.
     took_none = spoken.evidence.answers == len(spoken.not_taken)
-    whom = state.indices(Letter.PLANNED) if took_none and errand.is_emergency else spoken.not_taken
+    others = [*state.indices(Letter.PLANNED), *again.indices] if took_none and errand.is_emergency else []
+    whom = sorted({*spoken.not_taken, *others})
     carriers = dict(passed.carriers)
     for some in _groups(page, whom, passed, errand, lines):
         if some.country == wave.country and any(way.carrier == wave.line.name for way in some.ways):
