@@ -56,7 +56,7 @@ class StandbyWatch:
                 self.asked[actor][self.pages._place_of(text)].append((carrier, answer))
 
     def check_done(self, actor: Actor, owner: str, carriers: Sequence[str], time_left: timedelta) -> None:
-        """A worker that ends well has asked everybody who might take an emergency's text, unless something forbade it."""
+        """A worker that ends well has asked everybody who might take an emergency's text, or was kept from it."""
         for (page, index), found in self.asked.pop(actor, {}).items():
             seen = self.pages.pages[page]
             wanted = self.pages._asked_for(seen)
