@@ -30,7 +30,8 @@ CODES_KEPT = timedelta(seconds=60)
 class Lines:
     """The lines of one page. `ways(country, category, own)` are its carriers in order, each with its sender.
 
-    `own` is the sender that the message names. `named` is a carrier's line; None when there is no such carrier.
+    `own` is the sender that the message names, or the code that a session writes to this handset from. `named` is a
+    carrier's line; None when there is no such carrier.
     """
 
     ways: Callable[[str, str, str], tuple[Way, ...]]
@@ -41,14 +42,16 @@ class Lines:
 def lines_for(ref: PageRef, attempt: int, clock: Clock) -> Lines:
     """The lines for this page. `attempt` is its job's number, from 1: whoever was busy for the first takes the next.
 
-    A session's text comes from a code, which is one carrier's: there is none to stand by.
+    A session's text comes from a code, which is one carrier's: the code's own, and there is none to stand by.
     """
     if is_sandbox(ref.school_id):
         line = carriers.simulated_line(attempt, partial(_queue_reports, clock))
         return Lines(lambda *_: (Way(line.name),), lambda name: line if name == line.name else None, is_watched=False)
-    if ref.kind is not PageKind.MESSAGE:
+    if ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION):
         carrier = _carrier_answering(ref)
         return Lines(lambda *_: (Way(carrier),), cache(_carriers_line))
+    if ref.kind is not PageKind.MESSAGE:
+        return Lines(partial(_of_its_code, clock), cache(_carriers_line))
     return Lines(partial(_routed, clock), cache(_carriers_line))
 
 
@@ -100,7 +103,7 @@ def _is_answerable(ref: PageRef) -> bool:
 
 def _carrier_answering(ref: PageRef) -> str:
     """What a handset's word is answered with goes over the carrier of the code that was written to: its page says."""
-    page = pages.find_page(ref) if ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION) else None
+    page = pages.find_page(ref)
     carrier = page.state.carrier if page is not None else None
     return carrier or SETTINGS.carrier
 
@@ -113,7 +116,7 @@ def _carriers_line(name: str) -> Line | None:
 
 
 _kept_routes: dict[str, tuple[datetime, list[Route]]] = {}
-_kept_codes: dict[str, tuple[datetime, str]] = {}
+_kept_codes: dict[tuple[str, tuple[str, ...]], tuple[datetime, str]] = {}
 
 
 def _routed(clock: Clock, country: str, category: str, own: str) -> tuple[Way, ...]:
@@ -122,8 +125,13 @@ def _routed(clock: Clock, country: str, category: str, own: str) -> tuple[Way, .
     route = find_route(_routes(now), country, category)
     if route is None:
         return (Way(SETTINGS.carrier, own),)
-    owner = _carrier_of(own, now) if own else ""
+    owner = _carrier_of(own, SETTINGS.country_codes, now) if own else ""
     return tuple(Way(way.carrier, own) if own and way.carrier == owner else way for way in route.ways)
+
+
+def _of_its_code(clock: Clock, country: str, _category: str, own: str) -> tuple[Way, ...]:
+    """Whatever the stack's carrier is by now: another would refuse the code, or answers to it would reach nobody."""
+    return (Way(_carrier_of(own, (country,), clock()) if own else SETTINGS.carrier, own),)
 
 
 def _routes(now: datetime) -> list[Route]:
@@ -139,12 +147,13 @@ def _routes(now: datetime) -> list[Route]:
     return found
 
 
-def _carrier_of(code: str, now: datetime) -> str:
-    """Whose a school's own code is. One that is in no pool was taken from the stack's carrier."""
-    read_at, carrier = _kept_codes.get(code, (None, ""))
+def _carrier_of(code: str, countries: tuple[str, ...], now: datetime) -> str:
+    """Whose a code of one of these pools is. One that is in none was taken from the stack's carrier."""
+    key = (code, countries)
+    read_at, carrier = _kept_codes.get(key, (None, ""))
     if read_at is not None and timedelta() <= now - read_at < CODES_KEPT:
         return carrier
-    found = (short_codes.find_code(country, code) for country in SETTINGS.country_codes)
+    found = (short_codes.find_code(country, code) for country in countries)
     carrier = next((one.carrier for one in found if one is not None), SETTINGS.carrier)
-    _kept_codes[code] = (now, carrier)
+    _kept_codes[key] = (now, carrier)
     return carrier

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 ANY = "any"  # the rest of the world; every category; a whole carrier
+SESSIONS = "sessions"  # the category of what is said on the web
 WAYS_MAX = 4
 REST_OF_COUNTRY = "ZZ"  # of a number whose country is not known
 PATIENT_ROUNDS = 8  # the pauses before the eighth add up to 10 to 21 minutes
