@@ -77,6 +77,16 @@ def refuse(because: RefusedBecause) -> Callable[[Outgoing], Answer | None]:
     return lambda _: Refused(because, "told so")
 
 
+def note(asked: list[str], name: str = "") -> Callable[[Outgoing], Answer | None]:
+    """Takes nothing, and writes down who was asked, or whom."""
+
+    def answer(text: Outgoing) -> Answer:
+        asked.append(name or text.to)
+        return Refused(RefusedBecause.FOR_NOW, "not_connected")
+
+    return answer
+
+
 def lose(_: Outgoing) -> Answer:
     return Unknown("ReadTimeoutError")
 
@@ -676,7 +686,7 @@ def test_a_carrier_that_is_down_is_asked_once_a_job_for_an_emergencys_page() -> 
     create_school()
     add_guardians(60)
     clock, pair, asked = TestClock(), Pair(), list[str]()
-    pair.normal.answer = lambda text: asked.append(text.to) or Refused(RefusedBecause.FOR_NOW, "not_connected")
+    pair.normal.answer = note(asked)
     create(alert(category=Category.EMERGENCY), clock)
 
     pair.work(clock)
@@ -690,8 +700,8 @@ def test_an_emergency_that_nobody_takes_asks_both_again_after_the_short_pause() 
     add_guardians(3)
     clock, pair = TestClock(), Pair()
     asked: list[str] = []
-    pair.normal.answer = lambda _: asked.append("normal") or Refused(RefusedBecause.FOR_NOW, "429")
-    pair.standby.answer = lambda _: asked.append("standby") or Refused(RefusedBecause.FOR_NOW, "429")
+    pair.normal.answer = note(asked, "normal")
+    pair.standby.answer = note(asked, "standby")
     create(alert(category=Category.EMERGENCY), clock)
     pair.work(clock)
 
@@ -759,7 +769,7 @@ def test_a_worker_that_dies_between_two_carriers_leaves_an_emergency_to_the_next
     create_school()
     add_guardians(3)
     clock, pair, asked = TestClock(), Pair(), list[str]()
-    pair.normal.answer = lambda text: asked.append(text.to) or Refused(RefusedBecause.FOR_NOW, "not_connected")
+    pair.normal.answer = note(asked)
 
     def die() -> None:
         raise Killed
