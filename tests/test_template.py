@@ -1,15 +1,18 @@
 """What must be true of every resource of template.yaml, asked of the template as CloudFormation gets it."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from recado import aws
+from recado import aws, log
 from recado.bucket import sign_upload
 from recado.rules.caller_addresses import VIEWER_HEADER
 from recado.session_sweep import LOOKS
@@ -470,3 +473,55 @@ def test_the_firewall_counts_each_request_by_one_address() -> None:
     assert [one["Statement"]["RateBasedStatement"]["AggregateKeyType"] for one in through] == ["FORWARDED_IP"] * 2
     for one in through:
         assert one["Statement"]["RateBasedStatement"]["ForwardedIPConfig"]["HeaderName"].lower() == VIEWER_HEADER
+
+
+# --- alarms ---
+
+
+def test_every_dead_letter_queue_has_an_alarm_that_says_so_at_the_first_job_in_it() -> None:
+    found = {
+        one["Dimensions"][0]["Value"]["Fn::GetAtt"][0]: (one["Threshold"], one["ComparisonOperator"])
+        for one in properties("AWS::CloudWatch::Alarm").values()
+        if one["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    }
+
+    assert found == dict.fromkeys(dead_letter_queues(), (0, "GreaterThanThreshold"))
+
+
+def test_alarms_tell_their_topic_when_they_begin_and_when_they_are_over() -> None:
+    found = properties("AWS::CloudWatch::Alarm")
+
+    assert len(found) == len(dead_letter_queues()) + 3
+    for one in found.values():
+        assert one["AlarmActions"] == one["OKActions"] == [{"Ref": "Alarms"}]
+        assert one["TreatMissingData"] == "notBreaching"  # nothing to count is what is hoped for
+
+
+def test_the_email_of_alarms_is_only_there_when_it_is_given() -> None:
+    subscription = resources("AWS::SNS::Subscription")["AlarmsToEmail"]
+
+    assert subscription["Condition"] == "WithAlarmEmail"
+
+
+def test_the_alarm_of_circuits_counts_the_lines_that_are_really_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filter is written by CloudWatch's grammar; its three terms are what `circuits.save` logs."""
+    (counted,) = properties("AWS::Logs::MetricFilter").values()
+    terms = re.findall(r'\(\$\.([a-z.]+) (?:= "([a-z_]+)"|IS (FALSE))\)', counted["FilterPattern"])
+
+    written = StringIO()
+    monkeypatch.setattr(log._logger.registered_handler, "stream", written)
+    log.outcome("circuit_changed", carrier="sns", country="CL", before="closed", after="open", held=False, openings=1)
+
+    line = json.loads(written.getvalue())
+    assert len(terms) == 3
+    for path, word, is_false in terms:
+        found: Any = line
+        for name in path.split("."):
+            found = found[name]
+        assert (found is False) if is_false else (found == word)
+    alarm = properties("AWS::CloudWatch::Alarm")["CircuitAlarm"]
+    transformation = counted["MetricTransformations"][0]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        transformation["MetricNamespace"],
+        transformation["MetricName"],
+    )

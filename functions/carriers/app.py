@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from recado import carrier_routes, clock, web
 from recado.carrier_routes import CarrierSeen
-from recado.rules.carrier_routes import ANY, WAYS_MAX, Route, Way
+from recado.rules.carrier_routes import ANY, SESSIONS, WAYS_MAX, Route, Way
 from recado.rules.circuits import Circuit, CircuitState
 from recado.rules.message_states import Category
 from recado.tables.circuits import Answered, Transition
@@ -19,9 +19,12 @@ from recado.tables.circuits import Answered, Transition
 app = web.resolver()
 
 COUNTRY = "^([A-Z]{2}|any)$"
-CATEGORY = f"^({'|'.join(Category)}|any)$"
+CATEGORY = f"^({'|'.join(Category)}|{SESSIONS}|any)$"
 Country = Annotated[str, Path(pattern=COUNTRY, description="ISO 3166-1 alpha-2, or any: the rest of the world")]
-CategoryPath = Annotated[str, Path(pattern=CATEGORY, description="of the message, or any: those without a route")]
+CategoryPath = Annotated[
+    str,
+    Path(pattern=CATEGORY, description="of the message; sessions; any: those without a route"),
+]
 Carrier = Annotated[str, Path(pattern="^[a-z0-9_]{1,40}$")]
 TAGS = ["carriers"]
 NOT_FOUND: dict[int, OpenAPIResponse] = {404: {"description": "`not_found`"}}

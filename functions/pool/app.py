@@ -106,7 +106,8 @@ class CapacityView(BaseModel):
     """What the free codes give each handset; handsets do not compete with each other."""
 
     country: str
-    carrier: str = Field(description="only its codes are counted: another's are given to no session")
+    carrier: str = Field(description="the first of carriers")
+    carriers: list[str] = Field(description="only their codes are counted: another's are given to no session")
     codes_free: int
     codes_draining: int
     quarantine_seconds: int
@@ -354,7 +355,8 @@ def _capacity_view(found: pool.Capacity, per_hour: float | None, per_day: float 
         )
     return CapacityView(
         country=found.country,
-        carrier=found.carrier,
+        carrier=found.carriers[0],
+        carriers=list(found.carriers),
         codes_free=found.free,
         codes_draining=found.draining,
         quarantine_seconds=int(found.quarantine.total_seconds()),

@@ -130,6 +130,7 @@ def test_the_capacity_is_told_with_the_codes_that_a_wish_needs() -> None:
     assert found == {
         "country": "DO",
         "carrier": "signed_webhook",
+        "carriers": ["signed_webhook"],
         "codes_free": 1,
         "codes_draining": 0,
         "quarantine_seconds": 3600,

@@ -68,6 +68,7 @@ from tests.simulation.memory_dynamodb import Key, key_of
 from tests.simulation.money_watch import MoneyWatch
 from tests.simulation.page_watch import PageWatch
 from tests.simulation.simulated_carrier import SimulatedCarrier
+from tests.simulation.standby_watch import StandbyWatch
 from tests.simulation.wires import SQS, Aws
 
 SENDER = "20600"
@@ -128,6 +129,7 @@ class Run(Actor):
         self.outlives = False  # a frozen worker that comes back after its time
         self.is_hasty = False  # goes through without a pause
         self.skew = timedelta()
+        self.carriers: tuple[str, ...] = ()
         self.speaking_until: datetime | None = None
         self.carrier = ""
         self.last_call: tuple[str, Mapping[str, Any]] | None = None
@@ -187,6 +189,7 @@ class SchoolDay:
         # A day has a handful of texts: circuits open on fewer than in life.
         self.answers_min, self.waves_min = self.random.choice(((1, 1), (2, 1), (4, 2), (10, 4)))
         self.circuits = CircuitWatch(aws, SETTINGS.routes_table, lambda: self.now, self.answers_min, self.waves_min)
+        self.standby = StandbyWatch(aws, SETTINGS.routes_table, self.pages, lambda: self.now)
         self.money = MoneyWatch(
             aws, self.facts, SETTINGS.ledger_table, self.pages.price_of_plan, self.pages.price_of_outcomes
         )
@@ -312,6 +315,7 @@ class SchoolDay:
             self.money.saw(written.get(SETTINGS.ledger_table, []))
             self.events.saw(written.get(SETTINGS.messages_table, []))
             self.circuits.saw(written.get(SETTINGS.routes_table, []))
+            self.standby.saw(written.get(SETTINGS.routes_table, []))
         except Violation as violation:
             self.violation = self.violation or violation
             raise Killed from violation
@@ -447,6 +451,8 @@ class SchoolDay:
         def on_end(run: Run) -> None:
             if run.end is End.DONE:
                 self.pages.check_done(run)
+                owner = run.name.replace(".", "-")
+                self.standby.check_done(run, owner, run.carriers, started + WORKER_LIFE - self.now)
             elif job.receives < RECEIVES_MAX and not self.is_on(self.weather.job_lost):
                 self.at(max(self.now, started + VISIBILITY), lambda: self._deliver(job))
 
@@ -536,6 +542,8 @@ class SchoolDay:
                 self.wish_soon(0, 240, act)
         for _ in range(self.random.choice((0, 1, 1, 3))):
             self.wish_soon(0, self.random.choice((5, 120)), self.carrier.fall_ill)
+        if self.is_on(0.25):
+            self.carrier.begin_ill()
 
     def _plan_message(self, place: int, when: datetime) -> None:
         school = self.random.choice(self.schools)

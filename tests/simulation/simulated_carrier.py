@@ -65,6 +65,12 @@ class SimulatedCarrier:
         self.day.note(f"{name} is {self.illness[name]}")
         self.day.after_a_while(10, self.day.random.choice((60, 300, 9000)), lambda: self.recover(name))
 
+    def begin_ill(self) -> None:
+        """The normal one takes nothing when the day begins, for a minute or ten."""
+        name = self.name
+        self.illness[name] = self.day.random.choice(("busy", "barred"))
+        self.day.after_a_while(60, 600, lambda: self.recover(name))
+
     def recover(self, name: str) -> None:
         self.illness.pop(name, None)
         self.day.note(f"{name} is well")
@@ -74,24 +80,38 @@ class SimulatedCarrier:
         return timedelta() if carrier == STANDBY else timedelta(hours=self.dedupe_hours)
 
     def lines(self, run: Run) -> Lines:
-        ways = (Way(self.name), Way(STANDBY)) if self.has_standby else (Way(self.name),)
+        first = self.name
+        ways = (Way(first), Way(STANDBY)) if self.has_standby else (Way(first),)
+        run.carriers = tuple(way.carrier for way in ways)
         return Lines(
             lambda *_: ways,
-            lambda name: self._line(run, name) if name else None,
+            lambda name: self._line(run, name, first) if name else None,
             parts_per_second=lambda way: self.day.pace if way.carrier != STANDBY else None,
         )
 
-    def _line(self, run: Run, name: str) -> Line:
+    def _line(self, run: Run, name: str, first: str) -> Line:
         def speak(texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
             run.carrier = name
             try:
+                if name == STANDBY:
+                    self._watch(lambda: self.day.standby.before(texts, first))
                 if self.takes_whole_waves:
-                    return self._exchange(run, texts, may_start)
-                return [self._exchange(run, [text], may_start)[0] for text in texts]
+                    answers = self._exchange(run, texts, may_start)
+                else:
+                    answers = [self._exchange(run, [text], may_start)[0] for text in texts]
+                self.day.standby.after(run, name, texts, answers)
+                return answers
             finally:
                 run.speaking_until = None
 
         return Line(name, speak, int(self.dedupe_of(name).total_seconds()) // 3600, self.echoes_reference)
+
+    def _watch(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Violation as violation:
+            self.day.violation = self.day.violation or violation
+            raise Killed from violation
 
     def _exchange(self, run: Run, texts: Sequence[Outgoing], may_start: Callable[[], bool]) -> list[Answer]:
         """One request and its answer: for a wave, or for one text."""

@@ -77,6 +77,16 @@ def refuse(because: RefusedBecause) -> Callable[[Outgoing], Answer | None]:
     return lambda _: Refused(because, "told so")
 
 
+def note(asked: list[str], name: str = "") -> Callable[[Outgoing], Answer | None]:
+    """Takes nothing, and writes down who was asked, or whom."""
+
+    def answer(text: Outgoing) -> Answer:
+        asked.append(name or text.to)
+        return Refused(RefusedBecause.FOR_NOW, "not_connected")
+
+    return answer
+
+
 def lose(_: Outgoing) -> Answer:
     return Unknown("ReadTimeoutError")
 
@@ -103,7 +113,7 @@ def waiting_jobs(queue: str = "BulkQueue") -> list[tuple[str, float]]:
 def next_jobs(clock: TestClock) -> list[str]:
     """The jobs that wait, when the last of them is due."""
     jobs = waiting_jobs() + waiting_jobs("UrgentQueue")
-    clock.move(seconds=max((delay for _, delay in jobs), default=0))
+    clock.move(seconds=max([0.0, *(delay for _, delay in jobs)]))  # moto says of one without a delay: since 1970
     return [body for body, _ in jobs]
 
 
@@ -628,3 +638,152 @@ def test_sandboxes_pages_and_those_of_sessions_have_one_line_each() -> None:
     assert session.is_watched
     assert sandbox.ways("CL", "", "") == (Way(carriers.SIMULATED),)
     assert not sandbox.is_watched
+
+
+# --- a few texts: no circuit opens for them in time ---
+
+
+def seconds_until_out(pair: Pair, clock: TestClock, texts: int, *, jobs_max: int = 40) -> float:
+    """How long until this many texts were taken by anybody, with every job worked when it is due."""
+    began = clock()
+    for _ in range(jobs_max):
+        pair.work(clock, *next_jobs(clock))
+        if len(pair.normal.heard) + len(pair.standby.heard) >= texts:
+            return (clock() - began).total_seconds()
+    raise AssertionError("not out")
+
+
+@pytest.mark.parametrize("because", [RefusedBecause.FOR_NOW, RefusedBecause.ROUTE])
+def test_a_small_emergency_that_the_first_carrier_does_not_take_goes_over_the_next_at_once(
+    because: RefusedBecause,
+) -> None:
+    create_school()
+    add_guardians(3)
+    clock, pair = TestClock(), Pair()
+    pair.normal.answer = refuse(because)
+    create(alert(category=Category.EMERGENCY), clock)
+
+    assert seconds_until_out(pair, clock, 3) == 0, "seconds"
+    assert circuit().state is CircuitState.CLOSED
+    assert figures() == (997, 0, 3)
+
+
+def test_of_an_emergency_a_busy_carrier_keeps_what_it_takes_and_only_the_rest_is_passed_on() -> None:
+    create_school()
+    add_guardians(60)
+    clock, pair, turns = TestClock(), Pair(), count()
+    pair.normal.answer = lambda _: Refused(RefusedBecause.FOR_NOW, "429") if next(turns) % 5 == 0 else None
+    create(alert(category=Category.EMERGENCY), clock)
+
+    pair.work(clock)
+
+    assert (len(pair.normal.heard), len(pair.standby.heard)) == (48, 12)
+    assert circuit().state is CircuitState.CLOSED
+    assert figures() == (940, 0, 60)
+
+
+def test_a_carrier_that_is_down_is_asked_once_a_job_for_an_emergencys_page() -> None:
+    create_school()
+    add_guardians(60)
+    clock, pair, asked = TestClock(), Pair(), list[str]()
+    pair.normal.answer = note(asked)
+    create(alert(category=Category.EMERGENCY), clock)
+
+    pair.work(clock)
+
+    assert len(asked) == 20  # one wave of the three
+    assert len(pair.standby.heard) == 60
+
+
+def test_an_emergency_that_nobody_takes_asks_both_again_after_the_short_pause() -> None:
+    create_school()
+    add_guardians(3)
+    clock, pair = TestClock(), Pair()
+    asked: list[str] = []
+    pair.normal.answer = note(asked, "normal")
+    pair.standby.answer = note(asked, "standby")
+    create(alert(category=Category.EMERGENCY), clock)
+    pair.work(clock)
+
+    ((_, delay),) = jobs = waiting_jobs("UrgentQueue")
+    clock.move(seconds=delay)
+    pair.standby.answer = lambda _: None
+    pair.work(clock, jobs[0][0])
+
+    assert delay == pytest.approx(5, abs=0.1)
+    assert asked == ["normal"] * 3 + ["standby"] * 3 + ["normal"] * 3
+    assert len(pair.standby.heard) == 3
+    assert figures() == (997, 0, 3)
+
+
+def test_an_emergency_that_the_open_carrier_does_not_take_tries_the_one_that_was_left() -> None:
+    create_school()
+    add_guardians(3)
+    clock, pair = TestClock(), Pair()
+    open_circuit(clock)
+    pair.standby.answer = refuse(RefusedBecause.FOR_NOW)
+    clock.move(seconds=11)  # an emergency's pause is over, the circuit's own is not
+    create(alert(category=Category.EMERGENCY), clock)
+
+    pair.work(clock)
+
+    assert len(pair.normal.heard) == 3
+    assert circuit().state is CircuitState.HALF_OPEN
+
+
+def test_what_may_have_been_taken_keeps_all_of_its_wave_at_a_carrier_that_dedupes() -> None:
+    create_school()
+    add_guardians(4)
+    clock, pair, turns = TestClock(), Pair(dedupe_hours=24), count()
+    pair.normal.answer = lambda _: Unknown("ReadTimeout") if next(turns) % 2 else Refused(RefusedBecause.FOR_NOW, "429")
+    create(alert(category=Category.EMERGENCY), clock)
+    pair.work(clock)
+    assert not pair.standby.heard
+
+    pair.normal.answer = lambda _: None
+    pair.work(clock, *next_jobs(clock))
+
+    heard = [text.reference for text in pair.normal.heard]
+    assert len(set(heard)) == 4
+    assert not pair.standby.heard
+    assert figures() == (996, 0, 4)
+
+
+def test_an_ordinary_text_waits_for_a_busy_carrier_but_not_until_it_expires() -> None:
+    create_school()
+    add_guardians(40)
+    clock, pair = TestClock(), Pair()
+    stubborn = "+56900000003"
+    pair.normal.answer = lambda text: Refused(RefusedBecause.FOR_NOW, "later") if text.to == stubborn else None
+    message = create(alert(), clock)
+
+    took = seconds_until_out(pair, clock, 40)
+
+    assert pair.standby.numbers_heard() == [stubborn]
+    assert took == pytest.approx(635, abs=1)  # 5 + 10 + … + 320 s
+    assert circuit().state is CircuitState.CLOSED
+    assert message_reports.get_delivery(DIRECTOR, message.id, clock()).counts == {RecipientState.SENT: 40}
+
+
+def test_a_worker_that_dies_between_two_carriers_leaves_an_emergency_to_the_next_job() -> None:
+    create_school()
+    add_guardians(3)
+    clock, pair, asked = TestClock(), Pair(), list[str]()
+    pair.normal.answer = note(asked)
+
+    def die() -> None:
+        raise Killed
+
+    pair.standby.before = die
+    create(alert(category=Category.EMERGENCY), clock)
+    (job,) = jobs_on("UrgentQueue")
+    with pytest.raises(Killed):
+        pair.work(clock, job)
+    pair.standby.before = lambda: None
+
+    clock.move(seconds=40)
+    pair.work(clock, job)
+
+    assert len(set(pair.standby.numbers_heard())) == len(pair.standby.heard) == 3
+    assert len(asked) == 6  # once by each worker
+    assert figures() == (997, 0, 3)

@@ -367,7 +367,7 @@ def test_the_capacity_counts_what_sessions_can_claim_today() -> None:
 
     found = pool.get_capacity(OPERATOR, "DO", timedelta(minutes=5), pool.read_wish(12, None))
 
-    assert (found.carrier, found.free, found.draining) == (CARRIER, 3, 1)
+    assert (found.carriers[0], found.free, found.draining) == (CARRIER, 3, 1)
     assert [found.per_hour, found.per_day] == pytest.approx([3 * 60 / 65, 3 * 24 * 60 / 65])
     assert (found.codes_needed, found.codes_missing) == (13, 10)
 

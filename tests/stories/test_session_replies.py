@@ -604,7 +604,7 @@ def test_a_reply_before_the_sweeper_came_is_answered_and_the_release_still_cover
         "rested",
         "a code that drains",
         "a removed code",
-        "another carrier's code",
+        "a code of schools by now",
     ],
 )
 def test_who_must_not_be_told_is_not(
@@ -623,8 +623,8 @@ def test_who_must_not_be_told_is_not(
         code = next(one for one in CODES if one != text.sender)
     elif why == "a code that drains":
         short_codes.drain_code(COUNTRY, code, clock())
-    elif why in ("a removed code", "another carrier's code"):
-        name, value = ("state", "removed") if why == "a removed code" else ("carrier", "sns")
+    elif why in ("a removed code", "a code of schools by now"):
+        name, value = ("state", "removed") if why == "a removed code" else ("purpose", "schools")
         boto3.resource("dynamodb").Table("RoutesTable").update_item(
             Key={"pk": f"CODES#{COUNTRY}", "sk": code},
             UpdateExpression="SET #name = :value",

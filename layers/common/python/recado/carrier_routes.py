@@ -161,7 +161,7 @@ def _check_circuit(caller: Caller, carrier: str, country: str) -> None:
 def _check_place(country: str, category: str) -> None:
     if country != ANY and not school_records.is_country(country):
         raise NotFound("There is no such country")
-    if category != ANY and category not in list(Category):
+    if category not in (ANY, rules.SESSIONS, *Category):
         raise NotFound("There is no such category")
 
 

@@ -29,7 +29,7 @@ from recado.tables.base import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RE
 from recado.tables.inbox import InboxCopy
 from recado.tables.messages import Message
 from recado.tables.pages import OWN_TEXTS, Page, PageKind, PageReader, PageRef, PageState
-from recado.waves import Again, Asker, Wait
+from recado.waves import Again, Asker, Passed, Wait
 
 LEASE = timedelta(seconds=30)
 LEASE_MARGIN = timedelta(seconds=1)  # clocks of two workers differ by less
@@ -136,7 +136,7 @@ def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
     page: Page, state: PageState, again: Again, errand: Errand, worker: Worker, tally: circuits.Tally
 ) -> None:
     """`state` has the outcomes not yet written; they go with the next claim, or with the closing."""
-    stored, said = page.state, _Said()
+    stored, said, passed = page.state, _Said(), Passed()
     while True:
         # 1. Is there anybody left, and time for them?
         if errand.may is not May.SPEAK:
@@ -151,7 +151,7 @@ def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
         # 2. Who, and over which line? When none is open the page waits, in a fresh job.
         asker = Asker(worker.owner, worker.clock(), worker.jitter, SETTINGS.wave_size)
         try:
-            found = waves.next_wave(page, state, again, errand, worker.lines, asker)
+            found = waves.next_wave(page, state, again, passed, errand, worker.lines, asker)
             is_resigned = isinstance(found, Wait) and waves.may_resign(
                 page, state, again, errand, worker.lines, asker.now
             )
@@ -175,7 +175,8 @@ def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
             log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
             return
         spoken = hand_over.speak(page, claimed, wave, errand, worker.clock, worker.jitter)
-        state, stored, errand, again = spoken.state, claimed, spoken.errand, again.without(wave.indices)
+        asked, again = again, again.without(wave.indices)
+        state, stored, errand = spoken.state, claimed, spoken.errand
         tally.add(
             wave.line.name,
             wave.country,
@@ -197,12 +198,15 @@ def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
             state = stored = saved
         pause = spoken.come_back_after
         if pause is not None and not (is_told and _may_go_on(state, wave, worker)):
-            _hand_on(page, state, stored, errand, worker, pause)
-            return
+            after = waves.pass_by(page, spoken, wave, again, passed, errand, worker.lines, worker.clock())
+            if after is None:
+                _hand_on(page, state, stored, errand, worker, pause)
+                return
+            passed, again = after, asked.only(state.indices(Letter.CLAIMED))
 
         # 5. No faster than the sender goes. Nobody sleeps: the same job comes again.
         breath = said.pause_after(page, wave, asker.now, worker.clock())
-        if breath is not None and (again.indices or state.indices(Letter.PLANNED)):
+        if breath is not None and state.indices(Letter.PLANNED) and not state.indices(Letter.CLAIMED):
             _hand_on(page, state, stored, errand, worker, breath, is_next_try=False)
             return
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from recado import answers, circuits
 from recado.carriers.speech import (
     CONNECT_SECONDS_MAX,
+    NOT_STARTED_CODE,
     READ_SECONDS_MAX,
     Accepted,
     Answer,
@@ -62,6 +63,7 @@ class Spoken:
     errand: Errand
     come_back_after: timedelta | None
     evidence: Evidence = Evidence()  # noqa: RUF009  # frozen
+    not_taken: tuple[int, ...] = ()  # asked now, and refused for now or for the route
 
 
 def speak(
@@ -97,7 +99,7 @@ def speak(
     after, pause = _outcomes(
         state, wave, speaking, answers, clock(), lambda: retry_delay.delay_seconds(attempt, jitter())
     )
-    return Spoken(after, errand, pause, circuits.evidence_of(answers, took))
+    return Spoken(after, errand, pause, circuits.evidence_of(answers, took), _not_taken(speaking, answers))
 
 
 def _opted_out(page: Page, wave: Sequence[int]) -> list[int]:
@@ -170,3 +172,12 @@ def _taken_back(state: PageState, wave: Wave, indices: Sequence[int]) -> PageSta
     if wave.is_again or not indices or state.asked is None:
         return state
     return replace(state, asked=take_back(state.asked, wave.line.name, indices))
+
+
+def _not_taken(speaking: Sequence[int], answers: Sequence[Answer]) -> tuple[int, ...]:
+    """Whom the carrier was asked to write to, and surely did not. Those not started were not asked for."""
+    return tuple(
+        index
+        for index, answer in zip(speaking, answers, strict=True)
+        if isinstance(answer, Refused) and answer.because not in REFUSED_LETTERS and answer.code != NOT_STARTED_CODE
+    )

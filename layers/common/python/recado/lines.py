@@ -27,7 +27,8 @@ from recado.tables.pages import PageKind, PageRef
 class Lines:
     """The lines of one page. `ways(country, category, own)` are its carriers in order, each with its sender.
 
-    `own` is the sender that the message names. `named` is a carrier's line; None when there is no such carrier.
+    `own` is the sender that the message names, or the code that a session writes to this handset from. `named` is a
+    carrier's line; None when there is no such carrier.
     """
 
     ways: Callable[[str, str, str], tuple[Way, ...]]
@@ -39,14 +40,16 @@ class Lines:
 def lines_for(ref: PageRef, attempt: int, clock: Clock) -> Lines:
     """The lines for this page. `attempt` is its job's number, from 1: whoever was busy for the first takes the next.
 
-    A session's text comes from a code, which is one carrier's: there is none to stand by.
+    A session's text comes from a code, which is one carrier's: the code's own, and there is none to stand by.
     """
     if is_sandbox(ref.school_id):
         line = carriers.simulated_line(attempt, partial(_queue_reports, clock))
         return Lines(lambda *_: (Way(line.name),), lambda name: line if name == line.name else None, is_watched=False)
-    if ref.kind is not PageKind.MESSAGE:
+    if ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION):
         carrier = _carrier_answering(ref)
         return Lines(lambda *_: (Way(carrier),), cache(_carriers_line))
+    if ref.kind is not PageKind.MESSAGE:
+        return Lines(lambda country, _category, own: routing.ways_of_code(country, own, clock()), cache(_carriers_line))
     return Lines(
         lambda country, category, own: routing.ways_of(country, category, own, clock()),
         cache(_carriers_line),
@@ -96,7 +99,7 @@ def _is_answerable(ref: PageRef) -> bool:
 
 def _carrier_answering(ref: PageRef) -> str:
     """What a handset's word is answered with goes over the carrier of the code that was written to: its page says."""
-    page = pages.find_page(ref) if ref.kind in (PageKind.ANSWER, PageKind.CONFIRMATION) else None
+    page = pages.find_page(ref)
     carrier = page.state.carrier if page is not None else None
     return carrier or SETTINGS.carrier
 

@@ -14,6 +14,7 @@ from recado.carriers import REGISTRY
 from recado.errors import AlreadyExists, FieldProblem, InvalidRequest, NotFound, WrongState
 from recado.rules import school_records
 from recado.rules.short_codes import CodeState, codes_needed, removable_at, sessions_per_handset
+from recado.session_pool import find_pool
 from recado.settings import SETTINGS
 from recado.tables import schools as school_table
 from recado.tables import short_codes as table
@@ -53,7 +54,7 @@ class Capacity:
     """How many sessions of one length the codes of a country give each handset, and how many codes a wish needs."""
 
     country: str
-    carrier: str
+    carriers: tuple[str, ...]
     free: int
     draining: int
     quarantine: timedelta
@@ -166,13 +167,14 @@ def get_capacity(caller: Caller, country: str, session: timedelta, wish: Wish | 
     schools.check_caller(caller)
     if country not in SETTINGS.country_codes:
         raise NotFound("There are no short codes in this country")
-    codes = [code for code in table.list_codes(country) if code.serves_sessions_of(SETTINGS.carrier)]
+    pool = find_pool(country)
+    codes = pool.codes
     free = sum(code.state is CodeState.FREE for code in codes)
     draining = sum(code.state is CodeState.DRAINING for code in codes)
     needed = codes_needed(wish.sessions, wish.period, SETTINGS.quarantine, session) if wish else None
     return Capacity(
         country=country,
-        carrier=SETTINGS.carrier,
+        carriers=pool.carriers,
         free=free,
         draining=draining,
         quarantine=SETTINGS.quarantine,

@@ -15,7 +15,7 @@ ROUTES_KEPT = timedelta(seconds=5)
 CODES_KEPT = timedelta(seconds=60)
 
 _kept_routes: dict[str, tuple[datetime, list[Route]]] = {}
-_kept_codes: dict[str, tuple[datetime, ShortCode | None]] = {}
+_kept_codes: dict[tuple[str, tuple[str, ...]], tuple[datetime, ShortCode | None]] = {}
 
 
 def forget() -> None:
@@ -29,13 +29,18 @@ def ways_of(country: str, category: str, own: str, now: datetime) -> tuple[Way, 
     route = find_route(_routes(now), country, category)
     if route is None:
         return (Way(SETTINGS.carrier, own),)
-    owner = _carrier_of(own, now) if own else ""
+    owner = _carrier_of(own, SETTINGS.country_codes, now) if own else ""
     return tuple(Way(way.carrier, own) if own and way.carrier == owner else way for way in route.ways)
+
+
+def ways_of_code(country: str, own: str, now: datetime) -> tuple[Way, ...]:
+    """Whatever the stack's carrier is by now: another would refuse the code, or answers to it would reach nobody."""
+    return (Way(_carrier_of(own, (country,), now) if own else SETTINGS.carrier, own),)
 
 
 def parts_per_second(way: Way, now: datetime) -> float | None:
     """How fast texts may leave by this way; None: as fast as its carrier takes them."""
-    code = _code(way.sender, now) if way.sender else None
+    code = _code(way.sender, SETTINGS.country_codes, now) if way.sender else None
     return code.parts_per_second if code is not None and code.carrier == way.carrier else None
 
 
@@ -52,17 +57,17 @@ def _routes(now: datetime) -> list[Route]:
     return found
 
 
-def _carrier_of(code: str, now: datetime) -> str:
-    """Whose a school's own code is. One that is in no pool was taken from the stack's carrier."""
-    found = _code(code, now)
+def _carrier_of(code: str, countries: tuple[str, ...], now: datetime) -> str:
+    """Whose a code of one of these pools is. One that is in none was taken from the stack's carrier."""
+    found = _code(code, countries, now)
     return found.carrier if found is not None else SETTINGS.carrier
 
 
-def _code(code: str, now: datetime) -> ShortCode | None:
-    read_at, known = _kept_codes.get(code, (None, None))
+def _code(code: str, countries: tuple[str, ...], now: datetime) -> ShortCode | None:
+    read_at, known = _kept_codes.get((code, countries), (None, None))
     if read_at is not None and timedelta() <= now - read_at < CODES_KEPT:
         return known
-    found = (short_codes.find_code(country, code) for country in SETTINGS.country_codes)
+    found = (short_codes.find_code(country, code) for country in countries)
     known = next((one for one in found if one is not None), None)
-    _kept_codes[code] = (now, known)
+    _kept_codes[code, countries] = (now, known)
     return known

@@ -24,10 +24,10 @@ from recado.rules.audience import is_blocked
 from recado.rules.phone_numbers import country_of, read_number
 from recado.rules.session_caps import Limit
 from recado.rules.short_codes import Code, Route
+from recado.session_pool import find_pool, whose_first
 from recado.settings import SETTINGS
 from recado.tables import caps, opt_outs, routes
 from recado.tables import sessions as table
-from recado.tables import short_codes as code_table
 from recado.tables.base import Transaction
 from recado.tables.sessions import Handset, Handsets, NotReached, RefusedNumber, Session
 
@@ -130,15 +130,18 @@ def claim_codes(session_id: str, wanted: Handsets, source: str, is_open: IsOpen,
     death it finds the codes that the session holds already.
     """
     countries = {handset.number: country_of(handset.number) for handset in wanted.handsets}
-    pools = {country: _list_pool(country) for country in sorted({one for one in countries.values() if one})}
+    pools = {country: find_pool(country) for country in sorted({one for one in countries.values() if one})}
+    orders = {country: whose_first(pool, clock()) for country, pool in pools.items()}
     holders = {one.number: signatures.holder_token(first_master(), source, one.number) for one in wanted.handsets}
     # Before the routes are read: a claim of this source in between is then noticed.
     latest = caps.list_latest_claims(holders.values())
     claiming = _Claiming(session_id, source, is_open, clock)
 
     def claim(handset: Handset) -> Handset | RefusedNumber:
-        holder, pool = holders[handset.number], pools.get(countries[handset.number] or "", [])
-        return _claim_code(claiming, handset, pool, holder, latest[holder])
+        holder, country = holders[handset.number], countries[handset.number] or ""
+        found = pools[country].codes if country in pools else ()
+        pool = [Code(code.code, code.country, code.carrier, code.state) for code in found]
+        return _claim_code(claiming, handset, pool, orders.get(country, ()), holder, latest[holder])
 
     answers = for_each(claim, wanted.handsets)
     claimed = tuple(one for one in answers if isinstance(one, Handset))
@@ -198,15 +201,6 @@ def _again_at(refused: RefusedNumber, now: datetime) -> datetime | None:
     return None
 
 
-def _list_pool(country: str) -> list[Code]:
-    """The codes whose texts today's carrier takes: another's would be refused on the way."""
-    return [
-        Code(one.code, one.country, one.carrier, one.state)
-        for one in code_table.list_codes(country)
-        if one.serves_sessions_of(SETTINGS.carrier)
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class _Claiming:
     session_id: str
@@ -216,7 +210,7 @@ class _Claiming:
 
 
 def _claim_code(
-    one: _Claiming, handset: Handset, pool: Sequence[Code], holder: str, latest: str | None
+    one: _Claiming, handset: Handset, pool: Sequence[Code], carriers: Sequence[str], holder: str, latest: str | None
 ) -> Handset | RefusedNumber:
     at_once = short_codes.sessions_of_one_source(pool, SETTINGS.sessions_per_source_and_handset)
     for _ in range(CLAIMS_MAX):
@@ -231,8 +225,9 @@ def _claim_code(
 
         # 2. The best code that is still free, unless another claim of the source came between: then all over again.
         now = one.clock()
+        order = short_codes.order_of_claim(pool, found, now, carriers)
         try:
-            code = _take_first_free(one, handset, short_codes.order_of_claim(pool, found, now), holder, latest, now)
+            code = _take_first_free(one, handset, order, holder, latest, now)
         except caps.Overtaken as overtaken:
             latest = overtaken.latest
             continue

@@ -23,6 +23,7 @@ from recado.tables import sessions as session_table
 from recado.tables import short_codes as code_table
 from recado.tables.base import Transaction
 from recado.tables.pages import PageKind, PageRecipient, PageRef
+from recado.tables.short_codes import Purpose
 
 LIFE = timedelta(minutes=5)  # a notice that has not gone out by then goes out no more
 NOTICES_PER_DAY = 3  # to one handset, from all codes
@@ -95,12 +96,12 @@ def _is_over(route: Route, now: datetime) -> bool:
 
 
 def _is_ours(handset: str, code: str) -> bool:
-    """Whether the code stays in the pool, and today's carrier says it.
+    """Whether the code stays in the pool: its own carrier says it.
 
     Of one that drains the pair would rest longer than the code waits to be removed and, perhaps, a school's.
     """
     found = code_table.find_code(country_of(handset) or "", code)
-    return found is not None and found.state is CodeState.FREE and found.serves_sessions_of(SETTINGS.carrier)
+    return found is not None and found.state is CodeState.FREE and found.purpose is Purpose.SESSIONS
 
 
 def _may_be_told(handset: str) -> bool:

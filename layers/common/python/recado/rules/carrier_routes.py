@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 ANY = "any"  # the rest of the world; every category; a whole carrier
+SESSIONS = "sessions"  # the category of what is said on the web
 WAYS_MAX = 4
 REST_OF_COUNTRY = "ZZ"  # of a number whose country is not known
+PATIENT_ROUNDS = 8  # the pauses before the eighth add up to 10 to 21 minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,15 @@ def find_route(routes: Iterable[Route], country: str, category: str) -> Route | 
     by_key = {(one.country, one.category): one for one in routes}
     keys = ((country, category), (country, ANY), (ANY, category), (ANY, ANY))
     return next((by_key[key] for key in keys if key in by_key), None)
+
+
+def may_pass_by(round_: int, *, is_emergency: bool) -> bool:
+    """Whether a text that its carrier did not take may go to the next one at once, although nobody left that carrier.
+
+    `round_` counts the jobs of its page, from 1. An emergency's may; any other waits, for a carrier that is busy takes
+    it a moment later, and who stands by costs more; but not until it expires.
+    """
+    return is_emergency or round_ >= PATIENT_ROUNDS
 
 
 def has_twice(ways: Sequence[Way]) -> bool:

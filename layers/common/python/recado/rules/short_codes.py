@@ -4,7 +4,7 @@ Must never offer the code the handset used last, however long ago: so a pool of 
 once and then refuses it for good. Offering is not having: only the conditional write of the route decides.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -49,11 +49,15 @@ class Route:
     free_before_notice: datetime | None = None
 
 
-def order_of_claim(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> list[str]:
+def order_of_claim(
+    codes: Iterable[Code], routes: Iterable[Route], now: datetime, carriers: Sequence[str] = ()
+) -> list[str]:
     """The codes a new session may try for the handset of these routes, best first: never used, then longest unused.
 
-    A session that repeats its opening looks for a route of its own first: what is held is left out here.
+    Those of the first of `carriers` come before the next one's: that orders them, and leaves none out. A session that
+    repeats its opening looks for a route of its own first: what is held is left out here.
     """
+    codes = tuple(codes)
     used = {route.code: route for route in routes}
     last = _last_used(used.values())
     never_used = []
@@ -64,7 +68,8 @@ def order_of_claim(codes: Iterable[Code], routes: Iterable[Route], now: datetime
             never_used.append(code)
         elif code != last and route.free_at is not None and route.free_at <= now:
             rested.append((route.free_at, code))
-    return never_used + [code for _, code in sorted(rested)]
+    ranks = {code.code: carriers.index(code.carrier) for code in codes if code.carrier in carriers}
+    return sorted(never_used + [code for _, code in sorted(rested)], key=lambda code: ranks.get(code, len(carriers)))
 
 
 def free_from(codes: Iterable[Code], routes: Iterable[Route], now: datetime) -> datetime | None:

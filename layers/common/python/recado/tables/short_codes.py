@@ -35,10 +35,6 @@ class ShortCode:
     removed_at: datetime | None = None
     parts_per_second: float | None = None
 
-    def serves_sessions_of(self, carrier: str) -> bool:
-        """Whether sessions whose texts this carrier takes may hold it; its state is asked elsewhere."""
-        return self.purpose is Purpose.SESSIONS and self.carrier == carrier
-
 
 class _CodeRow(Row):
     class Meta(RoutesMeta):
