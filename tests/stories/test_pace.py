@@ -15,6 +15,7 @@ from pynamodb.exceptions import UpdateError
 from recado import attention, carrier_routes, circuits, dispatch, messages, page_jobs, records, routing
 from recado.access import Caller
 from recado.carriers.speech import Line, Outgoing, Refused, RefusedBecause
+from recado.lines import Lines
 from recado.rules import circuits as circuit_rules
 from recado.rules.carrier_routes import ANY, Way
 from recado.rules.message_states import Category, MessageState
@@ -23,7 +24,7 @@ from recado.tables import circuits as circuit_table
 from recado.tables import paces, short_codes
 from recado.tables.messages import Message
 from recado.tables.short_codes import Purpose, ShortCode
-from tests.conftest import all_tables
+from tests.conftest import all_tables, jobs_on
 from tests.faults import Fault, faults
 from tests.worlds import (
     DIRECTOR,
@@ -300,6 +301,29 @@ def test_while_the_paced_carrier_is_left_alone_the_pace_is_that_of_who_stands_by
     message = create(alert(), clock)
 
     assert enqueued(message) == 4
+
+
+@pytest.mark.parametrize("refused", [range(30), range(1)])
+def test_an_emergency_that_a_paced_carrier_does_not_take_goes_over_the_next_at_once(refused: range) -> None:
+    create_school()
+    add_guardians(30)
+    pace(10)
+    clock = TestClock()
+    carrier_routes.set_route(STAFF, ANY, ANY, [Way(CARRIER, CODE), Way("sns")], NOON)
+    numbers = [mobile(position) for position in refused]
+    busy = FakeCarrier(answer=lambda text: Refused(RefusedBecause.FOR_NOW, "busy") if text.to in numbers else None)
+    standby = FakeCarrier()
+    lines = Lines(
+        lambda *_: (Way(CARRIER, CODE), Way("sns")),
+        {CARRIER: Line(CARRIER, busy.speak, 0, True), "sns": Line("sns", standby.speak, 0, True)}.get,
+        parts_per_second=lambda way: routing.parts_per_second(way, clock()),
+    )
+    create(alert(category=Category.EMERGENCY), clock)
+
+    [job] = jobs_on("UrgentQueue")
+    dispatch.work_page(dispatch.read_job(job), worker(busy, clock, lines=lines))
+
+    assert standby.numbers_heard() == numbers
 
 
 def test_two_messages_from_one_sender_share_its_time() -> None:

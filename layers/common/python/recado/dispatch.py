@@ -13,7 +13,7 @@ from itertools import batched
 from recado import circuits, hand_over, inbox, log, page_jobs, recipient_events, sending, sessions, waves
 from recado.clock import Clock
 from recado.errands import Errand, May, find_errand
-from recado.hand_over import COME_BACK_AFTER, ROUTE_PAUSE, Wave
+from recado.hand_over import COME_BACK_AFTER, ROUTE_PAUSE, Spoken, Wave
 from recado.lines import Lines
 from recado.queues import put_jobs
 from recado.rules import asked_carriers, pace, texts
@@ -65,14 +65,15 @@ class _Said:
     since: datetime | None = None
     parts: int = 0
 
-    def pause_after(self, page: Page, wave: Wave, began: datetime, now: datetime) -> timedelta | None:
-        """Counts a wave; how long to wait before the next one. None: go on."""
+    def pause_after(self, page: Page, wave: Wave, spoken: Spoken, began: datetime, now: datetime) -> timedelta | None:
+        """Counts what was taken of a wave; how long to wait before the next one. None: go on."""
         if wave.parts_per_second is None:
             return None
         way = (wave.line.name, wave.sender)
         if self.since is None or way != self.way:
             self.way, self.since, self.parts = way, began, 0
-        self.parts += sum(page.recipients[index].segments for index in wave.indices)
+        taken = set(wave.indices).difference(spoken.not_taken)
+        self.parts += sum(page.recipients[index].segments for index in taken)
         return pace.pause_after(self.parts, now - self.since, wave.parts_per_second)
 
 
@@ -203,9 +204,10 @@ def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
                 _hand_on(page, state, stored, errand, worker, pause)
                 return
             passed, again = after, asked.only(state.indices(Letter.CLAIMED))
+            continue
 
         # 5. No faster than the sender goes. Nobody sleeps: the same job comes again.
-        breath = said.pause_after(page, wave, asker.now, worker.clock())
+        breath = said.pause_after(page, wave, spoken, asker.now, worker.clock())
         if breath is not None and state.indices(Letter.PLANNED) and not state.indices(Letter.CLAIMED):
             _hand_on(page, state, stored, errand, worker, breath, is_next_try=False)
             return
