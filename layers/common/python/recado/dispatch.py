@@ -197,6 +197,7 @@ def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
                 log.outcome("page_left_to_another", page=page.ref.page, item=page.ref.item)
                 return
             state = stored = saved
+        breath = said.pause_after(page, wave, spoken, asker.now, worker.clock())
         pause = spoken.come_back_after
         if pause is not None and not (is_told and _may_go_on(state, wave, worker)):
             after = waves.pass_by(page, spoken, wave, again, passed, errand, worker.lines, worker.clock())
@@ -207,7 +208,6 @@ def _work_waves(  # noqa: C901  # a story of five steps, each with its way out
             continue
 
         # 5. No faster than the sender goes. Nobody sleeps: the same job comes again.
-        breath = said.pause_after(page, wave, spoken, asker.now, worker.clock())
         if breath is not None and state.indices(Letter.PLANNED) and not state.indices(Letter.CLAIMED):
             _hand_on(page, state, stored, errand, worker, breath, is_next_try=False)
             return
