@@ -8,7 +8,7 @@ looked at by `carrier_reports.py`.
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 from standardwebhooks import Webhook
@@ -297,7 +297,7 @@ def look_at_reports(listener: reports.Listener, endpoint: Endpoint, seconds: flo
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all hold; 1: some do not; 2: there is no such endpoint."""
+    """0: all hold; 1: some do not; 2: there is no such endpoint, or its port is taken."""
     asked = _read_arguments(arguments)
     secret, from_secret = (
         sys.stdin.readline().strip() if one == "-" else one for one in (asked.secret, asked.from_secret)
@@ -315,7 +315,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not is_there:
         print("Nobody answers there.", file=sys.stderr)
         return 2
-    with listens as listener:
+    with ExitStack() as stack:
+        try:
+            listener = stack.enter_context(listens)
+        except (OSError, OverflowError) as error:
+            print(f"Nothing can listen on port {asked.listen}: {error}", file=sys.stderr)
+            return 2
         results = [*_told(ask_all(endpoint, dedupes=asked.dedupe_hours > 0))]
         if not asked.dedupe_hours:
             for check in DEDUPES:

@@ -397,6 +397,16 @@ def test_where_nobody_answers_it_says_so(url: str, secret: str, capsys: pytest.C
     assert main(["--url", url, "--secret", secret, "--to", HANDSET]) == 2
 
 
+def test_a_port_that_is_taken_is_said_so_before_anything_is_sent(
+    server: StubServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = str(server.url).rpartition(":")[2].partition("/")[0]
+    arguments = ["--url", server.url, "--secret", TO_CARRIER, "--to", HANDSET]
+
+    assert main([*arguments, "--listen", taken, "--from-secret", FROM_CARRIER]) == 2
+    assert f"port {taken}" in capsys.readouterr().err
+
+
 def test_it_sends_a_bounded_number_of_texts(server: StubServer) -> None:
     server.behave = Stub("nothing")
     endpoint = Endpoint(server.url, TO_CARRIER, HANDSET)
