@@ -52,8 +52,7 @@ class StandbyWatch:
 
     def after(self, actor: Actor, carrier: str, texts: Sequence[Outgoing], answers: Sequence[Answer]) -> None:
         for text, answer in zip(texts, answers, strict=True):
-            if not (isinstance(answer, Refused) and answer.code == "not_started"):
-                self.asked[actor][self.pages._place_of(text)].append((carrier, answer))
+            self.asked[actor][self.pages._place_of(text)].append((carrier, answer))
 
     def check_done(self, actor: Actor, owner: str, carriers: Sequence[str], time_left: timedelta) -> None:
         """A worker that ends well has asked everybody who might take an emergency's text, or was kept from it."""
@@ -67,8 +66,8 @@ class StandbyWatch:
                 continue
             if "C" in seen.letters or row["owner"]["S"] != owner or seen.letters[index] != "P":
                 continue
-            if not _is_surely_refused(found[-1][1]):
-                continue
+            if not _is_surely_refused(found[-1][1]) or _was_not_started(found[-1][1]):
+                continue  # perhaps taken; or its lease left no time to ask
             unasked = {*carriers} - {carrier for carrier, _ in found}
             closed = [one for one in unasked if not self._was_left(one, seen.recipients[index].number)]
             if closed:
@@ -96,6 +95,10 @@ class StandbyWatch:
     def _round_of(self, page: str) -> int:
         row = self.aws.row(self.pages.table, (page, "state"))
         return int(row["job"]["N"]) if row is not None and "job" in row else 1
+
+
+def _was_not_started(answer: Answer) -> bool:
+    return isinstance(answer, Refused) and answer.code == "not_started"
 
 
 def _is_surely_refused(answer: Answer) -> bool:

@@ -451,7 +451,7 @@ def test_in_english_no_word_of_spanish_is_left_and_the_page_says_its_language(sh
     shown.answers.clear()
     try:
         page.get_by_role("button", name="EN", exact=True).click()
-        page.wait_for_function("() => document.documentElement.lang === 'en'")
+        page.wait_for_function("() => document.documentElement?.lang === 'en'")
         settle(page)
 
         shown.visitor.check_accessible()
