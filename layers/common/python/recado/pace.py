@@ -28,26 +28,30 @@ def book_pages(message: Message, now: datetime) -> list[datetime] | None:
     if left <= 0 or is_over or is_sandbox(message.school_id):
         return None
     try:
-        way, rate = _way_of(message, now)
+        found = _paced_way(message, now)
     except Exception as error:  # noqa: BLE001  # a pace that cannot be read keeps no alert back
         log.trouble("pace_unknown", error, school=message.school_id, message=message.id)
         return None
-    if rate is None:
+    if found is None:
         return None
+    way, rate = found
     takes = rules.page_takes(sum(message.held.values()) / message.pages, rate)
     is_urgent = message_states.is_emergency(message.category)
-    found = _book(way, takes, left, now, is_urgent=is_urgent)
-    if found is None:
+    starts = _book(way, takes, left, now, is_urgent=is_urgent)
+    if starts is None:
         log.outcome("pace_not_booked", school=message.school_id, message=message.id)
-    return [] if found is None and not is_urgent else found  # an emergency does not wait for its turn to ask
+    return [] if starts is None and not is_urgent else starts  # an emergency does not wait for its turn to ask
 
 
-def _way_of(message: Message, now: datetime) -> tuple[Way, float | None]:
-    """The way its texts take as things are, and how fast that one's sender may go."""
+def _paced_way(message: Message, now: datetime) -> tuple[Way, float] | None:
+    """The way its texts take as things are, and how fast that one's sender may go. None: it has no pace."""
     country = records.get_school(message.school_id).country
     ways = routing.ways_of(country, message.category.value, message.sender, now)
+    if not any(routing.parts_per_second(way, now) for way in ways):
+        return None  # whichever is open: circuits need not be read
     way = next((one for one in ways if not circuits.is_open(one.carrier, country, now)), ways[0])
-    return way, routing.parts_per_second(way, now)
+    rate = routing.parts_per_second(way, now)
+    return (way, rate) if rate is not None else None
 
 
 def _book(way: Way, takes: timedelta, left: int, now: datetime, *, is_urgent: bool) -> list[datetime] | None:

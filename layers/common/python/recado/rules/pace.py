@@ -25,19 +25,20 @@ class Booked:
 
 
 def book(
-    booked: Booked, now: datetime, page_takes: timedelta, pages: int, *, is_urgent: bool
+    booked: Booked, now: datetime, each: timedelta, pages: int, *, is_urgent: bool
 ) -> tuple[Booked, list[datetime]]:
     """When up to `pages` pages start, one after the other; none further ahead than HORIZON, so perhaps none at all.
 
-    Emergencies wait for emergencies only. What they take, everybody else's next booking waits for.
+    `each` is how long a page takes. Emergencies wait for emergencies only. What they take, everybody else's next
+    booking waits for.
     """
     first = max(now, (booked.urgent_until if is_urgent else booked.until) or now)
     starts: list[datetime] = []
-    while len(starts) < pages and first + len(starts) * page_takes <= now + HORIZON:
-        starts.append(first + len(starts) * page_takes)
+    while len(starts) < pages and first + len(starts) * each <= now + HORIZON:
+        starts.append(first + len(starts) * each)
     if not starts:
         return booked, starts
-    takes = len(starts) * page_takes
+    takes = len(starts) * each
     if is_urgent:
         return Booked(max(now, booked.until or now) + takes, first + takes), starts
     return replace(booked, until=first + takes), starts
